@@ -1,0 +1,1 @@
+"""The commands: flags, the graph each one builds, and what it reports."""

@@ -1,0 +1,56 @@
+"""Names of the files of a dataset, relative to its root."""
+
+FORMAT_VERSION = 1
+"""Of the whole output. A reader refuses a larger one."""
+
+PLAN = "plan.json"
+MANIFEST = "manifest.json"
+SHARD_INDEX = "shards/index.json"
+INPUT_FAILURES = "failures/input.parquet"
+TMP = "_tmp"
+LEASE = "_tmp/lease.json"
+
+
+def shard_name(shard: int) -> str:
+    """Returns the shard's six-digit name.
+
+    Example:
+        >>> shard_name(42)
+        '000042'
+    """
+    return f"{shard:06d}"
+
+
+def rows_file(shard: int) -> str:
+    """Returns the name of the joined rows of a shard."""
+    return f"rows/{shard_name(shard)}.parquet"
+
+
+def tar_file(shard: int) -> str:
+    """Returns the name of the samples of a shard."""
+    return f"shards/{shard_name(shard)}.tar"
+
+
+def sidecar_file(shard: int) -> str:
+    """Returns the name of the table beside the tar."""
+    return f"shards/{shard_name(shard)}.parquet"
+
+
+def idx_file(shard: int) -> str:
+    """Returns the name of the DALI index beside the tar."""
+    return f"shards/{shard_name(shard)}.idx"
+
+
+def failures_file(shard: int) -> str:
+    """Returns the name of the failures of a shard."""
+    return f"failures/{shard_name(shard)}.parquet"
+
+
+def commit_file(shard: int) -> str:
+    """Returns the name of the commit record of a shard."""
+    return f"commits/{shard_name(shard)}.json"
+
+
+def log_file(shard: int) -> str:
+    """Returns the name of the log of a shard's last attempt."""
+    return f"log/{shard_name(shard)}.json"

@@ -1,0 +1,113 @@
+"""The sample: the joined row plus what is known of its image; as Parquet sidecar and as JSON in the tar."""
+
+import datetime
+import json
+import re
+import typing
+
+import pyarrow as pa
+
+from schemas.rows import ROW_COLUMNS, Column, schema_of
+
+AFFINE = pa.struct([("source", pa.string()), ("size", pa.int32()), ("matrix", pa.list_(pa.float64()))])
+
+IMAGE_COLUMNS = (
+    Column("key", pa.string(), "Sample key: `photo_id` zero-padded to 12 digits.", required=True),
+    Column("width", pa.int32(), "Width of the written image, px.", required=True),
+    Column("height", pa.int32(), "Height of the written image, px.", required=True),
+    Column("original_width", pa.int32(), "Width of the fetched image as stored (before orientation), px.", required=True),
+    Column("original_height", pa.int32(), "Height of the fetched image as stored, px.", required=True),
+    Column("original_format", pa.string(), "Format of the fetched image: `jpeg`, `png`, `gif`, `webp`, …", required=True),
+    Column("original_bytes", pa.int64(), "Size of the fetched file.", required=True),
+    Column("sha256", pa.string(), "SHA-256 of the fetched file, hex.", required=True),
+    Column("fetched_from", pa.string(), "Kind of place the image came from: `images` or `mirror`.", required=True),
+    Column("orientation", pa.int32(), "EXIF orientation that was applied, 1 to 8.", required=True),
+    Column(
+        "transforms",
+        pa.list_(AFFINE),
+        "Per source and size the 2x3 affine `[a, b, c, d, e, f]`: x' = ax + by + c, y' = dx + ey + f, "
+        "from pixels of the source image to pixels of the written one.",
+        required=True,
+    ),
+)
+
+PLACEMENT_COLUMNS = (
+    Column("image_offset", pa.int64(), "Byte offset of the image's data in the tar.", required=True),
+    Column("image_bytes", pa.int64(), "Size of the written image, bytes.", required=True),
+)
+
+SAMPLE_COLUMNS = (*ROW_COLUMNS, *IMAGE_COLUMNS)
+SAMPLE_SCHEMA = schema_of(SAMPLE_COLUMNS)
+"""Fields of ``KEY.json``, in this order."""
+
+SIDECAR_SCHEMA = schema_of((*SAMPLE_COLUMNS, *PLACEMENT_COLUMNS))
+"""Schema of ``shards/NNNNNN.parquet``."""
+
+_FLOAT_WITHOUT_POINT = re.compile(r"[:\[,]-?\d+e")
+
+
+def sample_json(sample: typing.Mapping[str, typing.Any]) -> bytes:
+    """Encodes one sample as the JSON of its tar member.
+
+    Every sample has the same keys with the same types: a missing string or time is '', a missing
+    integer -1, a missing float -999.0, lists are never null. Times are ISO 8601. Floats carry a point.
+
+    Args:
+        sample: a row of :data:`SAMPLE_SCHEMA` as ``to_pylist`` gives it.
+
+    Returns:
+        UTF-8, no spaces, keys in schema order.
+    """
+    value = {f.name: _json_value(sample[f.name], f.type) for f in SAMPLE_SCHEMA}
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    if _FLOAT_WITHOUT_POINT.search(text):
+        text = _PointedFloats(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode(value)
+    return text.encode("utf-8")
+
+
+def caption(sample: typing.Mapping[str, typing.Any]) -> str:
+    """Returns the sample's text for ``KEY.txt``: the title, else the description, else ''."""
+    return sample["title"] or sample["description"] or ""
+
+
+def _json_value(value: typing.Any, type_: pa.DataType) -> typing.Any:
+    if pa.types.is_list(type_):
+        return [_json_value(v, type_.value_type) for v in value or ()]
+    if pa.types.is_struct(type_):
+        return {f.name: _json_value(value[f.name], f.type) for f in type_}
+    if pa.types.is_timestamp(type_):
+        return _iso_time(value)
+    if value is not None:
+        return value
+    if pa.types.is_string(type_):
+        return ""
+    return -999.0 if pa.types.is_floating(type_) else -1
+
+
+def _iso_time(value: datetime.datetime | None) -> str:
+    """Example:
+    >>> _iso_time(datetime.datetime(2012, 2, 16, 9, 56, 37))
+    '2012-02-16T09:56:37'
+    """
+    return "" if value is None else value.isoformat().replace("+00:00", "Z")
+
+
+class _PointedFloats(json.JSONEncoder):
+    """Writes 1e-05 as 1.0e-05. Slow: the C encoder cannot be told how to write floats."""
+
+    def iterencode(self, o: typing.Any, _one_shot: bool = False) -> typing.Iterator[str]:
+        """Encodes ``o`` piece by piece, in the standard library's Python encoder."""
+        make = typing.cast(typing.Any, json.encoder)._make_iterencode
+        quote = json.encoder.encode_basestring
+        return make(
+            {}, self.default, quote, None, _pointed, self.key_separator, self.item_separator, False, False, False
+        )(o, 0)
+
+
+def _pointed(value: float) -> str:
+    """Example:
+    >>> _pointed(1e-05), _pointed(0.25)
+    ('1.0e-05', '0.25')
+    """
+    text = repr(value)
+    return text if "." in text else text.replace("e", ".0e")

@@ -1,0 +1,44 @@
+"""Packaging of photobeam. `pip install .` gives the command `photobeam`."""
+
+from setuptools import find_packages, setup
+
+PACKAGES = ["schemas", "transforms", "beam_jobs"]
+
+setup(
+    name="photobeam",
+    version="0.1.0",
+    description="Public photo corpora to GPU-ready WebDataset shards and Parquet, with Apache Beam",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=[*PACKAGES, *(f"{p}.*" for p in PACKAGES)]),
+    package_data={p: ["py.typed"] for p in PACKAGES},
+    install_requires=[
+        "apache-beam>=2.77,<2.78",
+        "pyarrow>=20,<26",
+        "numpy>=2.0,<2.5",
+        "pillow>=12.1.1,<13",
+        "duckdb>=1.4,<3",
+        "fsspec>=2025.9",
+        "aiohttp>=3.12,<4",
+        "tenacity>=9,<10",
+        "rich>=14,<16",
+        "PyYAML>=6,<7",
+        "webdataset>=1.0.2,<2",
+    ],
+    extras_require={
+        "s3": ["boto3<2", "s3fs>=2025.9"],
+        "gcs": ["gcsfs>=2025.9"],
+        "test": [
+            "coverage>=7",
+            "hypothesis>=6",
+            "pytest>=8",
+            "pytest-cov>=6",
+            "pytest-xdist>=3",
+            "psutil>=6",
+            "wids>=0.1.11",
+        ],
+        "lint": ["mypy>=1.15", "ruff>=0.12", "types-PyYAML"],
+        "benchmark": ["indexed_bzip2>=1.6", "psutil>=6"],
+    },
+    entry_points={"console_scripts": ["photobeam = beam_jobs.cli:main"]},
+)

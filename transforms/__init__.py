@@ -1,0 +1,1 @@
+"""The stages: PTransforms that wire, and the plain Beam-free functions they call."""
