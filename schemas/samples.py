@@ -15,9 +15,13 @@ IMAGE_COLUMNS = (
     Column("key", pa.string(), "Sample key: `photo_id` zero-padded to 12 digits.", required=True),
     Column("width", pa.int32(), "Width of the written image, px.", required=True),
     Column("height", pa.int32(), "Height of the written image, px.", required=True),
-    Column("original_width", pa.int32(), "Width of the fetched image as stored (before orientation), px.", required=True),
+    Column(
+        "original_width", pa.int32(), "Width of the fetched image as stored (before orientation), px.", required=True
+    ),
     Column("original_height", pa.int32(), "Height of the fetched image as stored, px.", required=True),
-    Column("original_format", pa.string(), "Format of the fetched image: `jpeg`, `png`, `gif`, `webp`, …", required=True),
+    Column(
+        "original_format", pa.string(), "Format of the fetched image: `jpeg`, `png`, `gif`, `webp`, …", required=True
+    ),
     Column("original_bytes", pa.int64(), "Size of the fetched file.", required=True),
     Column("sha256", pa.string(), "SHA-256 of the fetched file, hex.", required=True),
     Column("fetched_from", pa.string(), "Kind of place the image came from: `images` or `mirror`.", required=True),
