@@ -54,3 +54,8 @@ def commit_file(shard: int) -> str:
 def log_file(shard: int) -> str:
     """Returns the name of the log of a shard's last attempt."""
     return f"log/{shard_name(shard)}.json"
+
+
+def shard_files(shard: int) -> list[str]:
+    """Returns the names of all files that phase 2 may write for a shard, the commit record left out."""
+    return [tar_file(shard), sidecar_file(shard), idx_file(shard), failures_file(shard)]

@@ -10,7 +10,6 @@ import typing
 import pyarrow as pa
 
 MILLISECONDS = pa.timestamp("ms")
-MILLISECONDS_UTC = pa.timestamp("ms", tz="UTC")
 
 
 class Column(typing.NamedTuple):
@@ -58,7 +57,7 @@ YFCC_COLUMNS = (
     Column(
         "date_taken", MILLISECONDS, "When the camera says it was taken; no zone; may lie in the far past or future."
     ),
-    Column("date_uploaded", MILLISECONDS_UTC, "When it was uploaded."),
+    Column("date_uploaded", MILLISECONDS, "When it was uploaded, UTC."),
     Column("capture_device", pa.string(), "Camera, decoded."),
     Column("title", pa.string(), "Title, decoded; HTML as published."),
     Column("description", pa.string(), "Description, decoded; HTML as published."),

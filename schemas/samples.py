@@ -93,7 +93,7 @@ def _iso_time(value: datetime.datetime | None) -> str:
     >>> _iso_time(datetime.datetime(2012, 2, 16, 9, 56, 37))
     '2012-02-16T09:56:37'
     """
-    return "" if value is None else value.isoformat().replace("+00:00", "Z")
+    return "" if value is None else value.isoformat()
 
 
 class _PointedFloats(json.JSONEncoder):

@@ -1,0 +1,36 @@
+"""Running counts of this process and its children, for the progress line. Nothing else depends on them."""
+
+import multiprocessing
+import typing
+
+COUNTERS = ("lines", "rows", "samples", "failed")
+
+_counters: typing.Any = multiprocessing.get_context("spawn").Array("q", len(COUNTERS))
+
+
+def count(name: str, amount: int = 1) -> None:
+    """Adds to a counter."""
+    with _counters.get_lock():
+        _counters[COUNTERS.index(name)] += amount
+
+
+def counts() -> dict[str, int]:
+    """Returns all counters."""
+    return dict(zip(COUNTERS, _counters, strict=True))
+
+
+def reset() -> None:
+    """Sets all counters to 0."""
+    with _counters.get_lock():
+        _counters[:] = [0] * len(COUNTERS)
+
+
+def shared_counters() -> typing.Any:
+    """Returns what a child process needs to count with its parent."""
+    return _counters
+
+
+def share(counters: typing.Any) -> None:
+    """Makes this process count with its parent."""
+    global _counters
+    _counters = counters
