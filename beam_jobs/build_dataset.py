@@ -1,0 +1,263 @@
+"""`photobeam build`: YFCC100M rows and images become WebDataset shards with Parquet.
+
+    photobeam build --yfcc /data/yfcc --output /data/out --where "license_name = 'Attribution License'"
+
+A second run of the same command goes on where the first one ended.
+"""
+
+import argparse
+import dataclasses
+import importlib.metadata
+import logging
+import pathlib
+import platform
+import shutil
+import socket
+import sys
+import time
+import typing
+import uuid
+
+from transforms.line_ranges import CorruptInputError
+
+from beam_jobs import build_flags, output_state
+from beam_jobs.cli import run_command
+from beam_jobs.errors import FAILED, OK, JobError, UsageError
+from beam_jobs.flags import FlagParser, parse
+from beam_jobs.interrupt import end_on_signals
+from beam_jobs.progress_line import show_progress
+from schemas import layout
+from schemas.failures import FailureReason
+from schemas.records import Manifest, Plan, PlanInput
+from transforms.filter_rows import ConditionError, RowSelection, check_condition
+from transforms.find_inputs import FoundInputs, InputError, decoded_bytes, find_inputs
+from transforms.finish_shards import FinishConfig
+from transforms.image_places import check_places
+from transforms.lease import OutputInUseError, hold_output
+from transforms.publish import OutputError, check_space, check_writable, write_file
+from transforms.worker_pool import stop_shared_pool
+
+_log = logging.getLogger("photobeam")
+
+SPOOL_FACTOR = 3
+"""Free space asked for, as a multiple of the decoded input: spool, joined buckets and rows stand together."""
+
+SOFTWARE = ("photobeam", "apache-beam", "pyarrow", "numpy", "pillow", "duckdb", "aiohttp")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BuildConfig:
+    """A checked command line.
+
+    Attributes:
+        yfcc: specs of the packs.
+        output: root of the dataset.
+        selection: which rows are kept.
+        samples_per_shard: rows per shard.
+        images: what happens to the images; None for rows alone.
+        workers: threads of phase 1, processes of phase 2.
+        overwrite: start again.
+        progress: ``auto``, ``json`` or ``none``.
+        max_failure_ratio: above it a finished build counts as failed.
+        beam_arguments: flags for Beam.
+        flags: everything as given, for the manifest.
+    """
+
+    yfcc: tuple[str, ...]
+    output: pathlib.Path
+    selection: RowSelection
+    samples_per_shard: int
+    images: build_flags.ImageStep | None
+    workers: int
+    overwrite: bool
+    progress: str
+    max_failure_ratio: float
+    beam_arguments: list[str]
+    flags: dict[str, typing.Any]
+
+    @property
+    def format(self) -> dict[str, typing.Any]:
+        """The flags that shape rows and samples, as the plan records them."""
+        row_format = {"base": "yfcc", "samples_per_shard": self.samples_per_shard}
+        return row_format | (build_flags.image_format(self.images) if self.images else {})
+
+
+def main(argv: typing.Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    return run_command(lambda: run(parse_args(sys.argv[1:] if argv is None else argv)))
+
+
+def parse_args(argv: typing.Sequence[str]) -> BuildConfig:
+    """Checks a command line as far as that needs no look at the inputs.
+
+    Raises:
+        UsageError: names flag, value and remedy.
+    """
+    parser = FlagParser("build", __doc__ or "")
+    build_flags.add_source_flags(parser)
+    build_flags.add_image_flags(parser)
+    build_flags.add_fetch_flags(parser)
+    build_flags.add_run_flags(parser)
+    flags, beam_arguments = parse(parser, argv, beam=True)
+    return config_of(flags, build_flags.image_step(flags), flags.max_failure_ratio, beam_arguments)
+
+
+def config_of(
+    flags: argparse.Namespace,
+    images: build_flags.ImageStep | None,
+    max_failure_ratio: float,
+    beam_arguments: list[str],
+) -> BuildConfig:
+    """Turns parsed flags into a configuration."""
+    return BuildConfig(
+        yfcc=tuple(flags.yfcc),
+        output=build_flags.output_path(flags),
+        selection=RowSelection(where=flags.where, limit=flags.limit),
+        samples_per_shard=flags.samples_per_shard,
+        images=images,
+        workers=flags.workers,
+        overwrite=flags.overwrite,
+        progress=flags.progress,
+        max_failure_ratio=max_failure_ratio,
+        beam_arguments=beam_arguments,
+        flags={name: value for name, value in vars(flags).items() if name != "config"},
+    )
+
+
+def run(config: BuildConfig) -> int:
+    """Carries out a build.
+
+    Returns:
+        Exit code: 0, or 1 if more photos failed than ``--max_failure_ratio`` permits.
+
+    Raises:
+        UsageError: the command cannot be carried out; nothing was done.
+        JobError: it failed on the way; what is committed stays.
+    """
+    try:
+        if config.selection.where:
+            check_condition(config.selection.where)
+        if config.images:
+            check_places(config.images.places)
+        found = find_inputs(config.yfcc)
+        output_state.check_is_ours(config.output)
+        check_writable(config.output)
+        with hold_output(config.output):
+            return _run_held(config, found)
+    except (ConditionError, InputError, CorruptInputError, OutputError, OutputInUseError) as error:
+        raise UsageError(str(error)) from error
+
+
+def _run_held(config: BuildConfig, found: FoundInputs) -> int:
+    for url in found.left_out:
+        _log.info("left out, no YFCC pack: %s", url)
+    if config.overwrite:
+        output_state.clear(config.output)
+    output_state.sweep(config.output)
+    plan = _begin(config, found)
+    committed = output_state.committed_shards(config.output, config.format) if config.images else {}
+    if not _is_finished(config, plan, committed):
+        (config.output / layout.MANIFEST).unlink(missing_ok=True)
+        _run_graph(config, found, plan, committed)
+    return _report(config)
+
+
+def _begin(config: BuildConfig, found: FoundInputs) -> Plan:
+    """Writes the plan of this run, keeping the rows where they still hold."""
+    inputs = [PlanInput(f.url, f.pack.value, f.size, f.fingerprint) for f in found.files]
+    selection = dataclasses.asdict(config.selection)
+    old = output_state.read_plan(config.output)
+    plan = Plan(selection=selection, format=config.format, inputs=inputs)
+    if old:
+        output_state.check_format(old, config.format)
+        plan = dataclasses.replace(plan, format={**old.format, **config.format}, shards=old.shards)
+        if output_state.rows_hold(old, config.output, selection, inputs):
+            plan = dataclasses.replace(plan, counts=old.counts, rows=old.rows)
+    if plan.rows is None:
+        check_space(config.output, SPOOL_FACTOR * decoded_bytes(found.files))
+    if plan != old:
+        write_file(config.output / layout.PLAN, plan.to_json())
+    return plan
+
+
+def _is_finished(config: BuildConfig, plan: Plan, committed: dict[int, str]) -> bool:
+    if plan.rows is None:
+        return False
+    if config.images is None:
+        return True
+    return (config.output / layout.MANIFEST).is_file() and all(committed.get(r.shard) == r.digest for r in plan.rows)
+
+
+def _run_graph(config: BuildConfig, found: FoundInputs, plan: Plan, committed: dict[int, str]) -> None:
+    run_id = f"{time.strftime('%Y%m%dT%H%M%S')}-{uuid.uuid4().hex[:8]}"
+    folder = config.output / layout.TMP / run_id
+    todo = sum(r.rows for r in plan.rows or [] if committed.get(r.shard) != r.digest)
+    with end_on_signals(folder), show_progress(config.progress, todo):
+        try:
+            from beam_jobs import graph
+
+            graph.run(
+                graph.Work(
+                    output=config.output,
+                    folder=folder,
+                    files=found.files,
+                    plan=plan,
+                    selection=config.selection,
+                    images=config.images,
+                    committed=committed,
+                    workers=config.workers,
+                    finish=_finish_config(config, run_id),
+                ),
+                config.beam_arguments,
+            )
+        finally:
+            stop_shared_pool()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _finish_config(config: BuildConfig, run_id: str) -> FinishConfig:
+    software = {name: importlib.metadata.version(name) for name in SOFTWARE}
+    return FinishConfig(
+        output=config.output,
+        configuration=config.flags,
+        software={**software, "python": platform.python_version()},
+        run={"run_id": run_id, "host": socket.gethostname(), "started": time.time()},
+    )
+
+
+def _report(config: BuildConfig) -> int:
+    """Prints what the dataset holds; returns the exit code."""
+    plan = output_state.read_plan(config.output)
+    if plan is None or plan.rows is None:
+        raise JobError(f"{config.output}: the rows are not complete")
+    sys.stdout.write(accounts(plan))
+    if config.images is None:
+        return OK
+    path = config.output / layout.MANIFEST
+    totals = Manifest.from_json(path.read_bytes(), str(path)).totals
+    sys.stdout.write(f"{totals.samples:,} samples and {totals.failed:,} failures in {len(plan.rows)} shards\n")
+    for reason, number in sorted(totals.failures_by_reason.items()):
+        sys.stdout.write(f"  {reason}: {number:,}\n")
+    videos = totals.failures_by_reason.get(FailureReason.IS_VIDEO.value, 0)
+    photos, failed = totals.rows - videos, totals.failed - videos
+    if failed > config.max_failure_ratio * photos:
+        sys.stderr.write(
+            f"photobeam: {failed:,} of {photos:,} photos failed, more than --max_failure_ratio "
+            f"{config.max_failure_ratio}; the dataset is complete all the same\n"
+        )
+        return FAILED
+    return OK
+
+
+def accounts(plan: Plan) -> str:
+    """Returns what became of the input lines, a line for the dataset and one for each other pack."""
+    counts = plan.counts
+    packs = sorted(name.removesuffix("_unmatched") for name in counts if name.endswith("_unmatched"))
+    return (
+        f"{counts['input_lines']:,} lines: {counts['rows']:,} rows, {counts['removed_by_filters']:,} removed by "
+        f"filters, {counts['collapsed_lines']:,} repeated, {counts['input_failures']:,} malformed or duplicate\n"
+    ) + "".join(f"  {p}: {counts[f'{p}_lines']:,} lines, {counts[f'{p}_unmatched']:,} without a photo\n" for p in packs)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,176 @@
+"""The flags of `build` and `join`, with the defaults of the options they fill."""
+
+import argparse
+import dataclasses
+import os
+import pathlib
+import typing
+
+from beam_jobs.errors import UsageError
+from beam_jobs.flags import FlagParser
+from transforms.http_fetch import FetchOptions
+from transforms.image_codec import ImageOptions
+from transforms.image_places import PlacesConfig
+
+SAMPLES_PER_SHARD = 10_000
+MAX_FAILURE_RATIO = 0.5
+
+
+class ImageStep(typing.NamedTuple):
+    """What happens to the images: how they are written, how fetched, and where from."""
+
+    image: ImageOptions
+    fetch: FetchOptions
+    places: PlacesConfig
+
+
+def add_source_flags(parser: FlagParser) -> None:
+    """Adds what decides which rows there are, and where they go."""
+    group = parser.add_argument_group("sources and rows")
+    group.add_argument(
+        "--yfcc",
+        nargs="+",
+        metavar="P",
+        required=True,
+        help="YFCC packs (dataset, autotags, exif, places, hash), bz2 or plain: files, directories, globs, URLs; "
+        "PACK=PATH states what a file is",
+    )
+    group.add_argument("--output", required=True, metavar="DIR", help="where the dataset goes")
+    group.add_argument("--where", default="", metavar="SQL", help="SQL condition on the joined row")
+    group.add_argument("--limit", type=_positive, metavar="N", help="that many photos, spread over all shards")
+    group.add_argument(
+        "--samples_per_shard", type=_positive, default=SAMPLES_PER_SHARD, metavar="N", help="(%(default)s)"
+    )
+
+
+def add_image_flags(parser: FlagParser) -> None:
+    """Adds where images come from and how they are written."""
+    image = ImageOptions()
+    group = parser.add_argument_group("images")
+    group.add_argument(
+        "--images",
+        action="append",
+        metavar="SPEC",
+        help="auto (the mirror), none, or a directory, zip or tar of files; repeatable, tried in order (auto)",
+    )
+    group.add_argument(
+        "--mirror", action="append", default=[], metavar="yfcc=URL", help="another root for the source's mirror"
+    )
+    group.add_argument("--image_size", type=int, default=image.image_size, metavar="PX", help="(%(default)s)")
+    group.add_argument(
+        "--resize", default=image.resize, help="shorter, longer, pad, crop, stretch or none (%(default)s)"
+    )
+    group.add_argument("--upscale", action="store_true", help="also enlarge smaller images")
+    group.add_argument("--filter", default=image.filter, help="area, lanczos or bicubic (%(default)s)")
+    group.add_argument("--format", default=image.format, help="jpg, webp or png (%(default)s)")
+    group.add_argument("--quality", type=int, default=image.quality, help="1 to 100 (%(default)s)")
+    group.add_argument(
+        "--max_pixels",
+        type=int,
+        default=image.max_pixels,
+        metavar="N",
+        help="larger images fail, 0 = off (%(default)s)",
+    )
+    group.add_argument(
+        "--max_failure_ratio",
+        type=float,
+        default=MAX_FAILURE_RATIO,
+        metavar="R",
+        help="exit 1 if more of the photos fail, videos left out (%(default)s)",
+    )
+    group.add_argument(
+        "--max_image_bytes", type=int, default=FetchOptions().max_image_bytes, metavar="N", help="(%(default)s)"
+    )
+
+
+def add_fetch_flags(parser: FlagParser) -> None:
+    """Adds how images are downloaded."""
+    fetch = FetchOptions()
+    group = parser.add_argument_group("fetching")
+    group.add_argument(
+        "--concurrency",
+        type=int,
+        default=fetch.concurrency,
+        metavar="N",
+        help="requests at once, a process (%(default)s)",
+    )
+    group.add_argument("--timeout_s", type=float, default=fetch.timeout_s, metavar="S", help="of silence (%(default)s)")
+    group.add_argument(
+        "--deadline_s",
+        type=float,
+        default=fetch.deadline_s,
+        metavar="S",
+        help="a photo, retries included (%(default)s)",
+    )
+    group.add_argument("--retries", type=int, default=fetch.retries, metavar="N", help="(%(default)s)")
+    group.add_argument("--user_agent", default=fetch.user_agent, help="(%(default)s)")
+
+
+def add_run_flags(parser: FlagParser) -> None:
+    """Adds what changes how a run goes, and nothing in its output."""
+    group = parser.add_argument_group("run")
+    group.add_argument(
+        "--workers", type=_positive, default=os.cpu_count() or 1, metavar="N", help="processes (number of cores)"
+    )
+    group.add_argument("--overwrite", action="store_true", help="start again, dropping what is there")
+    group.add_argument("--progress", choices=("auto", "json", "none"), default="auto", help="(%(default)s)")
+
+
+def image_step(flags: argparse.Namespace) -> ImageStep | None:
+    """Returns what happens to the images; None with ``--images none``.
+
+    Raises:
+        UsageError: a value out of range.
+    """
+    specs = tuple(flags.images or ("auto",))
+    if "none" in specs:
+        if len(specs) > 1:
+            raise UsageError("--images none stands alone; leave it out, or the other places")
+        return None
+    return ImageStep(
+        image=_checked(ImageOptions, {f.name: getattr(flags, f.name) for f in dataclasses.fields(ImageOptions)}),
+        fetch=_checked(FetchOptions, {f.name: getattr(flags, f.name) for f in dataclasses.fields(FetchOptions)}),
+        places=PlacesConfig(images=specs, mirror_root=_mirror_root(flags.mirror)),
+    )
+
+
+def image_format(step: ImageStep) -> dict[str, typing.Any]:
+    """Returns the flags that decide how a photo becomes a sample."""
+    return {**dataclasses.asdict(step.image), "max_image_bytes": step.fetch.max_image_bytes}
+
+
+def _mirror_root(mirrors: list[str]) -> str:
+    root = PlacesConfig().mirror_root
+    for mirror in mirrors:
+        source, _, url = mirror.partition("=")
+        if source != "yfcc" or not url.startswith(("http://", "https://")):
+            raise UsageError(
+                f"--mirror {mirror}: expected yfcc=http(s)://…; other sources and schemes are not supported"
+            )
+        root = url.rstrip("/")
+    return root
+
+
+def output_path(flags: argparse.Namespace) -> pathlib.Path:
+    """Returns the root of the dataset.
+
+    Raises:
+        UsageError: it is not on a local file system.
+    """
+    if "://" in flags.output and not flags.output.startswith("file://"):
+        raise UsageError(f"--output {flags.output}: only local paths can be written so far")
+    return pathlib.Path(flags.output.removeprefix("file://")).absolute()
+
+
+def _checked(make: typing.Callable[..., typing.Any], values: dict[str, typing.Any]) -> typing.Any:
+    try:
+        return make(**values)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value

@@ -1,0 +1,61 @@
+"""The command `photobeam`: finds the command's module, runs it, and turns errors into exit codes."""
+
+import difflib
+import importlib
+import logging
+import sys
+import typing
+
+from beam_jobs.errors import FAILED, OK, USAGE, JobError, UsageError
+
+COMMANDS: typing.Final[dict[str, tuple[str, str]]] = {
+    "build": ("build_dataset", "sources and images to shards: the main job"),
+    "join": ("join_metadata", "the joined rows alone, as Parquet"),
+    "verify": ("check_dataset", "check every byte and count of a dataset"),
+    "demo": ("demo", "make a small corpus, build it, verify it, read it back"),
+}
+"""Command to module of `beam_jobs` and what it does."""
+
+
+def main(argv: typing.Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        argv: command and its flags; by default the process's own.
+
+    Returns:
+        0 done, 1 failed or too many failures, 2 usage.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        sys.stdout.write(_help())
+        return OK if arguments else USAGE
+    command, *flags = arguments
+    if command not in COMMANDS:
+        near = difflib.get_close_matches(command, COMMANDS, 1)
+        sys.stderr.write(f"photobeam: unknown command {command}" + (f"; did you mean {near[0]}?\n" if near else "\n"))
+        return USAGE
+    return importlib.import_module(f"beam_jobs.{COMMANDS[command][0]}").main(flags)
+
+
+def run_command(command: typing.Callable[[], int]) -> int:
+    """Runs the body of a command; errors that the operator can mend become one line and an exit code."""
+    logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("photobeam").setLevel(logging.INFO)
+    try:
+        return command()
+    except UsageError as error:
+        sys.stderr.write(f"photobeam: {error}\n")
+        return USAGE
+    except (JobError, OSError) as error:
+        sys.stderr.write(f"photobeam: {error}\n")
+        return FAILED
+
+
+def _help() -> str:
+    lines = [f"  {name:8} {text}" for name, (_, text) in COMMANDS.items()]
+    return "usage: photobeam COMMAND [flags]\n\n" + "\n".join(lines) + "\n\nphotobeam COMMAND --help lists its flags.\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""Command lines: job flags and Beam's on one line, a YAML file under it, and no flag unheard."""
+
+import argparse
+import difflib
+import typing
+
+import yaml
+
+from beam_jobs.errors import UsageError
+
+Arguments = typing.Sequence[str]
+
+
+class FlagParser(argparse.ArgumentParser):
+    """An argument parser without abbreviations that raises instead of exiting.
+
+    Args:
+        command: name of the command.
+        description: shown by ``--help``.
+    """
+
+    def __init__(self, command: str, description: str):
+        super().__init__(
+            prog=f"photobeam {command}",
+            description=description,
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+    def error(self, message: str) -> typing.NoReturn:
+        """Raises UsageError."""
+        raise UsageError(f"{message}\n{self.format_usage().strip()}")
+
+    def flags(self) -> list[str]:
+        """Returns all flags, with their dashes."""
+        return [option for action in self._actions for option in action.option_strings]
+
+    def repeats(self, flag: str) -> bool:
+        """Tells whether a flag is given once per value."""
+        return isinstance(self._option_string_actions.get(flag), argparse._AppendAction)
+
+
+def parse(parser: FlagParser, argv: Arguments, *, beam: bool = False) -> tuple[argparse.Namespace, list[str]]:
+    """Parses a command line; flags of a ``--config`` file stand where the line does not give them.
+
+    Args:
+        parser: the command's flags.
+        argv: arguments after the command.
+        beam: whether flags of Beam are welcome too.
+
+    Returns:
+        The job's flags, and those of Beam.
+
+    Raises:
+        UsageError: an unknown flag (the nearest is named), a wrong value, a broken config file.
+    """
+    parser.add_argument("--config", metavar="FILE", help="YAML file of flags; the command line wins")
+    config, line = _config_parser().parse_known_args(argv)
+    if config.config:
+        line = [*_config_arguments(parser, config.config, line), *line]
+    namespace, rest = parser.parse_known_args(line)
+    return namespace, _beam_arguments(parser, rest) if beam else _refuse(parser, rest)
+
+
+def _config_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config")
+    return parser
+
+
+def _config_arguments(parser: FlagParser, path: str, line: Arguments) -> list[str]:
+    """Turns a YAML file into arguments, without the flags that the line gives itself."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            values = yaml.safe_load(file) or {}
+    except (OSError, yaml.YAMLError) as error:
+        raise UsageError(f"--config {path}: {error}") from error
+    if not isinstance(values, dict):
+        raise UsageError(f"--config {path}: expected 'flag: value' lines")
+    given = {argument.split("=", 1)[0] for argument in line}
+    arguments: list[str] = []
+    for name, value in values.items():
+        flag = f"--{name}"
+        if flag not in given:
+            arguments += _as_arguments(parser, flag, value)
+    return arguments
+
+
+def _as_arguments(parser: FlagParser, flag: str, value: typing.Any) -> list[str]:
+    if isinstance(value, bool):
+        return [flag] if value else []
+    if not isinstance(value, list):
+        return [f"{flag}={value}"]
+    if parser.repeats(flag):
+        return [f"{flag}={item}" for item in value]
+    return [flag, *map(str, value)]
+
+
+def _beam_arguments(parser: FlagParser, rest: list[str]) -> list[str]:
+    """Checks what is left against Beam's own flags; Beam itself would ignore an unknown one."""
+    if not rest:
+        return []
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    known = PipelineOptions(rest).get_all_options()
+    everything = PipelineOptions(rest).get_all_options(retain_unknown_options=True)
+    unknown = [
+        a for a in rest if not a.startswith("-") or a.lstrip("-").split("=")[0] in everything.keys() - known.keys()
+    ]
+    values = {str(v) for v in known.values()}
+    return rest if not [a for a in unknown if a not in values] else _refuse(parser, unknown)
+
+
+def _refuse(parser: FlagParser, rest: list[str]) -> list[str]:
+    """Refuses unknown arguments, with the nearest flag as a suggestion."""
+    if not rest:
+        return []
+    flag = rest[0].split("=", 1)[0]
+    near = difflib.get_close_matches(flag, parser.flags(), 1)
+    raise UsageError(
+        f"unknown {'flag' if flag.startswith('-') else 'argument'} {flag}"
+        + (f"; did you mean {near[0]}?" if near else "")
+    )

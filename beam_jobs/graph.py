@@ -1,0 +1,104 @@
+"""The graph of `build` and `join`: both phases, or what is left of them."""
+
+import dataclasses
+import pathlib
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from beam_jobs.build_flags import ImageStep
+from beam_jobs.local_runner import check_runner, run_locally
+from schemas.elements import RowsFile
+from schemas.records import Plan
+from transforms.build_shard import ShardConfig
+from transforms.build_shards import BuildConfig, BuildShards
+from transforms.filter_rows import RowSelection
+from transforms.find_inputs import InputFile, bucket_bits
+from transforms.finish_shards import FinishConfig
+from transforms.join_rows import JoinConfig, JoinRows
+from transforms.spool_lines import ranges_of
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Work:
+    """What is to be done.
+
+    Attributes:
+        output: root of the dataset.
+        folder: for everything unfinished.
+        files: inputs.
+        plan: of the output; its rows are None until phase 1 is complete.
+        selection: which rows are kept.
+        images: what happens to the images; None for rows alone.
+        committed: shards that stand, with the digest of their rows.
+        workers: threads of phase 1, processes of phase 2.
+        finish: what the manifest says besides.
+    """
+
+    output: pathlib.Path
+    folder: pathlib.Path
+    files: list[InputFile]
+    plan: Plan
+    selection: RowSelection
+    images: ImageStep | None
+    committed: dict[int, str]
+    workers: int
+    finish: FinishConfig
+
+
+def run(work: Work, beam_arguments: list[str]) -> None:
+    """Runs the graph.
+
+    Raises:
+        UsageError: a runner that is not supported.
+        JobError: a step failed for a reason that the operator can mend.
+    """
+    options = PipelineOptions(beam_arguments)
+    check_runner(options)
+    work.folder.mkdir(parents=True)
+    run_locally(lambda pipeline: build(pipeline, work), options, work.workers)
+
+
+def build(pipeline: beam.Pipeline, work: Work) -> None:
+    """Adds what is left to do to a pipeline."""
+    if work.plan.rows is None:
+        rows = pipeline | "JoinRows" >> JoinRows(_join_config(work))
+    else:
+        known = [RowsFile(r.shard, r.rows, r.digest) for r in work.plan.rows]
+        rows = (
+            pipeline
+            | "Start" >> beam.Impulse()
+            | "ListRows" >> beam.FlatMap(lambda _: known).with_output_types(RowsFile)
+        )
+    if work.images:
+        _ = rows | "BuildShards" >> BuildShards(_build_config(work, work.images))
+
+
+def _join_config(work: Work) -> JoinConfig:
+    folder = work.folder / "join"
+    folder.mkdir(parents=True, exist_ok=True)
+    return JoinConfig(
+        output=work.output,
+        folder=folder,
+        ranges=tuple(ranges_of(work.files)),
+        bucket_bits=bucket_bits(work.files),
+        selection=work.selection,
+        samples_per_shard=work.plan.format["samples_per_shard"],
+        shards=work.plan.shards,
+    )
+
+
+def _build_config(work: Work, images: ImageStep) -> BuildConfig:
+    return BuildConfig(
+        shard=ShardConfig(
+            output=work.output,
+            folder=work.folder / "build",
+            image=images.image,
+            fetch=images.fetch,
+            places=images.places,
+            format=work.plan.format,
+        ),
+        finish=work.finish,
+        committed=work.committed,
+        workers=work.workers,
+    )

@@ -1,0 +1,36 @@
+"""`photobeam join`: the joined rows alone, as Parquet under `OUT/rows/`.
+
+    photobeam join --yfcc /data/yfcc --output /data/out
+
+The same as `photobeam build --images none`; a later `build` goes on from there.
+"""
+
+import sys
+import typing
+
+from beam_jobs import build_flags
+from beam_jobs.build_dataset import BuildConfig, config_of, run
+from beam_jobs.cli import run_command
+from beam_jobs.flags import FlagParser, parse
+
+
+def main(argv: typing.Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    return run_command(lambda: run(parse_args(sys.argv[1:] if argv is None else argv)))
+
+
+def parse_args(argv: typing.Sequence[str]) -> BuildConfig:
+    """Checks a command line.
+
+    Raises:
+        UsageError: names flag, value and remedy.
+    """
+    parser = FlagParser("join", __doc__ or "")
+    build_flags.add_source_flags(parser)
+    build_flags.add_run_flags(parser)
+    flags, beam_arguments = parse(parser, argv, beam=True)
+    return config_of(flags, None, 1.0, beam_arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""Runs a graph in this process.
+
+`DirectRunner` in Beam may quietly download and start another runner. This one is always the
+in-process FnApiRunner, built with the options passed on, so that a run is the same everywhere.
+"""
+
+import logging
+import typing
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
+from apache_beam.portability.api import beam_provision_api_pb2
+from apache_beam.runners.portability.fn_api_runner import fn_runner
+from apache_beam.runners.portability.portable_runner import JobServiceHandle
+
+from beam_jobs.errors import JobError, UsageError, expected_failure
+
+LOCAL_RUNNERS = (None, "DirectRunner", "FnApiRunner")
+
+
+def check_runner(options: PipelineOptions) -> None:
+    """Refuses a runner that photobeam does not know.
+
+    Raises:
+        UsageError: names the runner.
+    """
+    runner = options.view_as(StandardOptions).runner
+    if runner not in LOCAL_RUNNERS:
+        raise UsageError(f"--runner={runner} is not supported; leave it out to run on this machine")
+
+
+def run_locally(build: typing.Callable[[beam.Pipeline], None], options: PipelineOptions, threads: int) -> None:
+    """Builds and runs a graph, stages in turn, each on so many threads.
+
+    Raises:
+        JobError: a step failed for a reason that the operator can mend.
+        RuntimeError: a step failed otherwise.
+    """
+    options.view_as(DirectOptions).direct_num_workers = threads
+    options.view_as(DirectOptions).direct_running_mode = "in_memory"
+    logging.getLogger("apache_beam.runners.portability.fn_api_runner.fn_runner").setLevel(logging.ERROR)
+    pipeline = beam.Pipeline(runner=_runner(options), options=options)
+    build(pipeline)
+    try:
+        pipeline.run().wait_until_finish()
+    except Exception as error:
+        message = expected_failure(str(error))
+        if message is None:
+            raise
+        raise JobError(message) from error
+
+
+def _runner(options: PipelineOptions) -> fn_runner.FnApiRunner:
+    encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options())
+    return fn_runner.FnApiRunner(
+        provision_info=fn_runner.ExtendedProvisionInfo(beam_provision_api_pb2.ProvisionInfo(pipeline_options=encoded))
+    )

@@ -1,0 +1,108 @@
+"""The live progress of a run: one line on a terminal, plain or JSON lines elsewhere."""
+
+import contextlib
+import json
+import logging
+import sys
+import threading
+import time
+import typing
+
+import rich.console
+import rich.live
+
+from transforms import progress
+
+TERMINAL_S = 0.5
+LOG_S = 10.0
+
+_log = logging.getLogger("photobeam")
+
+
+@contextlib.contextmanager
+def show_progress(mode: str, total_rows: int) -> typing.Iterator[None]:
+    """Shows progress for the length of a ``with`` block.
+
+    Args:
+        mode: ``auto``, ``json`` or ``none``.
+        total_rows: photos still to do, 0 if that is not known yet.
+    """
+    if mode == "none":
+        yield
+        return
+    progress.reset()
+    stop = threading.Event()
+    console = rich.console.Console(stderr=True)
+    shown = _on_terminal if mode == "auto" and console.is_terminal else _in_log
+    thread = threading.Thread(target=shown, args=(stop, total_rows, mode, console), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def describe(counts: typing.Mapping[str, int], total_rows: int, seconds: float) -> dict[str, typing.Any]:
+    """Turns counters into what is shown.
+
+    Example:
+        >>> describe({"lines": 9, "rows": 8, "samples": 3, "failed": 1}, 0, 2.0)["eta_s"]
+        2
+    """
+    total, done = total_rows or counts["rows"], counts["samples"] + counts["failed"]
+    rate = done / seconds if seconds > 0 else 0.0
+    return {
+        "lines": counts["lines"],
+        "rows": total,
+        "samples": counts["samples"],
+        "failed": counts["failed"],
+        "images_per_s": round(rate, 1),
+        "eta_s": round((total - done) / rate) if rate else None,
+    }
+
+
+class _Clock:
+    """Measures from the last moment without an image on, so that the rate is that of the images."""
+
+    def __init__(self, total_rows: int):
+        self._total_rows = total_rows
+        self._begun = time.monotonic()
+
+    def state(self) -> dict[str, typing.Any]:
+        counts = progress.counts()
+        if not counts["samples"] + counts["failed"]:
+            self._begun = time.monotonic()
+        return describe(counts, self._total_rows, time.monotonic() - self._begun)
+
+
+def _text(state: typing.Mapping[str, typing.Any]) -> str:
+    done = state["samples"] + state["failed"]
+    if not done:
+        return f"joining: {state['lines']:,} lines read, {state['rows']:,} rows"
+    eta = "" if state["eta_s"] is None else f", {state['eta_s'] // 60}:{state['eta_s'] % 60:02d} left"
+    return f"{done:,} of {state['rows']:,} photos, {state['failed']:,} failed, {state['images_per_s']:,} images/s{eta}"
+
+
+def _on_terminal(stop: threading.Event, total_rows: int, mode: str, console: rich.console.Console) -> None:
+    clock = _Clock(total_rows)
+    with rich.live.Live("", console=console, refresh_per_second=4, transient=True) as live:
+        while not stop.wait(TERMINAL_S):
+            live.update(_text(clock.state()))
+
+
+def _in_log(stop: threading.Event, total_rows: int, mode: str, console: rich.console.Console) -> None:
+    clock, shown_at = _Clock(total_rows), time.monotonic()
+    while not stop.wait(TERMINAL_S):
+        state = clock.state()
+        if time.monotonic() - shown_at >= LOG_S:
+            _report(state, mode)
+            shown_at = time.monotonic()
+    _report(clock.state(), mode)
+
+
+def _report(state: typing.Mapping[str, typing.Any], mode: str) -> None:
+    if mode == "json":
+        sys.stderr.write(json.dumps(state) + "\n")
+    else:
+        _log.info(_text(state))

@@ -1,0 +1,189 @@
+"""Phase 2 for one shard: its rows → fetch → decode, resize, encode → its files and commit record."""
+
+import asyncio
+import concurrent.futures
+import dataclasses
+import hashlib
+import json
+import pathlib
+import shutil
+import socket
+import time
+import typing
+
+import pyarrow.parquet as pq
+
+from schemas import layout
+from schemas.failures import Failure, FailureReason, PhotoError, Stage
+from schemas.photo_ids import key
+from schemas.records import CommitRecord, FileDigest
+from transforms.byte_budget import ByteBudget
+from transforms.http_fetch import FetchOptions, open_session
+from transforms.image_codec import EncodedImage, ImageOptions, encode_image
+from transforms.image_places import PhotoRef, PlacesConfig, default_mirror_url, fetch_image, open_places
+from transforms.image_spool import ImageSpool
+from transforms.progress import count
+from transforms.publish import publish, write_file
+from transforms.write_shard import ShardRows, SpooledImage, write_shard
+
+BYTES_IN_FLIGHT = 100_000_000
+"""Downloaded bytes in memory at once, in one process."""
+
+PHOTO_COLUMNS = ["photo_id", "hash", "download_url", "extension", "is_video"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ShardConfig:
+    """How shards are built.
+
+    Attributes:
+        output: root of the dataset.
+        folder: existing folder for everything unfinished, on the same file system.
+        image: how images are written.
+        fetch: how they are downloaded.
+        places: where they are looked for, in order.
+        format: the plan's format flags, part of the commit's digest.
+    """
+
+    output: pathlib.Path
+    folder: pathlib.Path
+    image: ImageOptions
+    fetch: FetchOptions
+    places: PlacesConfig
+    format: dict[str, typing.Any]
+
+
+class _Outcome(typing.NamedTuple):
+    """What became of the photos of a shard, in order of arrival."""
+
+    images: list[SpooledImage]
+    failures: list[Failure]
+    attempts: list[int]
+
+
+def build_shard(shard: int, digest: str, config: ShardConfig) -> CommitRecord:
+    """Builds and commits one shard. Runs in a worker process.
+
+    Idempotent: its files depend on the rows, the responses and the format alone, each gets its name
+    when it is whole, and the commit record comes last.
+
+    Args:
+        shard: its number; ``rows/NNNNNN.parquet`` exists.
+        digest: SHA-256 of that file, hex.
+        config: how.
+    """
+    started = time.time()
+    rows_path = config.output / layout.rows_file(shard)
+    table = pq.read_table(rows_path)
+    staging = config.folder / f"shard-{layout.shard_name(shard)}"
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    with ImageSpool(staging / "images") as spool:
+        photos = table.select(PHOTO_COLUMNS).to_pylist()
+        outcome = asyncio.run(_build_images(photos, config, spool))
+        rows = ShardRows(shard, table, FileDigest(rows_path.stat().st_size, digest))
+        commit = write_shard(rows, outcome.images, outcome.failures, spool, staging, config.format, config.image.format)
+    _commit(commit, staging, config.output)
+    _write_log(shard, started, outcome, config.output)
+    shutil.rmtree(staging)
+    return commit
+
+
+async def _build_images(photos: list[dict[str, typing.Any]], config: ShardConfig, spool: ImageSpool) -> _Outcome:
+    """Takes photos from one iterator with as many tasks as there may be requests in flight."""
+    outcome = _Outcome([], [], [])
+    todo = iter(enumerate(photos))
+    budget = ByteBudget(max(BYTES_IN_FLIGHT, config.fetch.max_image_bytes))
+    with concurrent.futures.ThreadPoolExecutor(1) as codec:
+        async with open_session(config.fetch) as session:
+            places = open_places(config.places, session, config.fetch, budget)
+
+            async def work() -> None:
+                for index, photo in todo:
+                    await _build_image(index, photo, places, config, spool, codec, outcome)
+
+            tasks = [asyncio.ensure_future(work()) for _ in range(min(config.fetch.concurrency, len(photos)))]
+            try:
+                await asyncio.gather(*tasks)
+            finally:
+                for task in tasks:
+                    task.cancel()
+    return outcome
+
+
+async def _build_image(
+    index: int,
+    photo: dict[str, typing.Any],
+    places: typing.Any,
+    config: ShardConfig,
+    spool: ImageSpool,
+    codec: concurrent.futures.Executor,
+    outcome: _Outcome,
+) -> None:
+    ref = PhotoRef(
+        photo["photo_id"],
+        key(photo["photo_id"]),
+        photo["hash"] or "",
+        photo["download_url"] or "",
+        photo["extension"] or "",
+    )
+    try:
+        if photo["is_video"]:
+            raise PhotoError(FailureReason.IS_VIDEO, Stage.FETCH, "the photo is a video")
+        async with fetch_image(places, ref) as fetched:
+            outcome.attempts.append(fetched.attempts)
+            loop = asyncio.get_running_loop()
+            encoded, sha256 = await loop.run_in_executor(codec, _encode, fetched.data, config.image)
+            columns = _image_columns(encoded, len(fetched.data), sha256, fetched.fetched_from, config.image)
+        outcome.images.append(SpooledImage(index, columns, spool.append(encoded.data)))
+        count("samples")
+    except PhotoError as error:
+        url = default_mirror_url(ref)
+        outcome.failures.append(Failure(ref.photo_id, error.reason, error.stage, error.http_status, url, error.detail))
+        count("failed")
+
+
+def _encode(data: bytes, options: ImageOptions) -> tuple[EncodedImage, str]:
+    return encode_image(data, options), hashlib.sha256(data).hexdigest()
+
+
+def _image_columns(
+    encoded: EncodedImage, original_bytes: int, sha256: str, fetched_from: str, options: ImageOptions
+) -> dict[str, typing.Any]:
+    return {
+        "width": encoded.width,
+        "height": encoded.height,
+        "original_width": encoded.original_width,
+        "original_height": encoded.original_height,
+        "original_format": encoded.original_format,
+        "original_bytes": original_bytes,
+        "sha256": sha256,
+        "fetched_from": fetched_from,
+        "orientation": encoded.orientation,
+        "transforms": [{"source": "yfcc", "size": options.image_size, "matrix": list(encoded.matrix)}],
+    }
+
+
+def _commit(commit: CommitRecord, staging: pathlib.Path, output: pathlib.Path) -> None:
+    """Replaces the shard's files; an older commit record goes first, the new one comes last."""
+    record = output / layout.commit_file(commit.shard)
+    record.unlink(missing_ok=True)
+    for name in layout.shard_files(commit.shard):
+        if name in commit.files:
+            publish(staging / name, output / name)
+        else:
+            (output / name).unlink(missing_ok=True)
+    write_file(record, commit.to_json())
+
+
+def _write_log(shard: int, started: float, outcome: _Outcome, output: pathlib.Path) -> None:
+    """Writes what may differ between runs."""
+    log = {
+        "host": socket.gethostname(),
+        "started": started,
+        "seconds": time.time() - started,
+        "samples": len(outcome.images),
+        "failed": len(outcome.failures),
+        "attempts": sum(outcome.attempts),
+    }
+    write_file(output / layout.log_file(shard), json.dumps(log).encode() + b"\n")
