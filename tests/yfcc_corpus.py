@@ -8,43 +8,8 @@ import urllib.parse
 
 PACKS = ("yfcc100m_dataset", "yfcc100m_autotags", "yfcc100m_exif", "yfcc100m_places")
 
-_WORDS = [
-    "sunset",
-    "beach",
-    "café",
-    "São",
-    "Paulo",
-    "naïve",
-    "dog",
-    "über",
-    "hill",
-    "東京",
-    "street",
-    "market",
-    "winter",
-    "snow",
-    "concert",
-    "live",
-    "portrait",
-    "macro",
-    "flower",
-    "garden",
-    "river",
-    "bridge",
-    "night",
-    "city",
-    "lights",
-    "family",
-    "trip",
-    "holiday",
-    "old",
-    "town",
-    "church",
-    "tower",
-    "#1",
-    "50%",
-    "off",
-]
+_WORDS = """sunset beach café São Paulo naïve dog über hill 東京 street market winter snow concert live portrait macro
+flower garden river bridge night city lights family trip holiday old town church tower #1 50% off""".split()  # noqa: SIM905
 _CAMERAS = ["Canon EOS 350D", "NIKON D90", "Panasonic DMC-ZS10", "SONY CLIE", ""]
 _LICENSES = [("Attribution License", "by"), ("Attribution-NonCommercial-NoDerivs License", "by-nc-nd")]
 _CONCEPTS = [
@@ -52,7 +17,12 @@ _CONCEPTS = [
 ]
 _EXIF = ["Exif SubIFD.Focal Length:50.0 mm", "Exif IFD0.Make:Canon", "Exif SubIFD.Flash:Flash did not fire, auto",
          "Exif SubIFD.Exposure Time:1/60 sec", "Exif IFD0.Software:Adobe Photoshop CS 5.1 (Windows)"]  # fmt: skip
-_PLACES = ["91476962:Lettershea:Town", "2345255:Galway:County", "23424803:Ireland:Country", "28350896:Europe/Dublin:Timezone"]  # fmt: skip
+_PLACES = [
+    "91476962:Lettershea:Town",
+    "2345255:Galway:County",
+    "23424803:Ireland:Country",
+    "28350896:Europe/Dublin:Timezone",
+]
 
 
 def mirror_key(download_url: str) -> str:
@@ -97,17 +67,32 @@ def pack_lines(photo_id: int, rnd: random.Random) -> tuple[str, str, str]:
     return f"{photo_id}\t{tags}", f"{photo_id}\t{exif}", f"{photo_id}\t{places}"
 
 
-def write_corpus(folder: pathlib.Path, rows: int, seed: int = 0) -> list[pathlib.Path]:
-    """Writes the four packs plain."""
+def write_corpus(folder: pathlib.Path, rows: int, seed: int = 0, distinct: int = 20_000) -> list[pathlib.Path]:
+    """Writes the four packs, plain, in photo id order.
+
+    Args:
+        folder: existing folder.
+        rows: photos.
+        seed: of everything.
+        distinct: texts that differ in more than their ids; they repeat beyond.
+    """
     rnd = random.Random(seed)
+    texts = [_texts(rnd) for _ in range(min(rows, distinct))]
     paths = [folder / name for name in PACKS]
     with contextlib.ExitStack() as stack:
-        dataset, autotags, exif, places = (
-            stack.enter_context(open(p, "w", encoding="utf-8", newline="\n")) for p in paths
-        )
+        files = [stack.enter_context(p.open("w", encoding="utf-8", newline="\n")) for p in paths]
         for number in range(rows):
-            photo_id = 1_000_000 + number * 9_973
-            dataset.write(dataset_line(number, photo_id, rnd) + "\n")
-            for pack, line in zip((autotags, exif, places), pack_lines(photo_id, rnd), strict=True):
-                pack.write(line + "\n")
+            photo_id = str(1_000_000 + number * 9_973)
+            for file, text in zip(files, texts[number % distinct], strict=True):
+                file.write(text.replace(_ID, photo_id).replace(_HASH, f"{number:x}", 1))
     return paths
+
+
+_ID, _HASH = "@id", "@hash"
+
+
+def _texts(rnd: random.Random) -> tuple[str, ...]:
+    fields = dataset_line(rnd.randrange(10**8), 4242424242, rnd).replace("4242424242", _ID).split("\t")
+    fields[2] = _HASH + fields[2][8:]
+    packs = (line.replace("4242424242", _ID, 1) for line in pack_lines(4242424242, rnd))
+    return tuple(line + "\n" for line in ("\t".join(fields), *packs))
