@@ -1,0 +1,186 @@
+"""Finds and reads single images in what an operator names: a directory, a zip or a tar. Nothing is unpacked."""
+
+import collections
+import re
+import tarfile
+import typing
+import zipfile
+import zlib
+
+import fsspec
+
+IMAGE_EXTENSIONS = frozenset(
+    ("jpg", "jpeg", "jpe", "jfif", "png", "gif", "webp", "bmp", "tif", "tiff", "avif", "heic", "jp2", "ico", "ppm")
+)
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
+"""What :meth:`ImageFiles.read` raises of a damaged or unreadable member."""
+
+_COMPRESSIONS = ((b"\x1f\x8b", "gzip"), (b"BZh", "bzip2"), (b"\xfd7zXZ", "xz"), (b"\x28\xb5\x2f\xfd", "zstd"))
+_ID_AND_SECRET = re.compile(r"([1-9]\d{0,18})_")
+
+
+class ImageFile(typing.NamedTuple):
+    """One image of a place.
+
+    Attributes:
+        name: path within the place, for messages.
+        size_bytes: as the place states it.
+        offset: first byte in the tar; 0 elsewhere.
+    """
+
+    name: str
+    size_bytes: int
+    offset: int = 0
+
+
+class ImageFiles(typing.Protocol):
+    """A place that holds files."""
+
+    def files(self) -> typing.Iterator[ImageFile]:
+        """Lists the files, in any order; raises ValueError where the place is broken."""
+
+    def read(self, file: ImageFile, max_bytes: int) -> bytes:
+        """Returns at most ``max_bytes + 1`` bytes of the file. Safe in several threads."""
+
+
+class ImageIndex:
+    """Which file of a place is which photo's, by the file's name.
+
+    Args:
+        place: to list; read once, here.
+    """
+
+    def __init__(self, place: ImageFiles):
+        self._files: dict[str, ImageFile] = {}
+        self._doubles: dict[str, list[ImageFile]] = collections.defaultdict(list)
+        for file in place.files():
+            for name in _photo_names(file.name):
+                if self._files.setdefault(name, file) is not file:
+                    self._doubles[name].append(file)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def find(self, photo_id: int, names: typing.Iterable[str]) -> ImageFile | None:
+        """Returns the photo's file, None if there is none.
+
+        Args:
+            photo_id: matches files named ``ID_secret*``.
+            names: match whole names, less the extension.
+
+        Raises:
+            ValueError: two files match; names both.
+        """
+        found: dict[ImageFile, None] = {}
+        for name in dict.fromkeys((*names, f"{photo_id}_")):
+            if name in self._files:
+                found.update(dict.fromkeys((self._files[name], *self._doubles.get(name, ()))))
+        if len(found) > 1:
+            one, other = sorted(file.name for file in found)[:2]
+            raise ValueError(
+                f"--images is ambiguous for photo {photo_id}: {one} and {other} both match; remove or rename one"
+            )
+        return next(iter(found), None)
+
+
+def open_image_files(spec: str) -> ImageFiles:
+    """Opens a directory (any fsspec URL), a zip or an uncompressed tar; which one is told by its content.
+
+    Raises:
+        ValueError: missing, unreadable or of another kind; names the place and the remedy.
+    """
+    try:
+        fs, path = fsspec.core.url_to_fs(spec)
+        if fs.isdir(path):
+            return _Directory(fs, path)
+        head = fs.cat_file(path, 0, 512)
+    except (OSError, ValueError, ImportError) as error:
+        raise ValueError(
+            f"--images {spec} cannot be read ({error}): give an existing directory, zip or tar, or auto"
+        ) from error
+    for magic, compression in _COMPRESSIONS:
+        if head.startswith(magic):
+            raise ValueError(
+                f"--images {spec} is compressed with {compression}, so single images cannot be read from it: "
+                "decompress it to a plain tar, or make a zip"
+            )
+    if head.startswith(b"PK"):
+        return _Zip(spec, fs, path)
+    if _is_tar_header(head):
+        return _Tar(spec, fs, path)
+    raise ValueError(f"--images {spec} is neither a directory nor a zip nor a tar: give one of these, or auto")
+
+
+class _Directory:
+    def __init__(self, fs: typing.Any, path: str):
+        self._fs, self._path = fs, path
+
+    def files(self) -> typing.Iterator[ImageFile]:
+        for name, info in self._fs.find(self._path, detail=True).items():
+            yield ImageFile(name, info["size"] or 0)
+
+    def read(self, file: ImageFile, max_bytes: int) -> bytes:
+        return self._fs.cat_file(file.name, 0, max_bytes + 1)
+
+
+class _Zip:
+    def __init__(self, spec: str, fs: typing.Any, path: str):
+        self._spec = spec
+        try:
+            self._zip = zipfile.ZipFile(fs.open(path, "rb"))
+        except (*DAMAGED, OSError, ValueError) as error:
+            raise ValueError(f"--images {spec} is a broken zip ({error}): copy it again") from error
+
+    def files(self) -> typing.Iterator[ImageFile]:
+        for info in self._zip.infolist():
+            if info.flag_bits & 1:
+                raise ValueError(f"--images {self._spec} holds encrypted files: make a zip without a password")
+            if not info.is_dir():
+                yield ImageFile(info.filename, info.file_size)
+
+    def read(self, file: ImageFile, max_bytes: int) -> bytes:
+        with self._zip.open(file.name) as member:
+            return member.read(max_bytes + 1)
+
+
+class _Tar:
+    def __init__(self, spec: str, fs: typing.Any, path: str):
+        self._spec, self._fs, self._path = spec, fs, path
+
+    def files(self) -> typing.Iterator[ImageFile]:
+        try:
+            with self._fs.open(self._path, "rb") as raw, tarfile.open(fileobj=raw, mode="r:") as tar:
+                while info := tar.next():
+                    if info.isreg():
+                        yield ImageFile(info.name, info.size, info.offset_data)
+                    typing.cast(typing.Any, tar).members.clear()  # Else every header read so far is kept.
+                raw.seek(tar.offset)
+                if raw.read(tarfile.BLOCKSIZE).strip(b"\0"):
+                    raise tarfile.ReadError(f"no header at byte {tar.offset}")
+        except (tarfile.TarError, OSError, EOFError) as error:
+            raise ValueError(f"--images {self._spec} is a broken tar ({error}): copy it again") from error
+
+    def read(self, file: ImageFile, max_bytes: int) -> bytes:
+        return self._fs.cat_file(self._path, file.offset, file.offset + min(file.size_bytes, max_bytes + 1))
+
+
+def _is_tar_header(block: bytes) -> bool:
+    try:
+        tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return len(block) == tarfile.BLOCKSIZE and not block.strip(b"\0")
+    return True
+
+
+def _photo_names(path: str) -> typing.Iterator[str]:
+    """Yields the names under which a file may be looked up: its own, and ``ID_`` of ``ID_secret*``.
+
+    Example:
+        >>> list(_photo_names("a/6985418911_df7747990d.JPG")), list(_photo_names("a/notes.txt"))
+        (['6985418911_df7747990d', '6985418911_'], [])
+    """
+    stem, _, extension = path.rpartition("/")[2].rpartition(".")
+    if stem and not stem.startswith(".") and extension.lower() in IMAGE_EXTENSIONS:
+        yield stem
+        if match := _ID_AND_SECRET.match(stem):
+            yield match[0]

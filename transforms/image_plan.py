@@ -1,0 +1,167 @@
+"""How an image of a given size and orientation becomes one of the asked size: sizes, offsets, affine. No pixels."""
+
+import dataclasses
+import typing
+
+from PIL import Image
+
+Affine = tuple[float, float, float, float, float, float]
+
+RESIZE_MODES = ("shorter", "longer", "pad", "crop", "stretch", "none")
+FILTERS = ("area", "lanczos", "bicubic")
+FORMATS = ("jpg", "webp", "png")
+
+TURNED_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation to the move that shows the stored pixels upright; 1 needs none."""
+
+TURNED_BACK = {**TURNED_UPRIGHT, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
+"""EXIF orientation to the move that undoes :data:`TURNED_UPRIGHT`."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageOptions:
+    """How photos are written.
+
+    Attributes:
+        image_size: N, px, at least 1.
+        resize: which side N is for.
+
+            * ``shorter``, ``longer``: that side becomes N, the aspect is kept.
+            * ``pad``: the longer side becomes N, white is added around the centre: always N x N.
+            * ``crop``: the shorter side becomes N, the centre square is cut out.
+            * ``stretch``: a square, whatever becomes of the aspect.
+            * ``none``: the size is kept.
+        upscale: whether pixels may be enlarged. Without, an image that is smaller keeps its size (``pad``
+            still adds white up to N x N), and ``crop`` and ``stretch`` give the square of its shorter side.
+        filter: ``area`` averages the pixels whose centres fall together, with equal weights (Pillow's box); where an
+            image is enlarged it stands for bicubic. ``lanczos`` and ``bicubic`` are sharper and may ring.
+        format: of the file; ``jpg`` is the fastest.
+        quality: 1 to 100, of jpg and webp; larger files lose less.
+        max_pixels: stored or written images with more are refused, which bounds memory to about 8 bytes
+            a pixel; 0 is off.
+
+    Raises:
+        ValueError: an option is out of its range; names the flag, the value and the remedy.
+    """
+
+    image_size: int = 256
+    resize: str = "shorter"
+    upscale: bool = False
+    filter: str = "area"
+    format: str = "jpg"
+    quality: int = 90
+    max_pixels: int = 89_478_485
+
+    def __post_init__(self) -> None:
+        _check_range("--image_size", self.image_size, 1)
+        _check_choice("--resize", self.resize, RESIZE_MODES)
+        _check_choice("--filter", self.filter, FILTERS)
+        _check_choice("--format", self.format, FORMATS)
+        _check_range("--quality", self.quality, 1, 100)
+        _check_range("--max_pixels", self.max_pixels, 0)
+
+
+class Plan(typing.NamedTuple):
+    """The steps from the stored image to the written one.
+
+    Attributes:
+        scaled: width and height that the stored image is resized to, before it is turned upright, px.
+        offset: where the upright image's corner lies on the written one, px; negative where it is cut.
+        written: width and height of the written image, px.
+        matrix: the affine of all steps together, on continuous coordinates.
+    """
+
+    scaled: tuple[int, int]
+    offset: tuple[int, int]
+    written: tuple[int, int]
+    matrix: Affine
+
+
+def plan_image(size: tuple[int, int], orientation: int, options: ImageOptions) -> Plan:
+    """Returns how an image becomes the written one.
+
+    A side that is not given by N is rounded to the nearest pixel, halves up, and is at least 1. An odd
+    number of pixels to pad or to cut leaves the smaller half at the left or top.
+
+    Args:
+        size: stored width and height, px, at least 1.
+        orientation: EXIF orientation, 1 to 8.
+        options: mode, size and whether to enlarge.
+
+    Example:
+        >>> plan_image((500, 333), 6, ImageOptions(image_size=256)).written
+        (256, 384)
+    """
+    turned = orientation >= 5
+    scaled = _scaled_size(size, options)
+    upright = (scaled[1], scaled[0]) if turned else scaled
+    written = _written_size(upright, options)
+    offset = ((written[0] - upright[0]) // 2, (written[1] - upright[1]) // 2)
+    if options.resize == "crop":
+        offset = (-((upright[0] - written[0]) // 2), -((upright[1] - written[1]) // 2))
+    return Plan(scaled, offset, written, _matrix(size, scaled, orientation, offset))
+
+
+def _scaled_size(size: tuple[int, int], options: ImageOptions) -> tuple[int, int]:
+    width, height = size
+    target = options.image_size
+    if options.resize == "none":
+        return size
+    if options.resize == "stretch":
+        side = target if options.upscale else min(target, width, height)
+        return side, side
+    measured = max(size) if options.resize in ("longer", "pad") else min(size)
+    if measured == target or (measured < target and not options.upscale):
+        return size
+    return _rounded(width * target, measured), _rounded(height * target, measured)
+
+
+def _rounded(numerator: int, denominator: int) -> int:
+    return max(1, (2 * numerator + denominator) // (2 * denominator))
+
+
+def _written_size(upright: tuple[int, int], options: ImageOptions) -> tuple[int, int]:
+    if options.resize == "pad":
+        return options.image_size, options.image_size
+    if options.resize == "crop":
+        side = min(options.image_size, *upright)
+        return side, side
+    return upright
+
+
+def _matrix(size: tuple[int, int], scaled: tuple[int, int], orientation: int, offset: tuple[int, int]) -> Affine:
+    """Scales, turns upright within the scaled image, then shifts."""
+    across, down = scaled[0] / size[0], scaled[1] / size[1]
+    width, height = map(float, scaled)
+    from_left, from_right = (across, 0.0, 0.0), (-across, 0.0, width)
+    from_top, from_bottom = (0.0, down, 0.0), (0.0, -down, height)
+    x, y = {
+        1: (from_left, from_top),
+        2: (from_right, from_top),
+        3: (from_right, from_bottom),
+        4: (from_left, from_bottom),
+        5: (from_top, from_left),
+        6: (from_bottom, from_left),
+        7: (from_bottom, from_right),
+        8: (from_top, from_right),
+    }[orientation]
+    return x[0], x[1], x[2] + offset[0], y[0], y[1], y[2] + offset[1]
+
+
+def _check_range(flag: str, value: int, low: int, high: int | None = None) -> None:
+    if value < low or (high is not None and value > high):
+        allowed = f"at least {low}" if high is None else f"{low} to {high}"
+        raise ValueError(f"{flag} {value} is out of range: give {allowed}")
+
+
+def _check_choice(flag: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{flag} {value} is unknown: give one of {', '.join(choices)}")
