@@ -6,7 +6,6 @@ import http.server
 import socket
 import struct
 import threading
-import time
 import typing
 
 BODY = bytes(range(256)) * 40
@@ -152,10 +151,3 @@ def closed_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
-
-
-def wait_until(condition: typing.Callable[[], bool], timeout_s: float = 5.0) -> None:
-    end_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end_s, "the condition did not come true in time"
-        time.sleep(0.01)
