@@ -32,6 +32,7 @@ from schemas.records import Manifest, Plan, PlanInput
 from transforms.filter_rows import ConditionError, RowSelection, check_condition
 from transforms.find_inputs import FoundInputs, InputError, decoded_bytes, find_inputs
 from transforms.finish_shards import FinishConfig
+from transforms.image_files import ImagePlaceError
 from transforms.image_places import check_places
 from transforms.lease import OutputInUseError, hold_output
 from transforms.publish import OutputError, check_space, check_writable, write_file
@@ -144,7 +145,7 @@ def run(config: BuildConfig) -> int:
         check_writable(config.output)
         with hold_output(config.output):
             return _run_held(config, found)
-    except (ConditionError, InputError, CorruptInputError, OutputError, OutputInUseError) as error:
+    except (ConditionError, ImagePlaceError, InputError, CorruptInputError, OutputError, OutputInUseError) as error:
         raise UsageError(str(error)) from error
 
 

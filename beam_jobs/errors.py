@@ -5,7 +5,7 @@ import re
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 _EXPECTED = re.compile(
-    r"^(?:[\w.]+\.)?(CorruptInputError|ConditionError|WorkerDiedError|OutputError|InputError): (.*)$"
+    r"^(?:[\w.]+\.)?(CorruptInputError|ConditionError|ImagePlaceError|WorkerDiedError|OutputError|InputError): (.*)$"
     r"|^((?:OSError|PermissionError|FileNotFoundError|NotADirectoryError): .*)$",
     re.MULTILINE,
 )

@@ -15,6 +15,13 @@ from apache_beam.runners.portability.portable_runner import JobServiceHandle
 
 from beam_jobs.errors import JobError, UsageError, expected_failure
 
+_QUIET_LOGGERS = (
+    "apache_beam.runners.common",
+    "apache_beam.runners.worker.sdk_worker",
+    "apache_beam.runners.portability.fn_api_runner.fn_runner",
+)
+"""They log what is raised as well, or warn of threads that are meant."""
+
 LOCAL_RUNNERS = (None, "DirectRunner", "FnApiRunner")
 
 
@@ -38,7 +45,8 @@ def run_locally(build: typing.Callable[[beam.Pipeline], None], options: Pipeline
     """
     options.view_as(DirectOptions).direct_num_workers = threads
     options.view_as(DirectOptions).direct_running_mode = "in_memory"
-    logging.getLogger("apache_beam.runners.portability.fn_api_runner.fn_runner").setLevel(logging.ERROR)
+    for name in _QUIET_LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     pipeline = beam.Pipeline(runner=_runner(options), options=options)
     build(pipeline)
     try:

@@ -52,7 +52,7 @@ def matching_rows(rows: pa.Table, condition: str) -> pa.BooleanArray:
     connection = _connection()
     connection.register("photos", rows)
     try:
-        result = connection.execute(f"SELECT coalesce(({condition}\n), false) AS matches FROM photos").to_arrow_table()
+        result = connection.sql(f"SELECT coalesce(({condition}\n), false) AS matches FROM photos").to_arrow_table()
     except duckdb.Error as error:
         raise ConditionError(f"--where {condition!r}: {_first_line(error)}") from error
     return result["matches"].combine_chunks()

@@ -19,6 +19,10 @@ _COMPRESSIONS = ((b"\x1f\x8b", "gzip"), (b"BZh", "bzip2"), (b"\xfd7zXZ", "xz"), 
 _ID_AND_SECRET = re.compile(r"([1-9]\d{0,18})_")
 
 
+class ImagePlaceError(ValueError):
+    """A place of ``--images`` is missing, broken or ambiguous; the message names it and the remedy."""
+
+
 class ImageFile(typing.NamedTuple):
     """One image of a place.
 
@@ -37,7 +41,7 @@ class ImageFiles(typing.Protocol):
     """A place that holds files."""
 
     def files(self) -> typing.Iterator[ImageFile]:
-        """Lists the files, in any order; raises ValueError where the place is broken."""
+        """Lists the files, in any order; raises ImagePlaceError where the place is broken."""
 
     def read(self, file: ImageFile, max_bytes: int) -> bytes:
         """Returns at most ``max_bytes + 1`` bytes of the file. Safe in several threads."""
@@ -69,7 +73,7 @@ class ImageIndex:
             names: match whole names, less the extension.
 
         Raises:
-            ValueError: two files match; names both.
+            ImagePlaceError: two files match; names both.
         """
         found: dict[ImageFile, None] = {}
         for name in dict.fromkeys((*names, f"{photo_id}_")):
@@ -77,7 +81,7 @@ class ImageIndex:
                 found.update(dict.fromkeys((self._files[name], *self._doubles.get(name, ()))))
         if len(found) > 1:
             one, other = sorted(file.name for file in found)[:2]
-            raise ValueError(
+            raise ImagePlaceError(
                 f"--images is ambiguous for photo {photo_id}: {one} and {other} both match; remove or rename one"
             )
         return next(iter(found), None)
@@ -87,7 +91,7 @@ def open_image_files(spec: str) -> ImageFiles:
     """Opens a directory (any fsspec URL), a zip or an uncompressed tar; which one is told by its content.
 
     Raises:
-        ValueError: missing, unreadable or of another kind; names the place and the remedy.
+        ImagePlaceError: missing, unreadable or of another kind; names the place and the remedy.
     """
     try:
         fs, path = fsspec.core.url_to_fs(spec)
@@ -95,12 +99,12 @@ def open_image_files(spec: str) -> ImageFiles:
             return _Directory(fs, path)
         head = fs.cat_file(path, 0, 512)
     except (OSError, ValueError, ImportError) as error:
-        raise ValueError(
+        raise ImagePlaceError(
             f"--images {spec} cannot be read ({error}): give an existing directory, zip or tar, or auto"
         ) from error
     for magic, compression in _COMPRESSIONS:
         if head.startswith(magic):
-            raise ValueError(
+            raise ImagePlaceError(
                 f"--images {spec} is compressed with {compression}, so single images cannot be read from it: "
                 "decompress it to a plain tar, or make a zip"
             )
@@ -108,7 +112,7 @@ def open_image_files(spec: str) -> ImageFiles:
         return _Zip(spec, fs, path)
     if _is_tar_header(head):
         return _Tar(spec, fs, path)
-    raise ValueError(f"--images {spec} is neither a directory nor a zip nor a tar: give one of these, or auto")
+    raise ImagePlaceError(f"--images {spec} is neither a directory nor a zip nor a tar: give one of these, or auto")
 
 
 class _Directory:
@@ -129,12 +133,12 @@ class _Zip:
         try:
             self._zip = zipfile.ZipFile(fs.open(path, "rb"))
         except (*DAMAGED, OSError, ValueError) as error:
-            raise ValueError(f"--images {spec} is a broken zip ({error}): copy it again") from error
+            raise ImagePlaceError(f"--images {spec} is a broken zip ({error}): copy it again") from error
 
     def files(self) -> typing.Iterator[ImageFile]:
         for info in self._zip.infolist():
             if info.flag_bits & 1:
-                raise ValueError(f"--images {self._spec} holds encrypted files: make a zip without a password")
+                raise ImagePlaceError(f"--images {self._spec} holds encrypted files: make a zip without a password")
             if not info.is_dir():
                 yield ImageFile(info.filename, info.file_size)
 
@@ -158,7 +162,7 @@ class _Tar:
                 if raw.read(tarfile.BLOCKSIZE).strip(b"\0"):
                     raise tarfile.ReadError(f"no header at byte {tar.offset}")
         except (tarfile.TarError, OSError, EOFError) as error:
-            raise ValueError(f"--images {self._spec} is a broken tar ({error}): copy it again") from error
+            raise ImagePlaceError(f"--images {self._spec} is a broken tar ({error}): copy it again") from error
 
     def read(self, file: ImageFile, max_bytes: int) -> bytes:
         return self._fs.cat_file(self._path, file.offset, file.offset + min(file.size_bytes, max_bytes + 1))

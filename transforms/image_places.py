@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 import dataclasses
 import functools
-import hashlib
 import re
 import typing
 
 import aiohttp
 
 from schemas.failures import FailureReason, Stage
+from schemas.yfcc import mirror_key
 from transforms.byte_budget import ByteBudget
 from transforms.http_fetch import Fetched, FetchError, FetchOptions, fetch_bytes
 from transforms.image_files import DAMAGED, ImageFile, ImageFiles, ImageIndex, open_image_files
@@ -138,7 +138,7 @@ class FilesPlace:
         self._max_bytes = options.max_image_bytes
 
     async def fetch(self, photo: PhotoRef) -> Fetched | None:
-        """Reads the file named like the photo's hash, key or id, in a thread; ValueError if two are."""
+        """Reads the file named like the photo's hash, key or id, in a thread; ImagePlaceError if two are."""
         names = filter(None, (_mirror_name(photo), photo.key, str(photo.photo_id)))
         file = self._index.find(photo.photo_id, names)
         if file is None:
@@ -166,16 +166,6 @@ class FilesPlace:
         return data
 
 
-def mirror_key(download_url: str) -> str:
-    """Returns the photo's name on the mirror: md5 of its URL, each byte as hex without zero padding.
-
-    Example:
-        >>> mirror_key("http://farm8.staticflickr.com/7205/6985418911_df7747990d.jpg")
-        '4e2f7a26a1dfbf165a7e30bdabf7e72a'
-    """
-    return "".join(f"{byte:x}" for byte in hashlib.md5(download_url.encode(), usedforsecurity=False).digest())
-
-
 def yfcc_mirror_urls(root: str, photo: PhotoRef) -> list[str]:
     """Returns the URLs at which the photo may be, the likeliest first; none if its name is not known."""
     name = _mirror_name(photo)
@@ -195,7 +185,7 @@ def check_places(config: PlacesConfig) -> None:
     """Opens and lists every place of files once, so that a broken one stops the run before any work.
 
     Raises:
-        ValueError: missing, broken or of another kind; names the place and the remedy.
+        ImagePlaceError: missing, broken or of another kind; names the place and the remedy.
     """
     for spec in config.images:
         if spec != AUTO:
@@ -209,7 +199,7 @@ def open_places(
     """Returns the places in the order to try them. Files are listed at the first call of a process only.
 
     Raises:
-        ValueError: as :func:`check_places`.
+        ImagePlaceError: as :func:`check_places`.
     """
     return [
         MirrorPlace(config.mirror_root, session, options, budget)
@@ -228,7 +218,7 @@ async def fetch_image(places: typing.Sequence[Place], photo: PhotoRef) -> typing
     Raises:
         FetchError: why; ``not_found`` if it is in none of the files and has no URL to try, and
             ``no_image_source`` if there is no place to look at all. ``attempts`` counts all places.
-        ValueError: two files match the photo.
+        ImagePlaceError: two files match the photo.
     """
     fetched, kind = await _first_fetched(places, photo)
     with fetched:

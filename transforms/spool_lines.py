@@ -203,11 +203,13 @@ def _spooled_form(lines: pa.BinaryArray, input_range: InputRange) -> pa.BinaryAr
     if input_range.pack != Pack.DATASET.value:
         return partition(lines, b"\t").tail
     if input_range.fields == DATASET_FIELDS_WITHOUT_HASH:
-        return pc.replace_substring_regex(lines.cast(pa.string()), r"^([^\t]*)\t", r"\t\1\t\t").cast(pa.binary())
+        return pc.replace_substring_regex(lines.cast(pa.string()), r"^([^\t]*)\t", "\t\\1\t\t").cast(pa.binary())
     return lines
 
 
 def _by_bucket(batch: pa.RecordBatch, bucket_bits: int) -> typing.Iterator[tuple[int, pa.RecordBatch]]:
+    if not batch.num_rows:
+        return
     buckets = buckets_of(hash64(batch["photo_id"].to_numpy()), bucket_bits)
     order = np.argsort(buckets, kind="stable")
     grouped = batch.take(pa.array(order))
