@@ -1,0 +1,286 @@
+"""Writes `docs/format.md` from the schemas, constants and records themselves.
+
+python -m schemas.format_doc > docs/format.md
+"""
+
+import dataclasses
+import inspect
+import json
+import re
+import sys
+import typing
+
+import numpy as np
+import pyarrow as pa
+
+from schemas import layout
+from schemas.failures import FAILURE_SCHEMA, INPUT_FAILURE_SCHEMA, MAX_DETAIL_CHARS, MAX_RAW_BYTES, FailureReason
+from schemas.photo_ids import KEY_DIGITS, LIMIT_SALT, MAX_FLICKR_ID, hash64, key, shards_of
+from schemas.records import CommitRecord, FileDigest, Manifest, ManifestShard, Plan, PlanInput, PlanRows, Totals
+from schemas.rows import ROW_COLUMNS, Column
+from schemas.samples import IMAGE_COLUMNS, PLACEMENT_COLUMNS, SAMPLE_SCHEMA, sample_json
+
+SELECTION_FLAGS = ("yfcc", "where", "limit")
+FORMAT_FLAGS = ("samples_per_shard", "image_size", "resize", "upscale", "filter", "format", "quality", "max_pixels",
+                "max_image_bytes")  # fmt: skip
+RUN_FLAGS = ("output", "images", "mirror", "concurrency", "timeout_s", "deadline_s", "retries", "user_agent",
+             "max_failure_ratio", "workers", "overwrite", "progress", "config")  # fmt: skip
+
+FAILURE_DOCS = {
+    "photo_id": "The photo; -1 where an input line has no readable id.",
+    "key": "Its sample key; null for input lines.",
+    "reason": "One of the closed set below.",
+    "stage": "Where it happened: `read`, `join`, `fetch`, `decode` or `encode`.",
+    "retryable": "Whether the same request may succeed later; decided by the reason alone.",
+    "http_status": "Last HTTP status; null if there was no response.",
+    "url": "The photo's URL on the default mirror, whatever mirror was used; null if it has none.",
+    "detail": f"A sentence from a fixed template, at most {MAX_DETAIL_CHARS} characters.",
+    "file": "The input file.",
+    "offset": "Byte at which the line begins; in a bz2 file the bit at which its block begins.",
+    "offset_in_block": "In a bz2 file the line's first byte within the decoded block; else null.",
+    "raw": f"The line, at most {MAX_RAW_BYTES} bytes of it.",
+}
+
+REASON_DOCS = {
+    FailureReason.MALFORMED_ROW: "An input line of the wrong shape, without a photo id, or not UTF-8.",
+    FailureReason.DUPLICATE_PHOTO_ID: "Another line of the same photo, with other content, was kept.",
+    FailureReason.UNKNOWN_IMAGE: "An annotation of an image that no source lists.",
+    FailureReason.NO_IMAGE_SOURCE: "There is no place to fetch the photo from.",
+    FailureReason.IS_VIDEO: "A video; not counted by `--max_failure_ratio`.",
+    FailureReason.NOT_FOUND: "HTTP 404, or in none of the places of `--images`.",
+    FailureReason.GONE: "HTTP 410.",
+    FailureReason.PLACEHOLDER: "Flickr's picture for removed photos.",
+    FailureReason.FORBIDDEN: "HTTP 401 or 403, or a file that may not be read.",
+    FailureReason.HTTP_ERROR: "Any other HTTP status.",
+    FailureReason.INVALID_URL: "No valid http(s) URL.",
+    FailureReason.OPTED_OUT: "The host asks not to be used so.",
+    FailureReason.RATE_LIMITED: "HTTP 429.",
+    FailureReason.SERVER_ERROR: "HTTP 5xx.",
+    FailureReason.DNS_ERROR: "The host name does not resolve.",
+    FailureReason.CONNECTION_ERROR: "The connection failed, or the body is shorter than announced.",
+    FailureReason.TLS_ERROR: "No trusted TLS connection.",
+    FailureReason.TIMEOUT: "No answer within `--timeout_s` or `--deadline_s`.",
+    FailureReason.TOO_MANY_REDIRECTS: "More redirects than are followed.",
+    FailureReason.BLOCKED_ADDRESS: "A URL of the data that leads into a private network.",
+    FailureReason.TOO_LARGE: "More than `--max_image_bytes`.",
+    FailureReason.CHECKSUM_MISMATCH: "Damaged in its archive.",
+    FailureReason.NOT_AN_IMAGE: "The bytes are of no known image format.",
+    FailureReason.TRUNCATED_IMAGE: "The end of the file is missing.",
+    FailureReason.CORRUPT_IMAGE: "The file does not decode.",
+    FailureReason.UNSUPPORTED_IMAGE: "A known format, or a variant of one, that is not decoded.",
+    FailureReason.TOO_MANY_PIXELS: "More than `--max_pixels`, by the header.",
+    FailureReason.TOO_SMALL: "Smaller than asked for.",
+    FailureReason.ASPECT_RATIO: "Longer or wider than asked for.",
+    FailureReason.ENCODE_ERROR: "The image cannot be written in the format.",
+}
+"""Every reason has a sentence here."""
+
+UNUSED_REASONS = frozenset(
+    {
+        FailureReason.UNKNOWN_IMAGE,
+        FailureReason.PLACEHOLDER,
+        FailureReason.OPTED_OUT,
+        FailureReason.BLOCKED_ADDRESS,
+        FailureReason.TOO_SMALL,
+        FailureReason.ASPECT_RATIO,
+    }
+)
+"""Of the closed set, but nothing gives them yet."""
+
+_VECTOR_IDS = (0, 1, 6_985_418_911, MAX_FLICKR_ID, MAX_FLICKR_ID + 1)
+_VECTOR_SHARDS = 1_000
+_ROLE = re.compile(r":\w+:`~?([^`]+)`")
+_ATTRIBUTE = re.compile(r"^ {4}(\w+): ((?:.+\n?)(?: {6,}.+\n?)*)", re.MULTILINE)
+
+
+def format_doc() -> str:
+    """Returns the whole page."""
+    sections = (_intro(), _tree(), _keys(), _rows(), _samples(), _json(), _failures(), _reasons(), _flags(), _records())
+    return "\n\n".join(section.strip() for section in sections) + "\n"
+
+
+def _intro() -> str:
+    return f"""
+# The format of a photobeam dataset
+
+Format version {layout.FORMAT_VERSION}. Generated from the code: `python -m schemas.format_doc > docs/format.md`.
+
+For the same inputs, responses, format and selection flags, library versions and CPU architecture, every file of
+`rows/`, `shards/` and `failures/[0-9]*.parquet` has the same bytes, whatever the workers, the order of input lines
+and the cutting of input files. What may differ stands in `log/` and in the manifest's `run`.
+"""
+
+
+def _tree() -> str:
+    files = (
+        (layout.PLAN, "what the output is made from; written first, and again when the rows are complete"),
+        (layout.rows_file(0), "joined rows of the shard's photos, in KEY order"),
+        (layout.tar_file(0), "samples: `KEY.jpg KEY.json KEY.txt`; USTAR, time 0, one owner, mode 0444"),
+        (layout.sidecar_file(0), "one row per sample of the tar, same order, with its place in the tar"),
+        (layout.idx_file(0), "DALI index v1.2"),
+        (layout.SHARD_INDEX, "wids shard index, of the shards that have samples"),
+        (layout.failures_file(0), "one row per photo of `rows/` that is not in the tar"),
+        (layout.INPUT_FAILURES, "one row per input line that became no row of its own"),
+        (layout.commit_file(0), "commit record, written when all files of the shard are in place"),
+        (layout.log_file(0), "host, times and attempts of the shard's last run"),
+        (layout.MANIFEST, "the truth, written last"),
+        (f"{layout.TMP}/", "everything unfinished, and the lease of the run that holds the output"),
+    )
+    return f"""
+## Files
+
+{_table(("file", "holds"), [(f"`{name}`", text) for name, text in files])}
+
+A shard without samples has rows, failures and a commit, but no tar, sidecar or index. With `--format webp` or `png`
+the image member is `KEY.webp` or `KEY.png`. `KEY.txt` holds the title, else the description, or is empty.
+
+Input lines = rows + removed by filters + collapsed equal lines + input failures; in every shard
+rows = samples + failures.
+"""
+
+
+def _keys() -> str:
+    ids = np.array(_VECTOR_IDS, np.int64)
+    hashes = hash64(ids)
+    vectors = zip(_VECTOR_IDS, hashes, hash64(ids, LIMIT_SALT), shards_of(hashes, _VECTOR_SHARDS), strict=True)
+    rows = [(str(i), f"`{key(i)}`", f"`{h:016x}`", f"`{salted:016x}`", str(s)) for i, h, salted, s in vectors]
+    head = ("photo_id", "KEY", "hash64", f"hash64, salt {LIMIT_SALT}", f"shard of {_VECTOR_SHARDS:,}")
+    return f"""
+## Keys, hash and shards
+
+KEY is `photo_id`, zero-padded to {KEY_DIGITS} digits. Ids above {MAX_FLICKR_ID} (2^62 - 1) are
+surrogates of photos whose Flickr id is not known; they have 19 digits.
+
+`hash64(photo_id, salt = 0)` is output number salt + 1 of SplitMix64 seeded with the id, all modulo 2^64:
+
+```
+z = photo_id + (salt + 1) * 0x9E3779B97F4A7C15
+z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9
+z = (z ^ (z >> 27)) * 0x94D049BB133111EB
+hash64 = z ^ (z >> 31)
+```
+
+A photo's shard is `floor(hash64(photo_id) * shards / 2^64)`; the number of shards is
+ceil(rows / `--samples_per_shard`), fixed at an output's first run. `--limit N` keeps the N photos with the
+smallest `hash64(photo_id, salt = {LIMIT_SALT})`, so that they spread over all shards.
+
+{_table(head, rows)}
+
+Sort orders: rows, samples and failures of a shard stand in string order of KEY, shards by number, `sources` and
+the manifest's files by name, `warnings` in column order; tags, autotags, exif and places as published.
+"""
+
+
+def _rows() -> str:
+    return "## Rows: `rows/NNNNNN.parquet`\n\n" + _column_table(ROW_COLUMNS)
+
+
+def _samples() -> str:
+    return (
+        "## Samples: `KEY.json` and `shards/NNNNNN.parquet`\n\nThe columns of the rows, and these:\n\n"
+        + _column_table(IMAGE_COLUMNS)
+        + "\n\nThe sidecar has two more:\n\n"
+        + _column_table(PLACEMENT_COLUMNS)
+    )
+
+
+def _json() -> str:
+    empty = json.loads(sample_json({f.name: None for f in SAMPLE_SCHEMA}))
+    rows = [(f"`{f.name}`", f"`{json.dumps(empty[f.name])}`") for f in SAMPLE_SCHEMA if f.nullable]
+    return f"""
+## JSON of a sample
+
+Every sample has the same keys with the same types, in schema order. Where Parquet has null, JSON has `""` for strings
+and times, `-1` for integers, `-999.0` for floats; lists are empty in both, never null. Times are ISO 8601, floats
+always carry a point.
+
+{_table(("field", "where nothing is known"), rows)}
+"""
+
+
+def _failures() -> str:
+    extra = [f for f in INPUT_FAILURE_SCHEMA if f.name not in FAILURE_SCHEMA.names]
+    return (
+        "## Failures: `failures/NNNNNN.parquet`\n\n"
+        + _field_table(FAILURE_SCHEMA)
+        + f"\n\n`{layout.INPUT_FAILURES}` has four more:\n\n"
+        + _field_table(extra)
+    )
+
+
+def _reasons() -> str:
+    rows = [
+        (f"`{r.value}`", "yes" if r.retryable else "", REASON_DOCS[r] + (" Not given yet." * (r in UNUSED_REASONS)))
+        for r in FailureReason
+    ]
+    return "## Reasons\n\nThe set is closed: anything else is a bug and fails the run.\n\n" + _table(
+        ("reason", "retryable", "meaning"), rows
+    )
+
+
+def _flags() -> str:
+    kinds = (
+        ("selection", SELECTION_FLAGS, "Joins again, and redoes the shards whose rows changed."),
+        ("format", FORMAT_FLAGS, "Refused (exit 2) on an output begun with another value, unless `--overwrite`."),
+        ("run", RUN_FLAGS, "Never invalidates anything."),
+    )
+    rows = [(kind, " ".join(f"`--{flag}`" for flag in flags), effect) for kind, flags, effect in kinds]
+    return "## Kinds of flags\n\n" + _table(("kind", "flags", "changed on a second run"), rows)
+
+
+def _records() -> str:
+    records = ((layout.PLAN, Plan), ("", PlanInput), ("", PlanRows), ("commits/NNNNNN.json", CommitRecord),
+               ("", FileDigest), (layout.MANIFEST, Manifest), ("", ManifestShard), ("", Totals))  # fmt: skip
+    return f"""
+## Records
+
+JSON, indented by one, ASCII, with sorted keys and a final newline. `checksum` is the SHA-256 of the same JSON
+without that key; `rows_digest` that of the rows file's SHA-256 in hex, followed by the plan's `format` as such JSON;
+`root_hash` that of lines `sha256  name`, sorted by name, of all files of `rows/` and `shards/` and the failures of
+each shard.
+
+{(chr(10) * 2).join(_record(file, record) for file, record in records)}
+"""
+
+
+def _record(file: str, record: type[typing.Any]) -> str:
+    doc = _plain(inspect.getdoc(record) or "")
+    indented = re.sub(r"\A[\s\S]*?(?:Attributes:\n|\Z)", "", doc)
+    docs = {name: " ".join(text.split()) for name, text in _ATTRIBUTE.findall(indented)}
+    rows = [(f"`{f.name}`", f"`{_type_name(f.type)}`", docs.get(f.name, "")) for f in dataclasses.fields(record)]
+    title = f"### `{file}`: {record.__name__}" if file else f"### {record.__name__}"
+    return f"{title}\n\n{doc.split(chr(10) + chr(10))[0]}\n\n" + _table(("field", "type", "meaning"), rows)
+
+
+def _type_name(type_: typing.Any) -> str:
+    name = type_.__name__ if isinstance(type_, type) and not typing.get_args(type_) else str(type_)
+    return re.sub(r"\b(?:typing|schemas\.records)\.", "", name).replace(" | ", " or ")
+
+
+def _plain(text: str) -> str:
+    """Turns reStructuredText marks into Markdown's.
+
+    Example:
+        >>> _plain("see :func:`rows_digest` of ``format``")
+        'see `rows_digest` of `format`'
+    """
+    return _ROLE.sub(r"`\1`", text).replace("``", "`")
+
+
+def _column_table(columns: typing.Iterable[Column]) -> str:
+    rows = [(f"`{c.name}`", f"`{c.type}`", "" if c.required else "yes", c.doc) for c in columns]
+    return _table(("column", "type", "null", "meaning"), rows)
+
+
+def _field_table(fields: typing.Iterable[pa.Field]) -> str:
+    rows = [(f"`{f.name}`", f"`{f.type}`", "yes" if f.nullable else "", FAILURE_DOCS[f.name]) for f in fields]
+    return _table(("column", "type", "null", "meaning"), rows)
+
+
+def _table(head: typing.Sequence[str], rows: typing.Iterable[typing.Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(format_doc())
