@@ -5,6 +5,7 @@ in-process FnApiRunner, built with the options passed on, so that a run is the s
 """
 
 import logging
+import re
 import typing
 
 import apache_beam as beam
@@ -13,14 +14,22 @@ from apache_beam.portability.api import beam_provision_api_pb2
 from apache_beam.runners.portability.fn_api_runner import fn_runner
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
 
-from beam_jobs.errors import JobError, UsageError, expected_failure
+from beam_jobs.errors import JobError, UsageError
+from transforms.bz2_bits import CorruptInputError
+from transforms.filter_rows import ConditionError
+from transforms.image_files import ImagePlaceError
+from transforms.worker_pool import WorkerDiedError
 
+_WHILE_RUNNING = re.compile(r" \[while running .*$", re.DOTALL)
 _QUIET_LOGGERS = (
     "apache_beam.runners.common",
     "apache_beam.runners.worker.sdk_worker",
     "apache_beam.runners.portability.fn_api_runner.fn_runner",
 )
 """They log what is raised as well, or warn of threads that are meant."""
+
+EXPECTED_ERRORS = (ConditionError, CorruptInputError, ImagePlaceError, WorkerDiedError, OSError)
+"""What the operator can mend; anything else is a bug and keeps its traceback."""
 
 LOCAL_RUNNERS = (None, "DirectRunner", "FnApiRunner")
 
@@ -41,7 +50,6 @@ def run_locally(build: typing.Callable[[beam.Pipeline], None], options: Pipeline
 
     Raises:
         JobError: a step failed for a reason that the operator can mend.
-        RuntimeError: a step failed otherwise.
     """
     options.view_as(DirectOptions).direct_num_workers = threads
     options.view_as(DirectOptions).direct_running_mode = "in_memory"
@@ -51,11 +59,22 @@ def run_locally(build: typing.Callable[[beam.Pipeline], None], options: Pipeline
     build(pipeline)
     try:
         pipeline.run().wait_until_finish()
-    except Exception as error:
-        message = expected_failure(str(error))
+    except Exception as error:  # noqa: BLE001  what is not expected is raised again
+        message = _expected_message(error)
         if message is None:
             raise
-        raise JobError(message) from error
+        raise JobError(f"{message}; what is committed stays, the same command goes on") from error
+
+
+def _expected_message(error: BaseException | None) -> str | None:
+    """Finds what the operator can mend in a chain of errors: Beam wraps those whose arguments it cannot extend."""
+    while error is not None:
+        if isinstance(error, OSError) and error.strerror:
+            return f"{error.filename or 'the output'}: {error.strerror}"
+        if isinstance(error, EXPECTED_ERRORS):
+            return _WHILE_RUNNING.sub("", str(error))
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _runner(options: PipelineOptions) -> fn_runner.FnApiRunner:

@@ -45,8 +45,7 @@ class WorkerPool:
             return self._executor.submit(function, *arguments).result()
         except (BrokenProcessPool, concurrent.futures.CancelledError) as error:
             raise WorkerDiedError(
-                "a worker process died (killed, or out of memory); what is committed stays: run the same command "
-                "again to go on, with fewer --workers if memory is short"
+                "a worker process died (killed, or out of memory: then use fewer --workers)"
             ) from error
 
     def stop(self) -> None:

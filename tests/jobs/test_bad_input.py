@@ -1,0 +1,300 @@
+"""What a user sees when something is wrong: one clear sentence and an exit code, or a failure row."""
+
+import bz2
+import os
+import pathlib
+import resource
+import signal
+import subprocess
+import sys
+import time
+import typing
+
+import psutil
+import pyarrow.parquet as pq
+import pytest
+
+from beam_jobs import build_dataset, check_dataset, join_metadata
+from schemas import layout
+from tests.fault_server import Answer, FaultServer
+from tests.jobs.conftest import write_lines
+from tests.jobs.test_build_yfcc import build, data_hashes, manifest_of
+
+
+def join(source: typing.Any, output: pathlib.Path, *flags: typing.Any) -> int:
+    arguments = ["--yfcc", source, "--output", output, "--progress", "none", *flags]
+    return join_metadata.main([str(a) for a in arguments])
+
+
+def failures(output: pathlib.Path) -> list[dict[str, typing.Any]]:
+    return pq.read_table(output / layout.INPUT_FAILURES).to_pylist()
+
+
+def assert_refused(
+    code: int, expected: int, capsys: pytest.CaptureFixture[str], output: pathlib.Path, *words: str
+) -> None:
+    shown = capsys.readouterr().err
+    assert code == expected
+    assert all(word in shown for word in words), shown
+    assert "Traceback" not in shown
+    assert not [p for name in ("rows", "shards") for p in (output / name).glob("*")]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, ["there is no such file"]),
+        (b"", ["the file is empty", "download it again"]),
+        (b"\x1f\x8b\x08rest", ["gzip-compressed", "decompress it first"]),
+        (b"nothing\nto see\n", ["no line looks like a YFCC pack", "autotags="]),
+        (b"1\toutdoor:0.9\n", ["no yfcc100m_dataset among the files"]),
+    ],
+)
+def test_a_useless_input_is_refused_before_any_work(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], content: bytes | None, words: list[str]
+) -> None:
+    path = tmp_path / "pack"
+    if content is not None:
+        path.write_bytes(content)
+    assert_refused(join(path, tmp_path / "out"), 2, capsys, tmp_path / "out", "--yfcc", *words)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "trailing"])
+def test_damaged_bz2_stops_the_run_and_names_the_place(
+    tmp_path: pathlib.Path, lines: list[str], capsys: pytest.CaptureFixture[str], damage: str
+) -> None:
+    path = tmp_path / "yfcc100m_dataset.bz2"
+    data = bytearray(bz2.compress("".join(line + "\n" for line in lines * 200).encode(), 1))
+    if damage == "truncated":
+        data = data[:-100]
+    elif damage == "flipped":
+        data[len(data) // 2] ^= 0x10
+    else:
+        data += b"and more"
+    path.write_bytes(data)
+    assert_refused(join(path, tmp_path / "out"), 1, capsys, tmp_path / "out", str(path), "again")
+
+
+@pytest.mark.parametrize(
+    ("line", "detail"),
+    [
+        (b"a\tb\tc", "3 fields where 25 were expected"),
+        (b"", "1 fields where 25 were expected"),
+        (b"\t".join([b"x"] * 25), "the photo id is not a positive integer"),
+        (b"\t".join([b"-5"] * 25), "the photo id is not a positive integer"),
+        (b"\t".join([b"9" * 19] * 25), "the photo id is not a positive integer"),
+        (b"\t".join([b"5"] * 24 + [b"\xff\xfe"]), "the line is not valid UTF-8"),
+        (b"\t".join([b"5"] * 24 + [b"x" * (1 << 20)]), "the line is longer than 1048576 bytes"),
+    ],
+)
+def test_a_malformed_line_is_a_failure_row_at_its_place(
+    tmp_path: pathlib.Path, lines: list[str], line: bytes, detail: str
+) -> None:
+    path = tmp_path / "in"
+    good = [one.encode() for one in lines]
+    path.write_bytes(b"\n".join([*good[:30], line, *good[30:]]) + b"\n")
+    assert join(path, tmp_path / "out") == 0
+    (failure,) = failures(tmp_path / "out")
+    assert (failure["reason"], failure["detail"], failure["raw"]) == ("malformed_row", detail, line[:2048])
+    assert failure["offset"] == len(b"\n".join(good[:30])) + 1
+    assert pq.read_table(tmp_path / "out" / layout.rows_file(0)).num_rows == len(lines)
+
+
+def test_carriage_returns_and_a_missing_last_newline_are_harmless(tmp_path: pathlib.Path, lines: list[str]) -> None:
+    write_lines(tmp_path / "unix", lines)
+    (tmp_path / "dos").write_bytes("\r\n".join(lines).encode())
+    assert join(tmp_path / "unix", tmp_path / "a") == join(tmp_path / "dos", tmp_path / "b") == 0
+    assert (tmp_path / "a/rows/000000.parquet").read_bytes() == (tmp_path / "b/rows/000000.parquet").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--where", "titel = 'x'"], ["--where", "titel"]),
+        (["--where", "title ="], ["--where"]),
+        (["--where", "photo_id + 1"], ["--where", "not a condition"]),
+        (["--where", "(SELECT count(*) FROM '/etc/passwd') > 0"], ["--where"]),
+        (["--limit", "0"], ["--limit", "not a positive number"]),
+        (["--worker", "3"], ["unknown flag --worker", "--workers"]),
+        (["--samples_per_shard", "many"], ["--samples_per_shard"]),
+        (["--runner", "FlinkRunner"], ["--runner=FlinkRunner is not supported"]),
+        (["--no_such_beam_flag=3"], ["unknown flag --no_such_beam_flag"]),
+        (["stray"], ["unknown argument stray"]),
+        (["--config", "/nowhere.yaml"], ["--config /nowhere.yaml"]),
+    ],
+)
+def test_a_wrong_flag_is_refused(
+    tmp_path: pathlib.Path, lines: list[str], capsys: pytest.CaptureFixture[str], flags: list[str], words: list[str]
+) -> None:
+    source = write_lines(tmp_path / "in", lines)
+    assert_refused(join(source, tmp_path / "out", *flags), 2, capsys, tmp_path / "out", *words)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--image_size", "0"], ["--image_size"]),
+        (["--resize", "bigger"], ["--resize"]),
+        (["--mirror", "flickr=http://x"], ["--mirror"]),
+        (["--images", "/no/such/place"], ["--images /no/such/place"]),
+        (["--images", "none", "--images", "auto"], ["--images none stands alone"]),
+        (["--timeout_s", "-1"], ["--timeout_s"]),
+        (["--output", "s3://bucket/x"], ["--output s3://bucket/x", "local"]),
+    ],
+)
+def test_a_wrong_image_flag_is_refused(
+    tmp_path: pathlib.Path, lines: list[str], capsys: pytest.CaptureFixture[str], flags: list[str], words: list[str]
+) -> None:
+    source = write_lines(tmp_path / "in", lines)
+    arguments = ["--yfcc", str(source), "--output", str(tmp_path / "out"), *flags]
+    assert_refused(build_dataset.main(arguments), 2, capsys, tmp_path / "out", *words)
+
+
+def test_a_condition_that_fails_on_some_row_stops_the_run(
+    tmp_path: pathlib.Path, lines: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write_lines(tmp_path / "in", lines)
+    code = join(source, tmp_path / "out", "--where", "title::INT > 3")
+    assert_refused(code, 1, capsys, tmp_path / "out", "--where", "Could not convert")
+
+
+def test_an_output_that_holds_something_else_is_left_alone(
+    tmp_path: pathlib.Path, lines: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write_lines(tmp_path / "in", lines)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/thesis.txt").write_text("precious")
+    for flags in ([], ["--overwrite"]):
+        assert_refused(join(source, tmp_path / "out", *flags), 2, capsys, tmp_path / "out", "thesis.txt")
+    assert os.listdir(tmp_path / "out") == ["thesis.txt"]
+
+
+def test_an_output_that_cannot_be_written_is_refused(
+    tmp_path: pathlib.Path, lines: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write_lines(tmp_path / "in", lines)
+    output = source / "below_a_file"
+    assert_refused(join(source, output), 2, capsys, output, f"--output {output}: cannot be written")
+
+
+def test_other_format_flags_are_refused_by_name_until_overwritten(
+    tmp_path: pathlib.Path, lines: list[str], mirror: FaultServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write_lines(tmp_path / "in", lines)
+    build(source, mirror, tmp_path / "out")
+    before = data_hashes(tmp_path / "out")
+    assert build(source, mirror, tmp_path / "out", "--image_size", 20) == 2
+    assert "--image_size is 20, the output was begun with 256" in capsys.readouterr().err
+    assert data_hashes(tmp_path / "out") == before
+    assert build(source, mirror, tmp_path / "out", "--image_size", 20, "--overwrite") == 0
+    assert check_dataset.main([str(tmp_path / "out")]) == 0
+
+
+def test_a_damaged_plan_is_named(tmp_path: pathlib.Path, lines: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    source = write_lines(tmp_path / "in", lines)
+    join(source, tmp_path / "out")
+    (tmp_path / "out" / layout.PLAN).write_text("{}")
+    assert join(source, tmp_path / "out") == 2
+    assert "plan.json is damaged" in capsys.readouterr().err
+
+
+def test_a_full_disk_stops_the_run_and_leaves_no_half_file(
+    tmp_path: pathlib.Path, lines: list[str], mirror: FaultServer
+) -> None:
+    source = write_lines(tmp_path / "in", lines)
+    command = build_command(source, mirror, tmp_path / "out")
+    limited = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, resource.RLIM_INFINITY)),
+    )
+    assert limited.returncode == 1
+    assert "File too large" in limited.stderr
+    assert "the same command goes on" in limited.stderr
+    assert "Traceback" not in limited.stderr
+    assert not list((tmp_path / "out").glob("shards/*"))
+    assert subprocess.run(command, timeout=60).returncode == 0
+    assert check_dataset.main([str(tmp_path / "out")]) == 0
+
+
+def build_command(source: pathlib.Path, mirror: FaultServer, output: pathlib.Path) -> list[str]:
+    flags = ["--yfcc", source, "--output", output, "--mirror", f"yfcc={mirror.url}", "--samples_per_shard", 30]
+    return [sys.executable, "-m", "beam_jobs.build_dataset", *map(str, flags), "--workers", "2", "--progress", "none"]
+
+
+@pytest.fixture
+def stalled(
+    tmp_path: pathlib.Path, lines: list[str], mirror: FaultServer
+) -> typing.Iterator[tuple[subprocess.Popen[str], list[str], dict[str, Answer]]]:
+    """A build that waits for its images, its command, and the answers that would let it end."""
+    answers = dict(mirror.answers)
+    for path in answers:
+        mirror.answers[path] = Answer(fault="stall")
+    command = build_command(write_lines(tmp_path / "in", lines), mirror, tmp_path / "out")
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not mirror.asked:
+        assert process.poll() is None
+        time.sleep(0.05)
+    yield process, command, answers
+    process.kill()
+    process.communicate()
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    children = psutil.Process(process.pid).children(recursive=True)
+    return [c for c in children if "spawn_main" in " ".join(c.cmdline())]
+
+
+def test_a_killed_worker_is_an_error_within_seconds(
+    tmp_path: pathlib.Path, mirror: FaultServer, stalled: tuple[subprocess.Popen[str], list[str], dict[str, Answer]]
+) -> None:
+    process, command, answers = stalled
+    workers_of(process)[0].kill()
+    killed_at = time.monotonic()
+    _, shown = process.communicate(timeout=20)
+    assert time.monotonic() - killed_at < 5
+    assert process.returncode == 1
+    assert "a worker process died" in shown
+    assert "Traceback" not in shown
+    mirror.answers.update(answers)
+    assert subprocess.run(command, timeout=60).returncode == 0
+    assert manifest_of(tmp_path / "out").totals.samples == 54
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_run_and_its_workers_at_once(
+    tmp_path: pathlib.Path,
+    stalled: tuple[subprocess.Popen[str], list[str], dict[str, Answer]],
+    number: signal.Signals,
+    code: int,
+) -> None:
+    process, _, _ = stalled
+    workers = workers_of(process)
+    process.send_signal(number)
+    _, shown = process.communicate(timeout=10)
+    assert process.returncode == code
+    assert "the same command goes on" in shown
+    assert not psutil.wait_procs(workers, timeout=5)[1]
+    assert os.listdir(tmp_path / "out/_tmp") == ["lease.json"]
+
+
+def test_workers_end_with_a_killed_parent(
+    stalled: tuple[subprocess.Popen[str], list[str], dict[str, Answer]],
+) -> None:
+    process, _, _ = stalled
+    workers = workers_of(process)
+    assert workers
+    process.kill()
+    assert not psutil.wait_procs(workers, timeout=5)[1]
+
+
+def test_two_runs_never_share_an_output(
+    stalled: tuple[subprocess.Popen[str], list[str], dict[str, Answer]],
+) -> None:
+    process, command, _ = stalled
+    second = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert second.returncode == 2
+    assert f'"pid": {process.pid}' in second.stderr
