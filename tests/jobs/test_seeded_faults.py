@@ -1,0 +1,90 @@
+"""Faults that are seeded into a copy of the code: each must make a test of this suite fail."""
+
+import pathlib
+import shutil
+import subprocess
+import sys
+import typing
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PACKAGES = ("schemas", "transforms", "beam_jobs", "tests")
+BUILD = "tests/jobs/test_build_yfcc.py::"
+
+
+class Fault(typing.NamedTuple):
+    """One wrong edit, and the test that must see it."""
+
+    file: str
+    right: str
+    wrong: str
+    test: str
+
+
+FAULTS = {
+    "drop_a_retry": Fault(
+        "transforms/http_fetch.py",
+        "state.attempt_number > options.retries",
+        "state.attempt_number > 0",
+        BUILD + "test_a_failure_that_heals_is_retried",
+    ),
+    "swallow_a_row": Fault(
+        "transforms/cut_rows.py",
+        '    table = table.take(pa.array(key_order(table["photo_id"].to_numpy())))',
+        '    table = table.take(pa.array(key_order(table["photo_id"].to_numpy())[1:]))',
+        BUILD + "test_every_line_becomes_a_sample_or_a_failure",
+    ),
+    "swallow_a_failure": Fault(
+        "transforms/build_shard.py",
+        "outcome.failures.append(",
+        "id(",
+        BUILD + "test_every_line_becomes_a_sample_or_a_failure",
+    ),
+    "lose_a_malformed_line": Fault(
+        "transforms/spool_lines.py",
+        "for i in np.flatnonzero(~good)\n",
+        "for i in np.flatnonzero(~good)[1:]\n",
+        BUILD + "test_every_line_becomes_a_sample_or_a_failure",
+    ),
+    "let_arrival_choose": Fault(
+        "transforms/duplicate_lines.py",
+        "    ranked = sorted((_rank(line, pack), position) for line, position in candidates)",
+        "    ranked = [(_rank(line, pack), position) for line, position in candidates]",
+        "tests/unit/test_duplicate_lines.py",
+    ),
+    "write_out_of_order": Fault(
+        "transforms/write_shard.py",
+        "sorted(images, key=lambda image: image.row)",
+        "list(images)",
+        BUILD + "test_bytes_do_not_depend_on_order_splitting_or_workers",
+    ),
+    "decode_before_splitting": Fault(
+        "schemas/yfcc.py",
+        "    return pa.ListArray.from_arrays(offsets, url_decode(items))",
+        '    offsets, items = split_list(url_decode(column).cast(pa.binary()), b",")\n'
+        "    return pa.ListArray.from_arrays(offsets, items.cast(pa.string()))",
+        "tests/unit/test_yfcc.py::test_free_text_is_decoded_and_tags_are_split_first",
+    ),
+    "forget_the_commit": Fault(
+        "transforms/build_shard.py",
+        "    write_file(record, commit.to_json())",
+        "",
+        BUILD + "test_a_second_run_fetches_and_joins_nothing",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_the_suite_catches(tmp_path: pathlib.Path, name: str) -> None:
+    fault = FAULTS[name]
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    path = tmp_path / fault.file
+    text = path.read_text()
+    assert text.count(fault.right) == 1, "the place of the fault has moved"
+    path.write_text(text.replace(fault.right, fault.wrong))
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--no-cov", fault.test]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 1, result.stdout[-2000:]
+    assert " failed" in result.stdout
