@@ -1,0 +1,62 @@
+"""Which package may import which, and what no file may say."""
+
+import ast
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+_ROOT = pathlib.Path(__file__).resolve().parents[2]
+_LAYERS = ("schemas", "transforms", "beam_jobs")
+_MODULES = [path for layer in _LAYERS for path in sorted((_ROOT / layer).glob("**/*.py"))]
+_PAGES = [_ROOT / "README.md", _ROOT / "CHANGELOG.md", *sorted((_ROOT / "docs").glob("*.md"))]
+_MACHINE_PATH = re.compile(r"(?<![\w.])/(?:work|home|root|tmp|Users|mnt)\b/?\S*")
+
+
+def _imports(path: pathlib.Path) -> set[str]:
+    """The modules that a file imports, wherever in it, in full."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            names |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def _layers_of(path: pathlib.Path) -> set[str]:
+    return {name.split(".")[0] for name in _imports(path)} & {*_LAYERS, "tests"}
+
+
+@pytest.mark.parametrize("layer", _LAYERS)
+def test_a_layer_imports_only_itself_and_those_below(layer):
+    allowed = set(_LAYERS[: _LAYERS.index(layer) + 1])
+    paths = [path for path in _MODULES if path.parent.name == layer]
+    found = {path.name: _layers_of(path) for path in paths}
+    assert set().union(*found.values()) == allowed, "either nothing was found, or too much"
+    assert {name: layers - allowed for name, layers in found.items() if layers - allowed} == {}
+
+
+def test_annotations_stay_objects():
+    """Beam reads them; as text it takes them all for Any."""
+    assert len(_MODULES) > 30
+    assert [str(p) for p in _MODULES if "__future__.annotations" in _imports(p)] == []
+
+
+def test_worker_processes_do_without_beam():
+    code = "import sys, transforms.build_shard; assert 'apache_beam' not in sys.modules, 'a worker imports Beam'"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=_ROOT)
+
+
+def test_schemas_do_no_io():
+    touching = {"os", "io", "pathlib", "shutil", "socket", "subprocess", "fsspec", "aiohttp", "pyarrow.parquet"}
+    paths = [path for path in _MODULES if path.parent.name == "schemas"]
+    assert {p.name: _imports(p) & touching for p in paths if _imports(p) & touching} == {}
+
+
+@pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.name)
+def test_pages_name_no_path_of_a_machine(page):
+    assert _MACHINE_PATH.findall(page.read_text("utf-8")) == []
