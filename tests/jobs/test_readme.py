@@ -1,0 +1,154 @@
+"""What the README says is run: the demo once, every Python snippet on its dataset, every command of photobeam."""
+
+import functools
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+import types
+import typing
+
+import pytest
+
+from beam_jobs import build_flags, cli, demo
+from beam_jobs.demo_corpus import MIRROR, PACKS, write_corpus
+from beam_jobs.demo_server import serve
+from beam_jobs.errors import JobError, UsageError
+from beam_jobs.flags import FlagParser
+
+pytestmark = pytest.mark.xdist_group("demo")
+
+_ROOT = pathlib.Path(__file__).resolve().parents[2]
+_README = (_ROOT / "README.md").read_text("utf-8")
+_DEMO = "photobeam-demo"
+_FRESH_CLONE = "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/photobeam demo"
+_ALL_TESTS = "tests/run"
+
+
+class DemoRun(typing.NamedTuple):
+    """The folder in which the demo ran, and what it wrote."""
+
+    folder: pathlib.Path
+    text: str
+
+
+def _blocks(language: str) -> list[str]:
+    found = re.findall(rf"^```{language}\n(.*?)^```$", _README, re.MULTILINE | re.DOTALL)
+    assert found, f"the README has no {language} block"
+    return found
+
+
+def _commands() -> list[str]:
+    lines = "".join(_blocks("bash")).replace("\\\n", " ").splitlines()
+    assert {_FRESH_CLONE, _ALL_TESTS} <= set(lines)
+    return [line for line in lines if line not in (_FRESH_CLONE, _ALL_TESTS)]
+
+
+@pytest.fixture(scope="session")
+def demo_run(tmp_path_factory: pytest.TempPathFactory) -> DemoRun:
+    folder = tmp_path_factory.mktemp("demo")
+    environment = {**os.environ, "PYTHONPATH": str(_ROOT), "PYTHONUTF8": "1", "COLUMNS": "80"}
+    command = [sys.executable, "-m", "beam_jobs.cli", "demo"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="utf-8")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return DemoRun(folder, done.stdout)
+
+
+def _without_what_varies(text: str) -> list[str]:
+    text = re.sub(rf"/\S*/{_DEMO}", _DEMO, text)
+    text = re.sub(r"[\d,]+ images/s|[\d.]+ s for|[\d,]+ bytes", "#", text)
+    return [line.rstrip() for line in text.strip().splitlines()]
+
+
+def test_the_readme_shows_what_the_demo_writes(demo_run: DemoRun) -> None:
+    assert _without_what_varies(_blocks("text")[0]) == _without_what_varies(demo_run.text)
+
+
+@pytest.mark.parametrize("snippet", _blocks("python"), ids=lambda s: s.splitlines()[0])
+def test_python_snippets_run_on_the_demo(
+    snippet: str, demo_run: DemoRun, monkeypatch: pytest.MonkeyPatch, wids: types.ModuleType
+) -> None:
+    monkeypatch.chdir(demo_run.folder)
+    monkeypatch.setitem(sys.modules, "wids", wids)
+    exec(compile(snippet, "README.md", "exec"), {})
+
+
+def test_commands_run_in_the_order_of_the_readme(
+    demo_run: DemoRun, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    corpus = demo_run.folder / _DEMO / demo.CORPUS
+    (tmp_path / "packs").symlink_to(corpus / PACKS)
+    ran = set()
+    with serve(corpus / MIRROR) as url:
+        for line in _commands():
+            program, command, *flags = shlex.split(line)
+            mirror = [f"--mirror=yfcc={url}"] if command == "build" else []
+            assert program == "photobeam"
+            assert cli.main([command, *flags, *mirror]) == 0, line + capsys.readouterr().err
+            ran.add(command)
+    assert ran == {"build", "join", "verify"}
+
+
+def test_the_command_for_a_fresh_clone_names_what_setup_installs() -> None:
+    setup = (_ROOT / "setup.py").read_text("utf-8")
+    assert '"photobeam = beam_jobs.cli:main"' in setup
+    assert 'python_requires=">=3.10"' in setup
+    assert "demo" in cli.COMMANDS
+
+
+def test_the_table_of_flags_is_complete() -> None:
+    table = dict(re.findall(r"^\| `--(\w+)[^`]*` \| (.*) \|$", _README, re.MULTILINE))
+    parser = FlagParser("build", "")
+    for add in (
+        build_flags.add_source_flags,
+        build_flags.add_image_flags,
+        build_flags.add_fetch_flags,
+        build_flags.add_run_flags,
+    ):
+        add(parser)
+    actions = {a.dest: a for a in parser._actions if a.dest != "help"}
+    assert sorted(table) == sorted([*actions, "config"])
+    for name, action in actions.items():
+        if action.default not in (None, "", False) and action.default != [] and name != "workers":
+            assert table[name].endswith(f"({action.default})"), name
+
+
+def test_links_lead_to_files() -> None:
+    links = re.findall(r"\]\(([^)#]+)", _README)
+    assert links
+    assert [link for link in links if not (_ROOT / link).is_file()] == []
+
+
+@pytest.fixture
+def small_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "write_corpus", functools.partial(write_corpus, photos=110, seed=3))
+
+
+@pytest.mark.usefixtures("small_corpus")
+def test_a_second_demo_gives_the_same(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / _DEMO
+    assert demo.main(["--output", str(folder)]) == 0
+    first = {p: p.read_bytes() for p in sorted(folder.glob("*/shards/*"))}
+    assert demo.main(["--output", str(folder)]) == 0
+    assert first == {p: p.read_bytes() for p in sorted(folder.glob("*/shards/*"))} != {}
+
+
+def test_a_demo_that_finds_something_else_fails(demo_run: DemoRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = demo.collect(demo_run.folder / _DEMO / demo.DATASET)
+    wrong = results.found._replace(collapsed=2)
+    for name, value in (("write_corpus", wrong), ("_build", 0), ("_verify", 0)):
+        monkeypatch.setattr(demo, name, lambda *_, value=value: value)
+    with pytest.raises(JobError, match="does not hold what was planted"):
+        demo.run(demo_run.folder / _DEMO)
+
+
+@pytest.mark.parametrize("foreign", ["thesis.txt", "corpus/thesis.txt", "dataset/thesis.txt"])
+def test_a_foreign_folder_is_left_alone(foreign: str, tmp_path: pathlib.Path) -> None:
+    (tmp_path / foreign).parent.mkdir(exist_ok=True)
+    (tmp_path / foreign).write_text("mine")
+    with pytest.raises(UsageError, match=r"holds something else \(thesis.txt\)"):
+        demo.run(tmp_path)
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == [tmp_path / foreign]
