@@ -1,0 +1,286 @@
+"""The JSON records of a dataset: its plan, one commit per shard, and the manifest.
+
+Each is written whole and never edited. Its ``checksum`` is the SHA-256 of the same JSON without
+that key, so that a record that was damaged or edited by hand is told from a good one.
+"""
+
+import collections
+import dataclasses
+import functools
+import hashlib
+import json
+import types
+import typing
+
+from schemas.layout import FORMAT_VERSION, shard_name
+
+_CHECKSUM = "checksum"
+
+R = typing.TypeVar("R", bound="Record")
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """What the three kinds of records have in common."""
+
+    def to_json(self) -> bytes:
+        """Encodes the record: sorted keys, ASCII, a final newline; equal records give equal bytes."""
+        body = vars(self)
+        return _json_bytes({**body, _CHECKSUM: _sha256(_json_bytes(body))})
+
+    @classmethod
+    def from_json(cls: type[R], data: bytes, file_name: str) -> R:
+        """Decodes a record.
+
+        Args:
+            data: what :meth:`to_json` gave.
+            file_name: named by the errors.
+
+        Raises:
+            ValueError: the record is damaged, or of a newer format than this version knows.
+        """
+        body = _checked_body(data, file_name)
+        return _decode(cls, body, file_name)
+
+
+@dataclasses.dataclass(frozen=True)
+class FileDigest:
+    """Size in bytes and SHA-256 (hex) of one file."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclasses.dataclass(frozen=True)
+class CommitRecord(Record):
+    """Says that all files of a shard are in place.
+
+    Attributes:
+        shard: its number.
+        rows: photos of the shard; samples + failed.
+        samples: photos in the tar.
+        failed: photos in the failures.
+        failures_by_reason: how many of the failed have which reason.
+        rows_digest: of what the shard was made from, see :func:`rows_digest`.
+        files: each file of the shard by its name in the dataset, the rows among them.
+        tar_md5: MD5 of the tar, hex, for the shard index; '' without samples.
+    """
+
+    shard: int
+    rows: int
+    samples: int
+    failed: int
+    failures_by_reason: dict[str, int]
+    rows_digest: str
+    files: dict[str, FileDigest]
+    tar_md5: str
+    format_version: int = FORMAT_VERSION
+
+
+@dataclasses.dataclass(frozen=True)
+class ManifestShard:
+    """One shard in the manifest.
+
+    Attributes:
+        name: six digits.
+        samples: photos in the tar.
+        failed: photos in the failures.
+        bytes: size of all its files.
+        sha256: of each file, by its name in the dataset.
+        rows_digest: of what the shard was made from.
+    """
+
+    name: str
+    samples: int
+    failed: int
+    bytes: int
+    sha256: dict[str, str]
+    rows_digest: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Totals:
+    """Sums over all shards; ``bytes`` is the size of their files."""
+
+    rows: int
+    samples: int
+    failed: int
+    bytes: int
+    failures_by_reason: dict[str, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest(Record):
+    """The truth about a finished dataset; written last.
+
+    Attributes:
+        configuration: the flags.
+        software: versions by name.
+        counts: the input accounting, the same as the plan's.
+        shards: one entry per shard, in order.
+        files: files that belong to no shard and are checked too: the shard index, the input failures.
+        totals: sums over the shards.
+        root_hash: of all data files, see :func:`root_hash`.
+        run: what differs between runs of the same build: run id, times, host.
+    """
+
+    configuration: dict[str, typing.Any]
+    software: dict[str, str]
+    counts: dict[str, int]
+    shards: list[ManifestShard]
+    files: dict[str, FileDigest]
+    totals: Totals
+    root_hash: str
+    run: dict[str, typing.Any]
+    format_version: int = FORMAT_VERSION
+
+
+@dataclasses.dataclass(frozen=True)
+class PlanInput:
+    """One input file: where, what kind of file, its size in bytes, and its mtime or ETag."""
+
+    url: str
+    kind: str
+    size: int
+    fingerprint: str
+
+
+@dataclasses.dataclass(frozen=True)
+class PlanRows:
+    """The finished rows of one shard; ``digest`` is the SHA-256 of the rows file."""
+
+    shard: int
+    rows: int
+    digest: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan(Record):
+    """What an output is made from; written first, and again when the rows are complete.
+
+    Attributes:
+        selection: flags that decide which rows there are.
+        format: flags that decide how a row becomes a sample; each ``rows_digest`` is taken over them.
+        inputs: the input files.
+        shards: number of shards; None until the rows are counted.
+        tombstones: photo ids that were taken down and must not come back.
+        counts: the input accounting: ``input_lines`` = ``rows`` + ``removed_by_filters`` +
+            ``collapsed_lines`` + ``input_failures``; other keys are free.
+        rows: the rows file of each shard, in order; None until all are written.
+    """
+
+    selection: dict[str, typing.Any]
+    format: dict[str, typing.Any]
+    inputs: list[PlanInput]
+    shards: int | None = None
+    tombstones: list[int] = dataclasses.field(default_factory=list)
+    counts: dict[str, int] = dataclasses.field(default_factory=dict)
+    rows: list[PlanRows] | None = None
+    format_version: int = FORMAT_VERSION
+
+
+def rows_digest(rows_file_sha256: str, image_options: typing.Mapping[str, typing.Any]) -> str:
+    """Returns the digest that decides whether a committed shard is still valid.
+
+    Args:
+        rows_file_sha256: of the shard's rows file, hex.
+        image_options: what decides how a row becomes a sample: the ``format`` of the plan.
+
+    Returns:
+        SHA-256 in hex.
+    """
+    return _sha256(rows_file_sha256.encode() + _json_bytes(image_options))
+
+
+def root_hash(sha256_by_file: typing.Mapping[str, str]) -> str:
+    """Returns one hash for all data files: SHA-256 over lines ``sha256  name``, sorted by name.
+
+    Args:
+        sha256_by_file: of every file of ``rows/`` and ``shards/`` and of the failures of each shard, by
+            name; not the input failures, which depend on how the inputs are cut into files.
+    """
+    return _sha256("".join(f"{sha256}  {name}\n" for name, sha256 in sorted(sha256_by_file.items())).encode())
+
+
+def manifest_shard(commit: CommitRecord) -> ManifestShard:
+    """Returns the manifest's entry of a committed shard."""
+    return ManifestShard(
+        name=shard_name(commit.shard),
+        samples=commit.samples,
+        failed=commit.failed,
+        bytes=sum(f.bytes for f in commit.files.values()),
+        sha256={name: f.sha256 for name, f in commit.files.items()},
+        rows_digest=commit.rows_digest,
+    )
+
+
+def totals_of(commits: typing.Sequence[CommitRecord]) -> Totals:
+    """Sums commits up."""
+    reasons: collections.Counter[str] = collections.Counter()
+    for commit in commits:
+        reasons.update(commit.failures_by_reason)
+    return Totals(
+        rows=sum(c.rows for c in commits),
+        samples=sum(c.samples for c in commits),
+        failed=sum(c.failed for c in commits),
+        bytes=sum(f.bytes for c in commits for f in c.files.values()),
+        failures_by_reason=dict(reasons),
+    )
+
+
+def root_hash_of(commits: typing.Iterable[CommitRecord], shard_index: str, index_sha256: str) -> str:
+    """Returns the root hash of committed shards and the shard index, whose name is ``shard_index``."""
+    files = {name: digest.sha256 for commit in commits for name, digest in commit.files.items()}
+    return root_hash({**files, shard_index: index_sha256})
+
+
+def _json_bytes(value: typing.Any) -> bytes:
+    return json.dumps(value, indent=1, sort_keys=True, allow_nan=False, default=vars).encode() + b"\n"
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _checked_body(data: bytes, file_name: str) -> dict[str, typing.Any]:
+    try:
+        body = json.loads(data)
+    except ValueError as error:
+        raise ValueError(f"{file_name} is damaged: it is not JSON ({error})") from error
+    if not isinstance(body, dict):
+        raise ValueError(f"{file_name} is damaged: it is not a JSON object")
+    version = body.get("format_version")
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise ValueError(
+            f"{file_name} was written by a newer photobeam (format {version}, this one knows {FORMAT_VERSION}): upgrade"
+        )
+    rest = {name: value for name, value in body.items() if name != _CHECKSUM}
+    if data != _json_bytes({**rest, _CHECKSUM: _sha256(_json_bytes(rest))}):
+        raise ValueError(f"{file_name} is damaged: its checksum does not fit what it says")
+    return rest
+
+
+@functools.cache
+def _field_types(record: type) -> dict[str, typing.Any]:
+    return typing.get_type_hints(record)
+
+
+def _decode(type_: typing.Any, value: typing.Any, where: str) -> typing.Any:
+    """Builds a value of a record's field type; every error names ``where``."""
+    origin, arguments = typing.get_origin(type_), typing.get_args(type_)
+    if type_ is typing.Any:
+        return value
+    if origin in (types.UnionType, typing.Union):
+        return None if value is None else _decode(arguments[0], value, where)
+    if type(value) is not (dict if dataclasses.is_dataclass(type_) else origin or type_):
+        raise ValueError(f"{where} is damaged: it holds {str(value)[:40]!r}")
+    if origin is list:
+        return [_decode(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value)]
+    if origin is dict:
+        return {name: _decode(arguments[1], item, f"{where}: {name}") for name, item in value.items()}
+    if not dataclasses.is_dataclass(type_):
+        return value
+    fields = _field_types(typing.cast(type, type_))
+    if fields.keys() != value.keys():
+        raise ValueError(f"{where} is damaged: wrong or missing keys {sorted(fields.keys() ^ value.keys())}")
+    return typing.cast(typing.Any, type_)(**{n: _decode(t, value[n], f"{where}: {n}") for n, t in fields.items()})

@@ -1,0 +1,143 @@
+"""Reading a dataset to judge it: each file against the size and SHA-256 it should have."""
+
+import hashlib
+import typing
+
+import fsspec
+
+from schemas.records import FileDigest
+
+READ_BYTES = 1 << 20
+
+
+class Fault(typing.NamedTuple):
+    """Something in a dataset that is not as it should be.
+
+    Attributes:
+        file: its name in the dataset.
+        problem: what is wrong with it.
+        remedy: what to do about it.
+    """
+
+    file: str
+    problem: str
+    remedy: str
+
+
+class NoDatasetError(Exception):
+    """There is no dataset at this place."""
+
+
+class DatasetFiles:
+    """The files of a dataset, by their names in it.
+
+    Args:
+        root: local path or any URL that fsspec opens.
+
+    Raises:
+        NoDatasetError: the place cannot be opened.
+    """
+
+    def __init__(self, root: str):
+        try:
+            self._fs, self._root = fsspec.core.url_to_fs(root)
+        except (ValueError, ImportError, OSError) as error:
+            raise NoDatasetError(f"{root} cannot be opened: {error}") from error
+
+    def exists(self, name: str) -> bool:
+        """Tells whether there is such a file."""
+        return self._fs.isfile(self._path(name))
+
+    def open(self, name: str) -> typing.BinaryIO:
+        """Opens a file for one sequential read.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
+        return self._fs.open(self._path(name), "rb", block_size=8 * READ_BYTES)
+
+    def read(self, name: str) -> bytes:
+        """Reads a whole file.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        with self.open(name) as file:
+            return file.read()
+
+    def names(self, folder: str) -> list[str]:
+        """Lists the files below a folder, sorted; none if there is no such folder."""
+        prefix = self._path(folder) + "/"
+        return sorted(f"{folder}/{path[len(prefix) :]}" for path in self._fs.find(self._path(folder)))
+
+    def _path(self, name: str) -> str:
+        return f"{self._root.rstrip('/')}/{name}"
+
+
+class DigestingReader:
+    """A file that is hashed while it is read.
+
+    Args:
+        file: open for reading at its begin.
+    """
+
+    def __init__(self, file: typing.BinaryIO):
+        self._file = file
+        self._sha256 = hashlib.sha256()
+        self._bytes = 0
+
+    def read(self, size: int) -> bytes:
+        """Reads ``size`` bytes; fewer at the end of the file alone."""
+        data = self._file.read(size)
+        self._sha256.update(data)
+        self._bytes += len(data)
+        return data
+
+    def finish(self) -> FileDigest:
+        """Reads the rest and returns size and SHA-256 of the whole file."""
+        while self.read(READ_BYTES):
+            pass
+        return FileDigest(self._bytes, self._sha256.hexdigest())
+
+
+def read_checked(
+    dataset: DatasetFiles, name: str, expected: FileDigest | None, remedy: str, faults: list[Fault]
+) -> bytes | None:
+    """Reads a whole file; returns None, and adds a fault, unless it is the one expected.
+
+    Args:
+        dataset: where it lies.
+        name: its name.
+        expected: what was written; None if that is not known.
+        remedy: for the fault.
+        faults: what is found is added here.
+    """
+    try:
+        data = dataset.read(name)
+    except OSError as error:
+        faults.append(Fault(name, unreadable(error), remedy))
+        return None
+    problem = digest_problem(digest_of(data), expected) if expected else None
+    if problem:
+        faults.append(Fault(name, problem, remedy))
+        return None
+    return data
+
+
+def digest_of(data: bytes) -> FileDigest:
+    """Returns size and SHA-256 of bytes in memory."""
+    return FileDigest(len(data), hashlib.sha256(data).hexdigest())
+
+
+def digest_problem(found: FileDigest, expected: FileDigest) -> str | None:
+    """Says how a file differs from the one expected; None if it does not."""
+    if found.bytes != expected.bytes:
+        return f"it has {found.bytes:,} bytes, {expected.bytes:,} were written"
+    if found.sha256 != expected.sha256:
+        return f"its bytes have changed: SHA-256 {found.sha256}, {expected.sha256} was written"
+    return None
+
+
+def unreadable(error: OSError) -> str:
+    """Says that a file is missing, or why it cannot be read."""
+    return "it is missing" if isinstance(error, FileNotFoundError) else f"it cannot be read: {error}"

@@ -1,0 +1,193 @@
+"""Checks one shard: its rows, failures and sidecar against each other, then the tar and its index."""
+
+import collections
+import typing
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas import layout
+from schemas.failures import FAILURE_SCHEMA, FailureReason, Stage
+from schemas.photo_ids import hash64, key, shards_of
+from schemas.records import CommitRecord
+from schemas.rows import ROW_SCHEMA
+from schemas.samples import SIDECAR_SCHEMA
+from transforms.dataset_files import DatasetFiles, Fault, read_checked
+from transforms.tar_shard import PlacedSample, dali_index
+from transforms.verify_tar import verify_tar
+
+REDO_ROWS = "restore it from a copy, or run the build again with --overwrite"
+
+_REASONS = {reason.value: reason for reason in FailureReason}
+_STAGES = frozenset(stage.value for stage in Stage)
+
+Add = typing.Callable[[str, str], None]
+
+
+def redo_shard(shard: int) -> str:
+    """Returns the remedy for a damaged file of a shard's samples or failures."""
+    return f"delete {layout.commit_file(shard)} and {layout.MANIFEST} and run the same build again"
+
+
+def shard_file_names(shard: int, samples: int) -> list[str]:
+    """Returns the names of the files that a committed shard has."""
+    beside = [layout.tar_file(shard), layout.sidecar_file(shard), layout.idx_file(shard)]
+    return [layout.rows_file(shard), layout.failures_file(shard), *(beside if samples else [])]
+
+
+def verify_shard(dataset: DatasetFiles, commit: CommitRecord, shards: int) -> list[Fault]:
+    """Checks every byte and count of a committed shard.
+
+    Reads each file once; holds the rows of one shard and one sample of the tar at a time.
+
+    Args:
+        dataset: where it lies.
+        commit: says what it should be.
+        shards: number of shards of the dataset.
+    """
+    shard, faults = commit.shard, list[Fault]()
+    if set(commit.files) != set(shard_file_names(shard, commit.samples)):
+        problem = f"it lists other files than a shard of {commit.samples:,} samples has: {sorted(commit.files)}"
+        return [Fault(layout.commit_file(shard), problem, redo_shard(shard))]
+    rows = _table(dataset, commit, layout.rows_file(shard), ROW_SCHEMA, REDO_ROWS, faults)
+    if rows is not None:
+        faults += check_rows(rows, shard, shards)
+    failures = _table(dataset, commit, layout.failures_file(shard), FAILURE_SCHEMA, redo_shard(shard), faults)
+    if failures is not None:
+        faults += _check_failures(failures, commit)
+    sidecar = None
+    if commit.samples:
+        sidecar = _table(dataset, commit, layout.sidecar_file(shard), SIDECAR_SCHEMA, redo_shard(shard), faults)
+        samples = verify_tar(dataset, commit, sidecar, redo_shard(shard), faults)
+        _check_idx(dataset, commit, samples, faults)
+    elif rows is not None:
+        sidecar = SIDECAR_SCHEMA.empty_table()
+    if rows is not None and sidecar is not None:
+        faults += _check_against_rows(rows, sidecar, failures, commit)
+    return faults
+
+
+def check_rows(rows: pa.Table, shard: int, shards: int) -> list[Fault]:
+    """Checks that rows are in KEY order, unique, and belong into their shard."""
+    faults: list[Fault] = []
+    name = layout.rows_file(shard)
+    if not _in_key_order(_keys(rows)):
+        faults.append(Fault(name, "its photos are not unique and in KEY order", REDO_ROWS))
+    ids = rows["photo_id"].to_numpy().astype(np.int64)
+    strays = ids[shards_of(hash64(ids), shards) != shard]
+    if len(strays):
+        problem = f"{len(strays):,} of its photos belong into other shards, the first is {key(int(strays[0]))}"
+        faults.append(Fault(name, problem, REDO_ROWS))
+    return faults
+
+
+def read_table(data: bytes, name: str, schema: pa.Schema, remedy: str, faults: list[Fault]) -> pa.Table | None:
+    """Reads a Parquet file in memory; returns None, and adds a fault, unless it has that schema."""
+    try:
+        table = pq.read_table(pa.BufferReader(data))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        faults.append(Fault(name, f"it is no readable Parquet file: {error}", remedy))
+        return None
+    if not table.schema.equals(schema):
+        wrong = sorted({str(f) for f in table.schema} ^ {str(f) for f in schema})
+        faults.append(Fault(name, f"it has another schema than this format's: {'; '.join(wrong[:4])}", remedy))
+        return None
+    if any(table[f.name].null_count for f in schema if not f.nullable):
+        faults.append(Fault(name, "it has nulls in a column that allows none", remedy))
+        return None
+    return table
+
+
+def _table(
+    dataset: DatasetFiles, commit: CommitRecord, name: str, schema: pa.Schema, remedy: str, faults: list[Fault]
+) -> pa.Table | None:
+    data = read_checked(dataset, name, commit.files[name], remedy, faults)
+    return None if data is None else read_table(data, name, schema, remedy, faults)
+
+
+def _keys(table: pa.Table) -> list[str]:
+    return [key(photo_id) for photo_id in table["photo_id"].to_pylist()]
+
+
+def _in_key_order(keys: typing.Sequence[str]) -> bool:
+    return all(a < b for a, b in zip(keys, keys[1:], strict=False))
+
+
+def _check_failures(failures: pa.Table, commit: CommitRecord) -> list[Fault]:
+    """Checks order, keys, reasons and counts of the failures."""
+    keys = _keys(failures)
+    reasons = failures["reason"].to_pylist()
+    retryable = [_REASONS[r].retryable for r in reasons if r in _REASONS]
+    problems = {
+        "its photos are not unique and in KEY order": not _in_key_order(keys),
+        "its keys are not those of its photo ids": failures["key"].to_pylist() != keys,
+        f"it has reasons that do not exist: {sorted(set(reasons) - _REASONS.keys())}": bool(
+            set(reasons) - _REASONS.keys()
+        ),
+        "it has stages that do not exist": bool(set(failures["stage"].to_pylist()) - _STAGES),
+        "its column 'retryable' does not fit its reasons": failures["retryable"].to_pylist() != retryable,
+        f"it has {len(keys):,} failures, the commit record says {commit.failed:,}": len(keys) != commit.failed,
+        "its reasons are not counted as in the commit record": collections.Counter(reasons)
+        != commit.failures_by_reason,
+    }
+    name = layout.failures_file(commit.shard)
+    return [Fault(name, problem, redo_shard(commit.shard)) for problem, found in problems.items() if found]
+
+
+def _check_against_rows(
+    rows: pa.Table, sidecar: pa.Table, failures: pa.Table | None, commit: CommitRecord
+) -> list[Fault]:
+    """Checks that each row is a sample or a failure, and that the samples repeat their rows."""
+    shard, faults = commit.shard, list[Fault]()
+
+    def add(name: str, problem: str) -> None:
+        faults.append(Fault(name, problem, redo_shard(shard)))
+
+    if not commit.rows == rows.num_rows == commit.samples + commit.failed:
+        problem = f"it says {commit.rows:,} rows, {commit.samples:,} samples and {commit.failed:,} failures"
+        add(layout.commit_file(shard), f"{problem}; there are {rows.num_rows:,} rows")
+    if sidecar.num_rows != commit.samples:
+        problem = f"it has {sidecar.num_rows:,} samples, the commit record says {commit.samples:,}"
+        add(layout.sidecar_file(shard), problem)
+    if failures is not None:
+        _check_accounted(rows, sidecar, failures, shard, add)
+    _check_repeats_rows(rows, sidecar, layout.sidecar_file(shard), add)
+    return faults
+
+
+def _check_accounted(rows: pa.Table, sidecar: pa.Table, failures: pa.Table, shard: int, add: Add) -> None:
+    results = collections.Counter([*sidecar["photo_id"].to_pylist(), *failures["photo_id"].to_pylist()])
+    ids = set(rows["photo_id"].to_pylist())
+    wrong = sorted(ids - results.keys() | {photo_id for photo_id, n in results.items() if n > 1 or photo_id not in ids})
+    if wrong:
+        problem = (
+            f"{len(wrong):,} photos have not exactly one row and one sample or failure, the first is {key(wrong[0])}"
+        )
+        add(layout.failures_file(shard), problem)
+
+
+def _check_repeats_rows(rows: pa.Table, sidecar: pa.Table, name: str, add: Add) -> None:
+    keys = _keys(sidecar)
+    if not _in_key_order(keys):
+        add(name, "its samples are not unique and in KEY order")
+    if sidecar["key"].to_pylist() != keys:
+        add(name, "its keys are not those of its photo ids")
+    place = {photo_id: i for i, photo_id in enumerate(rows["photo_id"].to_pylist())}
+    places = [place[i] for i in sidecar["photo_id"].to_pylist() if i in place]
+    if len(places) != sidecar.num_rows:
+        return
+    expected = rows.take(pa.array(places, pa.int64()))
+    differing = [n for n in rows.column_names if not expected[n].equals(sidecar[n])]
+    if differing:
+        add(name, f"it does not repeat the rows in {', '.join(differing)}")
+
+
+def _check_idx(
+    dataset: DatasetFiles, commit: CommitRecord, samples: list[PlacedSample] | None, faults: list[Fault]
+) -> None:
+    """Checks the DALI index against the places found in the tar; they are None if it is damaged."""
+    name, remedy = layout.idx_file(commit.shard), redo_shard(commit.shard)
+    data = read_checked(dataset, name, commit.files[name], remedy, faults)
+    if data is not None and samples is not None and data != dali_index(samples):
+        faults.append(Fault(name, "it is not the index of the tar beside it", remedy))

@@ -1,0 +1,200 @@
+"""All files of one shard, from its rows and what the image step made of them."""
+
+import collections
+import hashlib
+import pathlib
+import typing
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas import layout
+from schemas.failures import FAILURE_SCHEMA, Failure, failure_columns
+from schemas.photo_ids import key
+from schemas.records import CommitRecord, FileDigest, rows_digest
+from schemas.rows import ROW_SCHEMA
+from schemas.samples import IMAGE_COLUMNS, SAMPLE_SCHEMA, SIDECAR_SCHEMA, caption, sample_json
+from transforms.image_spool import ImageSpool, SpoolPlace
+from transforms.tar_shard import PlacedSample, WrittenTar, dali_index, write_tar
+
+SIDECAR_GROUP_ROWS = 2_000
+_ROWS_AT_A_TIME = 500
+_READ_BYTES = 1 << 20
+
+Members = tuple[tuple[str, bytes], ...]
+
+
+class ShardRows(typing.NamedTuple):
+    """The rows that one shard is made from.
+
+    Attributes:
+        shard: its number.
+        table: all rows, :data:`schemas.rows.ROW_SCHEMA`, in KEY order.
+        file: size and SHA-256 of the rows file that holds them.
+    """
+
+    shard: int
+    table: pa.Table
+    file: FileDigest
+
+
+class SpooledImage(typing.NamedTuple):
+    """The written image of one photo.
+
+    Attributes:
+        row: index into the shard's rows.
+        columns: a value for each of :data:`schemas.samples.IMAGE_COLUMNS` but ``key``.
+        place: where its bytes lie in the spool.
+    """
+
+    row: int
+    columns: typing.Mapping[str, typing.Any]
+    place: SpoolPlace
+
+
+def write_shard(
+    rows: ShardRows,
+    images: typing.Iterable[SpooledImage],
+    failures: typing.Iterable[Failure],
+    spool: ImageSpool,
+    staging: pathlib.Path,
+    image_options: typing.Mapping[str, typing.Any],
+    extension: str = "jpg",
+) -> CommitRecord:
+    """Writes the files of a shard, all but its rows, into a local directory.
+
+    Equal rows, images and failures give equal bytes, in whatever order they come. A shard without
+    samples gets failures alone. Nothing is published: the caller moves the files to the same names
+    in the dataset, and writes the commit record last.
+
+    Args:
+        rows: the shard's rows.
+        images: one for each photo that has an image, in any order.
+        failures: one for each other photo, in any order.
+        spool: holds the bytes of the images.
+        staging: local directory; the files get their final names below it.
+        image_options: the ``format`` of the plan.
+        extension: of the image members: ``jpg``, ``webp`` or ``png``.
+
+    Returns:
+        The commit record; its ``files`` are those written, and the rows.
+
+    Raises:
+        ValueError: the rows are not in KEY order, or a row has not exactly one image or failure.
+    """
+    images = sorted(images, key=lambda image: image.row)
+    keys = _checked_keys(rows)
+    failures = sorted(failures, key=lambda failure: key(failure.photo_id))
+    _check_accounted(keys, images, failures)
+    shard = rows.shard
+    files = {layout.rows_file(shard): rows.file}
+    name = layout.failures_file(shard)
+    files[name] = _write_parquet(failures_table(failures), staging / name)
+    tar_md5 = ""
+    if images:
+        samples = _sample_table(rows.table, keys, images)
+        tar_path = _made_path(staging / layout.tar_file(shard))
+        tar = write_tar(tar_path, _tar_samples(samples, images, spool, extension))
+        tar_md5 = tar.md5
+        files |= {layout.tar_file(shard): FileDigest(tar.bytes, tar.sha256)}
+        files |= _write_beside_tar(shard, staging, samples, tar)
+    return CommitRecord(
+        shard=shard,
+        rows=len(keys),
+        samples=len(images),
+        failed=len(failures),
+        failures_by_reason=dict(collections.Counter(f.reason.value for f in failures)),
+        rows_digest=rows_digest(rows.file.sha256, image_options),
+        files=files,
+        tar_md5=tar_md5,
+    )
+
+
+def file_digest(path: pathlib.Path) -> FileDigest:
+    """Reads a local file and returns its size and SHA-256."""
+    digest, size = hashlib.sha256(), 0
+    with open(path, "rb") as file:
+        while piece := file.read(_READ_BYTES):
+            digest.update(piece)
+            size += len(piece)
+    return FileDigest(size, digest.hexdigest())
+
+
+def failures_table(failures: typing.Iterable[Failure]) -> pa.Table:
+    """Returns failures as a table of :data:`schemas.failures.FAILURE_SCHEMA`, in the order given."""
+    return pa.Table.from_pylist([failure_columns(f, key(f.photo_id)) for f in failures], FAILURE_SCHEMA)
+
+
+def sample_members(sample: typing.Mapping[str, typing.Any]) -> Members:
+    """Returns the members that stand beside a sample's image: its JSON and its caption."""
+    return ("json", sample_json(sample)), ("txt", caption(sample).encode("utf-8"))
+
+
+def _checked_keys(rows: ShardRows) -> list[str]:
+    if not rows.table.schema.equals(ROW_SCHEMA):
+        raise ValueError(f"shard {rows.shard}: the rows are not of ROW_SCHEMA")
+    keys = [key(photo_id) for photo_id in rows.table["photo_id"].to_pylist()]
+    if any(a >= b for a, b in zip(keys, keys[1:], strict=False)):
+        raise ValueError(f"shard {rows.shard}: the rows are not unique and in KEY order")
+    return keys
+
+
+def _check_accounted(
+    keys: typing.Sequence[str], images: typing.Sequence[SpooledImage], failures: typing.Sequence[Failure]
+) -> None:
+    """Checks that each row has one image or one failure."""
+    results = collections.Counter(keys[image.row] for image in images)
+    results.update(key(failure.photo_id) for failure in failures)
+    wrong = sorted(k for k in results.keys() | set(keys) if results[k] != 1) + sorted(results.keys() - set(keys))
+    if wrong:
+        raise ValueError(
+            f"{len(wrong)} photos have not exactly one row and one result, the first is {wrong[0]}: "
+            f"{len(keys)} rows, {len(images)} images, {len(failures)} failures"
+        )
+
+
+def _sample_table(rows: pa.Table, keys: typing.Sequence[str], images: typing.Sequence[SpooledImage]) -> pa.Table:
+    """Returns the samples, :data:`schemas.samples.SAMPLE_SCHEMA`: the rows of the images and what is known of each."""
+    columns = rows.take([image.row for image in images]).columns
+    for column in IMAGE_COLUMNS:
+        values = [keys[i.row] for i in images] if column.name == "key" else [i.columns[column.name] for i in images]
+        columns.append(pa.array(values, column.type))
+    return pa.table(columns, SAMPLE_SCHEMA)
+
+
+def _tar_samples(
+    samples: pa.Table, images: typing.Iterable[SpooledImage], spool: ImageSpool, extension: str
+) -> typing.Iterator[tuple[str, Members]]:
+    rows = (row for batch in samples.to_batches(_ROWS_AT_A_TIME) for row in batch.to_pylist())
+    for sample, image in zip(rows, images, strict=True):
+        yield sample["key"], ((extension, spool.read(image.place)), *sample_members(sample))
+
+
+def _write_beside_tar(shard: int, staging: pathlib.Path, samples: pa.Table, tar: WrittenTar) -> dict[str, FileDigest]:
+    """Writes the sidecar and the DALI index of a tar."""
+    sidecar = pa.table([*samples.columns, *_placements(tar.samples)], SIDECAR_SCHEMA)
+    idx_path = _made_path(staging / layout.idx_file(shard))
+    idx_path.write_bytes(dali_index(tar.samples))
+    return {
+        layout.sidecar_file(shard): _write_parquet(sidecar, staging / layout.sidecar_file(shard)),
+        layout.idx_file(shard): file_digest(idx_path),
+    }
+
+
+def _placements(samples: typing.Sequence[PlacedSample]) -> tuple[pa.Array, pa.Array]:
+    """Offset and size of each image, the first member of its sample."""
+    return (
+        pa.array([s.members[0].offset for s in samples], pa.int64()),
+        pa.array([s.members[0].size for s in samples], pa.int64()),
+    )
+
+
+def _write_parquet(table: pa.Table, path: pathlib.Path) -> FileDigest:
+    """Writes a table; the bytes depend on its values and not on how it is chunked."""
+    pq.write_table(table.combine_chunks(), _made_path(path), row_group_size=SIDECAR_GROUP_ROWS, compression="zstd")
+    return file_digest(path)
+
+
+def _made_path(path: pathlib.Path) -> pathlib.Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
