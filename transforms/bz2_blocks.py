@@ -5,8 +5,9 @@ checksum; a file is one stream or several. A range of compressed bytes owns the 
 that any partition of a file into ranges decodes every block once. The 48 bits of a magic also occur by chance: they
 are a border only if the block before them ends exactly there with a right checksum.
 
-Each block is framed as a stream of its own for the `bz2` module, which is nearly all of the cost. indexed_bzip2 verifies
-checksums too and takes about a fifth less CPU: a quarter of an hour per 100 million photos, not worth a compiled dependency.
+Each block is framed as a stream of its own for the `bz2` module, which is nearly all of the cost. indexed_bzip2
+verifies checksums too and takes about a fifth less CPU: a quarter of an hour per 100 million photos, which is not
+worth a compiled dependency.
 """
 
 import bz2
