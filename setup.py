@@ -30,9 +30,11 @@ setup(
         "s3": ["boto3<2", "s3fs>=2025.9"],
         "gcs": ["gcsfs>=2025.9"],
         "test": [
-            "coverage>=7.13",
+            "build>=1",
+            "coverage>=7",
             "hypothesis>=6",
             "pytest>=8",
+            "pytest-cov>=6",
             "pytest-xdist>=3",
             "psutil>=6",
             "setuptools>=77",

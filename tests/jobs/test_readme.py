@@ -18,8 +18,6 @@ from beam_jobs.demo_server import serve
 from beam_jobs.errors import JobError, UsageError
 from beam_jobs.flags import FlagParser
 
-pytestmark = pytest.mark.xdist_group("demo")
-
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _README = (_ROOT / "README.md").read_text("utf-8")
 _DEMO = "photobeam-demo"
@@ -124,7 +122,7 @@ def test_links_lead_to_files() -> None:
 
 @pytest.fixture
 def small_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "write_corpus", functools.partial(write_corpus, photos=110, seed=3))
+    monkeypatch.setattr(demo, "write_corpus", functools.partial(write_corpus, photos=60, seed=3))
 
 
 @pytest.mark.usefixtures("small_corpus")

@@ -12,8 +12,6 @@ import zipfile
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("packaging")
-
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _PACKAGES = ("beam_jobs", "schemas", "transforms")
 _SOURCES = (*_PACKAGES, "docs", "tests", ".ci")
