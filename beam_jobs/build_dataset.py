@@ -18,8 +18,6 @@ import time
 import typing
 import uuid
 
-from transforms.line_ranges import CorruptInputError
-
 from beam_jobs import build_flags, output_state
 from beam_jobs.cli import run_command
 from beam_jobs.errors import FAILED, OK, JobError, UsageError
@@ -35,6 +33,7 @@ from transforms.finish_shards import FinishConfig
 from transforms.image_files import ImagePlaceError
 from transforms.image_places import check_places
 from transforms.lease import OutputInUseError, hold_output
+from transforms.line_ranges import CorruptInputError
 from transforms.publish import OutputError, check_space, check_writable, write_file
 from transforms.worker_pool import stop_shared_pool
 

@@ -16,15 +16,15 @@ import pyarrow.parquet as pq
 from schemas import layout
 from schemas.failures import Failure, FailureReason, PhotoError, Stage
 from schemas.photo_ids import key
-from schemas.records import CommitRecord, FileDigest
+from schemas.records import CommitRecord
 from transforms.byte_budget import ByteBudget
-from transforms.http_fetch import FetchOptions, open_session
+from transforms.http_fetch import FetchError, FetchOptions, open_session
 from transforms.image_codec import EncodedImage, ImageOptions, encode_image
 from transforms.image_places import PhotoRef, PlacesConfig, default_mirror_url, fetch_image, open_places
 from transforms.image_spool import ImageSpool
 from transforms.progress import count
-from transforms.publish import publish, write_file
-from transforms.write_shard import ShardRows, SpooledImage, write_shard
+from transforms.publish import OutputError, publish, write_file
+from transforms.write_shard import ShardRows, SpooledImage, file_digest, write_shard
 
 BYTES_IN_FLIGHT = 100_000_000
 """Downloaded bytes in memory at once, in one process."""
@@ -71,9 +71,15 @@ def build_shard(shard: int, digest: str, config: ShardConfig) -> CommitRecord:
         shard: its number; ``rows/NNNNNN.parquet`` exists.
         digest: SHA-256 of that file, hex.
         config: how.
+
+    Raises:
+        OutputError: the rows file is not the one that was planned.
     """
     started = time.time()
     rows_path = config.output / layout.rows_file(shard)
+    rows_file = file_digest(rows_path)
+    if rows_file.sha256 != digest:
+        raise OutputError(f"{rows_path} is damaged or was replaced; remove it, and the rows are joined again")
     table = pq.read_table(rows_path)
     staging = config.folder / f"shard-{layout.shard_name(shard)}"
     shutil.rmtree(staging, ignore_errors=True)
@@ -81,7 +87,7 @@ def build_shard(shard: int, digest: str, config: ShardConfig) -> CommitRecord:
     with ImageSpool(staging / "images") as spool:
         photos = table.select(PHOTO_COLUMNS).to_pylist()
         outcome = asyncio.run(_build_images(photos, config, spool))
-        rows = ShardRows(shard, table, FileDigest(rows_path.stat().st_size, digest))
+        rows = ShardRows(shard, table, rows_file)
         commit = write_shard(rows, outcome.images, outcome.failures, spool, staging, config.format, config.image.format)
     _commit(commit, staging, config.output)
     _write_log(shard, started, outcome, config.output)
@@ -138,6 +144,7 @@ async def _build_image(
         outcome.images.append(SpooledImage(index, columns, spool.append(encoded.data)))
         count("samples")
     except PhotoError as error:
+        outcome.attempts.append(error.attempts if isinstance(error, FetchError) else 0)
         url = default_mirror_url(ref)
         outcome.failures.append(Failure(ref.photo_id, error.reason, error.stage, error.http_status, url, error.detail))
         count("failed")

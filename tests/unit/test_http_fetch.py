@@ -111,7 +111,7 @@ def test_each_fault_has_its_reason(server: FaultServer, answer: Answer, reason: 
         ("http://127.0.0.1:99999/a", "invalid_url"),
         ("http://" + "a" * 70 + ".example/a", "invalid_url"),
         ("http://no-such-host.invalid/a", "dns_error"),
-        (f"http://127.0.0.1:{closed_port()}/a", "connection_error"),
+        pytest.param(f"http://127.0.0.1:{closed_port()}/a", "connection_error", id="closed port"),
     ],
 )
 def test_an_unusable_url_has_its_reason(url: str, reason: str) -> None:
