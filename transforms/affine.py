@@ -1,0 +1,168 @@
+"""Affines between pixel coordinates: build, chain, undo and apply them.
+
+An affine ``(a, b, c, d, e, f)`` is the one of :class:`transforms.image_plan.Plan`: x' = a x + b y + c and
+y' = d x + e y + f, on continuous coordinates, where pixel (0, 0) covers [0, 1) x [0, 1). Those of one annotation, from
+the source's copy of a photo to the written image, are chained in the order in which they happen::
+
+    compose(
+        scale((1, 1), copy_size),                             # only where coordinates are normalised to [0, 1]
+        quarter_turn(rotation, *copy_size),                   # the copy upright
+        scale(upright_copy_size, upright_size),               # the photo that was fetched, upright
+        inverse(orientation(exif, *stored_size)),             # the photo as stored
+        plan.matrix,                                          # the written image
+    )
+
+The inverse of the whole takes predictions on the written image back to the copy.
+"""
+
+import math
+import typing
+
+import numpy as np
+import numpy.typing as npt
+
+from transforms.image_plan import Affine as Affine
+from transforms.image_plan import ImageOptions, plan_image
+
+Points = npt.NDArray[np.float64]
+
+IDENTITY: typing.Final[Affine] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+
+EDGE_PX: typing.Final = 1e-6
+"""By how much, px, rounding may put a coordinate beyond an image's edge without its being cut."""
+
+_ORIENTATION_OF_TURN = {0: 1, 90: 8, 180: 3, 270: 6}
+_AS_STORED = ImageOptions(resize="none")
+
+
+def compose(*steps: Affine) -> Affine:
+    """Returns the affine that does the steps one after the other, the first one first.
+
+    Example:
+        >>> compose(scale((1, 1), (40, 30)), quarter_turn(90, 40, 30))
+        (0.0, 30.0, 0.0, -40.0, 0.0, 40.0)
+    """
+    a, b, c, d, e, f = IDENTITY
+    for ta, tb, tc, td, te, tf in steps:
+        a, b, c, d, e, f = (
+            ta * a + tb * d,
+            ta * b + tb * e,
+            ta * c + tb * f + tc,
+            td * a + te * d,
+            td * b + te * e,
+            td * c + te * f + tf,
+        )
+    return a, b, c, d, e, f
+
+
+def inverse(matrix: Affine) -> Affine:
+    """Returns the affine that undoes another.
+
+    Raises:
+        ValueError: the affine squeezes the plane to a line or a point, or is not finite.
+
+    Example:
+        >>> inverse((2.0, 0.0, 10.0, 0.0, 4.0, 20.0))
+        (0.5, 0.0, -5.0, 0.0, 0.25, -5.0)
+    """
+    a, b, c, d, e, f = matrix
+    scaled = determinant(matrix)
+    if scaled == 0 or not all(map(math.isfinite, matrix)):
+        raise ValueError(f"{matrix} has no inverse")
+    # Adding zero turns the negative zeros of a plain inverse to zeros, which matters to the bytes of JSON.
+    undone = (e, -b, b * f - c * e, -d, a, c * d - a * f)
+    return typing.cast(Affine, tuple(value / scaled + 0.0 for value in undone))
+
+
+def determinant(matrix: Affine) -> float:
+    """Returns by what an affine multiplies areas; negative where it mirrors."""
+    a, b, _, d, e, _ = matrix
+    return a * e - b * d
+
+
+def apply(matrix: Affine, points: npt.ArrayLike) -> Points:
+    """Moves points.
+
+    Args:
+        matrix: the affine.
+        points: shape (n, 2), x and y; finite.
+
+    Returns:
+        Shape (n, 2), float64.
+    """
+    a, b, c, d, e, f = matrix
+    x, y = np.asarray(points, dtype=np.float64).reshape(-1, 2).T
+    return np.stack([a * x + b * y + c, d * x + e * y + f], axis=1)
+
+
+def swaps_axes(matrix: Affine) -> bool:
+    """Returns whether x becomes y and y becomes x, as they do in a quarter turn.
+
+    Raises:
+        ValueError: the affine is none of flips, quarter turns, scaling and shifts: rectangles would not stay such.
+    """
+    a, b, _, d, e, _ = matrix
+    if a and e and not b and not d:
+        return False
+    if b and d and not a and not e:
+        return True
+    raise ValueError(f"{matrix} does not keep rectangles upright: give flips, quarter turns, scales and shifts")
+
+
+def orientation(exif: int, width: int, height: int) -> Affine:
+    """Returns how the pixels of a stored image move when it is shown upright, at the same size.
+
+    Args:
+        exif: EXIF orientation, 1 to 8.
+        width: of the image as stored, px; 1 where coordinates are normalised to [0, 1].
+        height: likewise.
+
+    Raises:
+        ValueError: there is no such orientation.
+
+    Example:
+        >>> orientation(2, 40, 30)
+        (-1.0, 0.0, 40.0, 0.0, 1.0, 0.0)
+    """
+    if exif not in range(1, 9):
+        raise ValueError(f"EXIF orientation {exif} is unknown: give 1 to 8")
+    return plan_image((width, height), exif, _AS_STORED).matrix
+
+
+def quarter_turn(degrees_ccw: float, width: int, height: int) -> Affine:
+    """Returns the affine of an image turned counter-clockwise, as Open Images' ``Rotation`` asks.
+
+    Args:
+        degrees_ccw: 0, 90, 180 or 270; by 90 and 270, width and height change places.
+        width: of the image before the turn, px; 1 where coordinates are normalised to [0, 1].
+        height: likewise.
+
+    Raises:
+        ValueError: it is no quarter turn.
+
+    Example:
+        >>> quarter_turn(90, 40, 30)
+        (0.0, 1.0, 0.0, -1.0, 0.0, 40.0)
+    """
+    if degrees_ccw not in _ORIENTATION_OF_TURN:
+        raise ValueError(f"rotation {degrees_ccw} is no quarter turn: give 0, 90, 180 or 270")
+    return orientation(_ORIENTATION_OF_TURN[int(degrees_ccw)], width, height)
+
+
+def scale(from_size: tuple[float, float], to_size: tuple[float, float]) -> Affine:
+    """Returns the affine from one size of an image to another.
+
+    Args:
+        from_size: width and height, px; (1, 1) where coordinates are normalised to [0, 1].
+        to_size: likewise.
+
+    Raises:
+        ValueError: a side is not above 0.
+
+    Example:
+        >>> scale((1, 1), (640, 480))
+        (640.0, 0.0, 0.0, 0.0, 480.0, 0.0)
+    """
+    if not all(0 < side < math.inf for side in (*from_size, *to_size)):
+        raise ValueError(f"{from_size} to {to_size} is no change of size: give sides above 0")
+    return to_size[0] / from_size[0], 0.0, 0.0, 0.0, to_size[1] / from_size[1], 0.0
