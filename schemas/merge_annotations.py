@@ -1,0 +1,125 @@
+"""One list per photo out of the elements that several files gave it.
+
+Files repeat each other: COCO's 2014 and 2017 files hold the same annotations, a keypoints file repeats
+the box and the outline of its instances, Kaggle's captions repeat the token file. An element is kept
+once per kind, id and content: elements of one column that agree in every field are one. The same id
+with another content is another element; both stay.
+"""
+
+import itertools
+import typing
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.annotations import ELEMENTS, SORT_FIELDS
+
+Mask = npt.NDArray[np.bool_]
+Positions = npt.NDArray[np.int64]
+
+
+def merged_positions(photos: npt.NDArray[np.int64], elements: pa.StructArray, column: str) -> Positions:
+    """Returns which elements to take, so that each photo's are unique and in their total order.
+
+    Args:
+        photos: the place of each element's photo among the rows.
+        elements: of all photos, in any order.
+        column: name of the list column; :data:`schemas.annotations.SORT_FIELDS` gives its order.
+
+    Returns:
+        Positions in ``elements``, by photo and then by the order of the column.
+    """
+    fields = dict(zip((f.name for f in elements.type), elements.flatten(), strict=True))
+    scalars = [name for name in SORT_FIELDS[column] if not pa.types.is_list(fields[name].type)]
+    keys = pa.table({"photo": pa.array(photos), **{name: fields[name] for name in scalars}})
+    keys = keys.select(["photo", *(n for n in scalars if not _is_constant(fields[n]))])
+    order = pc.sort_indices(keys, [(name, "ascending") for name in keys.column_names]).to_numpy().astype(np.int64)
+    if len(order) < 2:
+        return order
+    ordered = [key.combine_chunks().take(pa.array(order)) for key in keys.columns]
+    ties = np.logical_and.reduce([_equal(values[1:], values[:-1]) for values in ordered])
+    lists = [name for name in SORT_FIELDS[column] if name not in scalars]
+    equal = _tied_and_equal(ties, [fields[name] for name in lists], order)
+    if (ties & ~equal).any():
+        return _resolved(order, ties, [fields[name] for name in lists])
+    return order[np.concatenate(([True], ~equal))]
+
+
+def merge_elements(column: str, elements: typing.Iterable[dict[str, typing.Any]]) -> list[dict[str, typing.Any]]:
+    """Merges the elements of one photo: unique, in the total order of the column.
+
+    Example:
+        >>> one = {"source": "flickr8k", "image_id": "1_a.jpg", "caption_id": 1, "text": "A", "is_lemma": False}
+        >>> [e["caption_id"] for e in merge_elements("captions", [one, {**one, "caption_id": 0}, one])]
+        [0, 1]
+    """
+    array = pa.array(list(elements), ELEMENTS[column])
+    taken = merged_positions(np.zeros(len(array), np.int64), array, column)
+    merged: list[dict[str, typing.Any]] = array.take(pa.array(taken)).to_pylist()
+    return merged
+
+
+def merge_lists(photos: npt.NDArray[np.int64], elements: pa.StructArray, column: str, rows: int) -> pa.ListArray:
+    """Merges elements into a list column.
+
+    Args:
+        photos: row of each element's photo, 0 to ``rows`` - 1.
+        elements: of all photos, in any order.
+        column: name of the list column.
+        rows: length of the result; a row without elements has an empty list.
+    """
+    taken = merged_positions(photos, elements, column)
+    offsets = np.searchsorted(photos[taken], np.arange(rows + 1)).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), elements.take(pa.array(taken)))
+
+
+def _is_constant(values: pa.Array) -> bool:
+    return not len(values) or bool(_equal(values, pa.repeat(values[0], len(values))).all())
+
+
+def _equal(left: pa.Array, right: pa.Array) -> Mask:
+    """Compares two arrays of one type, value by value; null equals null, a list one with equal values."""
+    if not pa.types.is_list(left.type):
+        both_null = pc.and_(pc.is_null(left), pc.is_null(right))
+        equal: Mask = pc.or_(pc.fill_null(pc.equal(left, right), False), both_null).to_numpy(zero_copy_only=False)
+        return equal
+    lengths = [pc.fill_null(pc.list_value_length(a), -1).to_numpy(zero_copy_only=False) for a in (left, right)]
+    equal = lengths[0] == lengths[1]
+    kept = pa.array(equal)
+    values = _equal(left.filter(kept).flatten(), right.filter(kept).flatten())
+    differences = np.concatenate(([0], np.cumsum(~values)))
+    ends = np.cumsum(np.maximum(lengths[0][equal], 0))
+    equal[np.flatnonzero(equal)] = np.diff(differences[np.concatenate(([0], ends))]) == 0
+    return equal
+
+
+def _tied_and_equal(ties: Mask, lists: typing.Sequence[pa.Array], order: Positions) -> Mask:
+    """Marks those elements, from the second on, that equal the one before in every field."""
+    equal = ties.copy()
+    for values in lists:
+        tied = np.flatnonzero(equal)
+        before, after = values.take(pa.array(order[tied])), values.take(pa.array(order[tied + 1]))
+        equal[tied] = _equal(after, before)
+    return equal
+
+
+def _resolved(order: Positions, ties: Mask, lists: typing.Sequence[pa.Array]) -> Positions:
+    """Sorts runs of elements that differ in lists only, and drops the repeated."""
+    starts = np.concatenate(([0], np.flatnonzero(~ties) + 1, [len(order)]))
+    taken: list[int] = []
+    for begin, end in itertools.pairwise(starts.tolist()):
+        run = order[begin:end].tolist()
+        if len(run) > 1:
+            contents = {i: tuple(_comparable(values[i].as_py()) for values in lists) for i in run}
+            run = sorted({content: i for i, content in reversed(contents.items())}.values(), key=contents.__getitem__)
+        taken += run
+    return np.array(taken, np.int64)
+
+
+def _comparable(value: typing.Any) -> typing.Any:
+    """Turns nested lists into tuples, null after every list."""
+    if value is None:
+        return (1,)
+    return (0, tuple(_comparable(v) for v in value)) if isinstance(value, list) else value
