@@ -23,6 +23,9 @@ from transforms.map_masks import (
     panoptic_pixels,
 )
 
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+"""Of pycocotools' decoder, which is only used here, as another reader."""
+
 SIZE = (60, 44)
 OUTLINE = [4, 4, 50, 4, 54, 30, 38, 30, 34, 18, 20, 18, 18, 38, 4, 38]
 """Not convex, and cut by a crop of the middle."""
