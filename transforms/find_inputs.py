@@ -13,10 +13,10 @@ from transforms.line_ranges import is_bz2, open_reader, read_line_blocks
 BZ2_EXPANSION = 5
 """Decoded bytes per byte of bz2, for estimates: text of this kind gives 4 to 5."""
 
-BUCKET_BYTES = 32 << 20
+BUCKET_BYTES = 64 << 20
 """Decoded input per bucket: about as much memory again for its Arrow form, per thread."""
 
-_MAX_BUCKET_BITS = 14
+_MAX_BUCKET_BITS = 12
 _ENOUGH_VOTES = 100
 _ENOUGH_LINES = 100_000
 _HEAD_BYTES = 1 << 20

@@ -15,7 +15,8 @@ from schemas.rows import ROW_COLUMNS, ROW_SCHEMA
 from schemas.yfcc import READ_PAYLOADS, Pack, Parsed, mirror_key, read_dataset
 from transforms.duplicate_lines import unique_lines
 from transforms.filter_rows import RowSelection, select_rows
-from transforms.spool_lines import PIECE, SPOOL_SCHEMA, input_failure, write_failures
+from transforms.input_failures import input_failure, write_failures
+from transforms.spool_lines import PIECE, SPOOL_SCHEMA
 
 BATCH_ROWS = 2_000
 """Rows in one record batch of a joined bucket: what a shard's cut reads at least."""

@@ -8,18 +8,18 @@ import pathlib
 import typing
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from schemas.elements import InputRange, SpoolFile
-from schemas.failures import INPUT_FAILURE_SCHEMA, MAX_RAW_BYTES, Failure, FailureReason, Stage, failure_columns
+from schemas.failures import Failure, FailureReason, Stage
 from schemas.photo_ids import buckets_of, hash64
-from schemas.text_columns import partition, take_spans
-from schemas.yfcc import DATASET_FIELDS_WITHOUT_HASH, MAX_LINE_BYTES, PHOTO_ID_FIELD, Pack, read_photo_ids
+from schemas.text_columns import partition
+from schemas.yfcc import DATASET_FIELDS_WITHOUT_HASH, MAX_LINE_BYTES, Pack
 from transforms.find_inputs import InputFile
+from transforms.input_failures import input_failure, write_failures
 from transforms.line_ranges import LineBlock, open_reader, places, read_line_blocks, split_ranges
+from transforms.split_lines import SplitLines, split_lines
 
 SPOOL_SCHEMA = pa.schema(
     [
@@ -32,29 +32,14 @@ SPOOL_SCHEMA = pa.schema(
 )
 """A spooled line: a dataset line in its 25-field form, or the payload of a pack line; and its place."""
 
-PIECE = np.dtype([("bucket", "<u2"), ("rows", "<u4"), ("offset", "<u8"), ("length", "<u8")])
+PIECE = np.dtype([("bucket", "<u2"), ("offset", "<u8"), ("length", "<u4")])
 """Where the lines of one bucket lie in a spool file: an Arrow IPC record batch of SPOOL_SCHEMA."""
 
 PLAIN_RANGE_BYTES = 64 << 20
 BZ2_RANGE_BYTES = 16 << 20
 BLOCK_BYTES = 16 << 20
-"""Decoded text in memory at once."""
-
-
-class SplitLines(typing.NamedTuple):
-    """The lines of a block, told apart.
-
-    Attributes:
-        photo_ids: int64, of the well-formed lines.
-        lines: BinaryArray, those lines, whole.
-        starts: int64, where they begin in the block.
-        malformed: (start, end, why) of the others.
-    """
-
-    photo_ids: npt.NDArray[np.int64]
-    lines: pa.BinaryArray
-    starts: npt.NDArray[np.int64]
-    malformed: list[tuple[int, int, str]]
+ROUND_BYTES = 48 << 20
+"""Lines that are grouped by bucket at once: of 100 GB in 2,048 buckets, 23 KB a piece."""
 
 
 def ranges_of(files: typing.Iterable[InputFile]) -> list[InputRange]:
@@ -84,11 +69,33 @@ def spool_range(input_range: InputRange, folder: pathlib.Path, bucket_bits: int)
         CorruptInputError: the compressed data is damaged or ends early.
     """
     stem = f"{input_range.unit:06d}"
-    pieces: list[tuple[int, int, int, int]] = []
+    path, partial = folder / f"{stem}.lines", folder / f"{stem}.lines.part"
+    pieces: list[tuple[int, int, int]] = []
     failures: list[dict[str, typing.Any]] = []
     lines = 0
-    path, partial = folder / f"{stem}.lines", folder / f"{stem}.lines.part"
-    with open_reader(input_range.url) as (read_at, size), partial.open("wb") as out:
+    with partial.open("wb") as out:
+        for batch in _rounds(_read_batches(input_range, failures)):
+            lines += batch.num_rows
+            for bucket, piece in _by_bucket(batch, bucket_bits):
+                data = piece.serialize()
+                pieces.append((bucket, out.tell(), data.size))
+                out.write(data)
+    partial.replace(path)
+    return SpoolFile(
+        unit=input_range.unit,
+        url=input_range.url,
+        pack=input_range.pack,
+        path=str(path),
+        pieces=np.array(pieces, PIECE).tobytes(),
+        failures_path=write_failures(failures, folder / f"{stem}.failures.parquet"),
+        lines=lines + len(failures),
+        malformed=len(failures),
+    )
+
+
+def _read_batches(input_range: InputRange, failures: list[dict[str, typing.Any]]) -> typing.Iterator[pa.RecordBatch]:
+    """Yields the well-formed lines of a range; adds the malformed ones to ``failures``."""
+    with open_reader(input_range.url) as (read_at, size):
         blocks = read_line_blocks(
             read_at,
             size,
@@ -101,90 +108,23 @@ def spool_range(input_range: InputRange, folder: pathlib.Path, bucket_bits: int)
         )
         for block in blocks:
             split = split_lines(block, input_range.fields)
-            lines += len(split.lines) + len(split.malformed)
             failures += _malformed_rows(block, split.malformed, input_range)
-            for bucket, batch in _by_bucket(_spool_table(block, split, input_range), bucket_bits):
-                data = batch.serialize()
-                pieces.append((bucket, batch.num_rows, out.tell(), data.size))
-                out.write(data)
-    partial.replace(path)
-    return SpoolFile(
-        unit=input_range.unit,
-        url=input_range.url,
-        pack=input_range.pack,
-        path=str(path),
-        pieces=np.array(pieces, PIECE).tobytes(),
-        failures_path=write_failures(failures, folder / f"{stem}.failures.parquet"),
-        lines=lines,
-        malformed=len(failures),
-    )
+            yield _spool_batch(block, split, input_range)
 
 
-def split_lines(block: LineBlock, fields: int) -> SplitLines:
-    """Tells well-formed lines from malformed ones.
-
-    Args:
-        block: whole lines.
-        fields: of a well-formed line. Where it is 2, the separator may be missing with the payload.
-    """
-    data = np.frombuffer(block.data, np.uint8)
-    newlines = np.flatnonzero(data == ord("\n"))
-    starts = np.concatenate(([0], newlines[:-1] + 1)) if len(newlines) else newlines
-    ends = newlines - (data[np.maximum(newlines - 1, 0)] == ord("\r")) * (newlines > starts)
-    tabs = np.flatnonzero(data == ord("\t"))
-    first_tab = np.searchsorted(tabs, starts)
-    counts = np.diff(np.concatenate((first_tab, [len(tabs)])))
-    good = (counts == fields - 1) | ((fields == 2) & (counts == 0) & (ends > starts))
-    good[np.searchsorted(starts, block.too_long)] = False
-    shaped = np.flatnonzero(good)
-    id_starts, id_ends = _photo_id_spans(tabs, first_tab[shaped], starts[shaped], ends[shaped], fields)
-    ids, readable = read_photo_ids(take_spans(data, id_starts, id_ends))
-    lines = take_spans(data, starts[shaped], ends[shaped])
-    utf8 = _valid_utf8(lines)
-    kept = readable & utf8
-    good[shaped[~kept]] = False
-    why = {int(i): "the photo id is not a positive integer" for i in shaped[~readable]}
-    why |= {int(i): "the line is not valid UTF-8" for i in shaped[~utf8]}
-    why |= {int(i): f"the line is longer than {MAX_LINE_BYTES} bytes" for i in np.searchsorted(starts, block.too_long)}
-    malformed = [
-        (int(starts[i]), int(ends[i]), why.get(int(i)) or f"{counts[i] + 1} fields where {fields} were expected")
-        for i in np.flatnonzero(~good)
-    ]
-    if not kept.all():
-        lines = lines.filter(pa.array(kept))
-    return SplitLines(ids[kept], lines, starts[shaped][kept], malformed)
+def _rounds(batches: typing.Iterable[pa.RecordBatch]) -> typing.Iterator[pa.RecordBatch]:
+    """Merges batches, so that the piece of a bucket is worth a read of its own."""
+    gathered: list[pa.RecordBatch] = []
+    for batch in batches:
+        gathered.append(batch)
+        if sum(b.nbytes for b in gathered) >= ROUND_BYTES:
+            merged, gathered = pa.concat_batches(gathered), []
+            yield merged
+    if gathered:
+        yield pa.concat_batches(gathered)
 
 
-def _photo_id_spans(
-    tabs: npt.NDArray[np.int64],
-    first_tab: npt.NDArray[np.int64],
-    starts: npt.NDArray[np.int64],
-    ends: npt.NDArray[np.int64],
-    fields: int,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    padded = np.append(tabs, [np.iinfo(np.int64).max] * 2)
-    if fields in (2, DATASET_FIELDS_WITHOUT_HASH):
-        return starts, np.minimum(padded[first_tab], ends)
-    return padded[first_tab + PHOTO_ID_FIELD - 1] + 1, padded[first_tab + PHOTO_ID_FIELD]
-
-
-def _valid_utf8(lines: pa.BinaryArray) -> npt.NDArray[np.bool_]:
-    try:
-        lines.cast(pa.string())
-    except pa.ArrowInvalid:
-        return np.array([_is_utf8(line.as_py()) for line in lines], np.bool_)
-    return np.ones(len(lines), np.bool_)
-
-
-def _is_utf8(line: bytes) -> bool:
-    try:
-        line.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _spool_table(block: LineBlock, split: SplitLines, input_range: InputRange) -> pa.RecordBatch:
+def _spool_batch(block: LineBlock, split: SplitLines, input_range: InputRange) -> pa.RecordBatch:
     offsets, offsets_in_block = places(block, split.starts)
     return pa.record_batch(
         [
@@ -234,22 +174,3 @@ def _malformed_rows(
         )
         for (start, end, why), offset, inner in zip(malformed, offsets, offsets_in_block, strict=True)
     ]
-
-
-def input_failure(failure: Failure, url: str, offset: int, offset_in_block: int, raw: bytes) -> dict[str, typing.Any]:
-    """Returns one row of ``failures/input.parquet``."""
-    return {
-        **failure_columns(failure, None),
-        "file": url,
-        "offset": offset,
-        "offset_in_block": offset_in_block if offset_in_block >= 0 else None,
-        "raw": raw[:MAX_RAW_BYTES],
-    }
-
-
-def write_failures(rows: list[dict[str, typing.Any]], path: pathlib.Path) -> str:
-    """Writes rows of ``failures/input.parquet``; returns the path, or '' if there are none."""
-    if not rows:
-        return ""
-    pq.write_table(pa.Table.from_pylist(rows, INPUT_FAILURE_SCHEMA), path, compression="zstd")
-    return str(path)

@@ -42,7 +42,7 @@ FAULTS = {
         BUILD + "test_every_line_becomes_a_sample_or_a_failure",
     ),
     "lose_a_malformed_line": Fault(
-        "transforms/spool_lines.py",
+        "transforms/split_lines.py",
         "for i in np.flatnonzero(~good)\n",
         "for i in np.flatnonzero(~good)[1:]\n",
         BUILD + "test_every_line_becomes_a_sample_or_a_failure",

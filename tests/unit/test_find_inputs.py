@@ -71,6 +71,6 @@ def test_a_malformed_first_line_does_not_hide_the_kind(folder: pathlib.Path) -> 
 def test_buckets_grow_with_the_input(folder: pathlib.Path) -> None:
     (small,) = find_inputs([str(folder / "a.tsv")]).files
     assert bucket_bits([small]) == 0
-    assert bucket_bits([small._replace(size=33 << 20)]) == 1
-    assert bucket_bits([small._replace(size=100 << 30)]) == 12
-    assert bucket_bits([small._replace(size=100 << 30, compressed=True)]) == 14
+    assert bucket_bits([small._replace(size=65 << 20)]) == 1
+    assert bucket_bits([small._replace(size=100 << 30)]) == 11
+    assert bucket_bits([small._replace(size=100 << 30, compressed=True)]) == 12
