@@ -1,0 +1,459 @@
+"""Verification passes a whole dataset, and names the file of every fault that is seeded into one."""
+
+import collections.abc
+import dataclasses
+import io
+import pathlib
+import shutil
+import tarfile
+import typing
+
+import fsspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from beam_jobs import check_dataset
+from schemas import layout
+from schemas.records import Manifest, Plan, PlanRows
+from tests.factories import FORMAT, make_dataset, make_jpeg, make_rows, read_commit, reseal
+from transforms import verify_tar
+from transforms.tar_shard import dali_index, write_tar
+from transforms.verify_dataset import Fault, NoDatasetError, verify
+
+TAR, SIDECAR, IDX = layout.tar_file(1), layout.sidecar_file(1), layout.idx_file(1)
+ROWS, FAILURES, COMMIT = layout.rows_file(1), layout.failures_file(1), layout.commit_file(1)
+FILES = (
+    layout.PLAN, layout.MANIFEST, layout.SHARD_INDEX, layout.INPUT_FAILURES, TAR, SIDECAR, IDX, ROWS, FAILURES, COMMIT,
+    layout.failures_file(2), layout.tar_file(0),
+)  # fmt: skip
+
+Edit = collections.abc.Callable[[pathlib.Path], None]
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    return make_dataset(tmp_path_factory.mktemp("whole") / "dataset")
+
+
+@pytest.fixture
+def dataset(whole: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
+    """A copy that may be damaged."""
+    return pathlib.Path(shutil.copytree(whole, tmp_path / "dataset"))
+
+
+def _faults(root: pathlib.Path) -> list[Fault]:
+    faults = verify(str(root)).faults
+    assert all(f.file and f.problem and f.remedy for f in faults)
+    return faults
+
+
+def _files_at_fault(root: pathlib.Path) -> set[str]:
+    return {fault.file for fault in _faults(root)}
+
+
+def test_a_whole_dataset_has_no_fault(whole: pathlib.Path) -> None:
+    report = verify(str(whole))
+    assert report.faults == []
+    assert (report.rows_only, report.shards, report.rows) == (False, 3, 23)
+    assert report.samples + report.failures == report.rows
+    assert report.samples > 10
+    files = [p for f in ("rows", "shards", "failures") for p in (whole / f).iterdir() if p.stem.isdigit()]
+    assert report.bytes == sum(p.stat().st_size for p in files)
+
+
+def test_resealing_changes_nothing(dataset: pathlib.Path) -> None:
+    before = {p: p.read_bytes() for p in dataset.rglob("*") if p.is_file()}
+    reseal(dataset)
+    assert {p: p.read_bytes() for p in dataset.rglob("*") if p.is_file()} == before
+
+
+def test_a_url_is_verified_too(whole: pathlib.Path) -> None:
+    memory = fsspec.filesystem("memory")
+    for path in whole.rglob("*"):
+        if path.is_file():
+            memory.pipe(f"/verified/{path.relative_to(whole)}", path.read_bytes())
+    assert verify("memory://verified").faults == []
+    memory.pipe("/verified/shards/stray.tar", b"x")
+    assert [f.file for f in verify("memory://verified").faults] == ["shards/stray.tar"]
+
+
+def test_the_list_of_files_is_whole(whole: pathlib.Path) -> None:
+    kinds = {p.parent.name + p.suffix for p in whole.rglob("*") if p.is_file()}
+    assert kinds == {(whole / name).parent.name + pathlib.Path(name).suffix for name in FILES}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_flipped_bit_anywhere_is_a_fault_of_that_file(dataset: pathlib.Path, name: str) -> None:
+    good = (dataset / name).read_bytes()
+    for position in (0, len(good) // 3, len(good) // 2, len(good) * 4 // 5, len(good) - 1):
+        damaged = bytearray(good)
+        damaged[position] ^= 4
+        (dataset / name).write_bytes(damaged)
+        assert name in _files_at_fault(dataset)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_deleted_file_is_a_fault(dataset: pathlib.Path, name: str) -> None:
+    (dataset / name).unlink()
+    assert any(f.file == name and f.problem == "it is missing" for f in _faults(dataset))
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("kept", [0.0, 0.5, 0.99])
+def test_a_truncated_file_is_a_fault(dataset: pathlib.Path, name: str, kept: float) -> None:
+    data = (dataset / name).read_bytes()
+    (dataset / name).write_bytes(data[: int(len(data) * kept)])
+    assert name in _files_at_fault(dataset)
+
+
+@pytest.mark.parametrize("name", [layout.tar_file, layout.sidecar_file, layout.idx_file, layout.rows_file,
+                                  layout.failures_file, layout.commit_file])  # fmt: skip
+def test_files_swapped_between_shards_are_faults(dataset: pathlib.Path, name: typing.Callable[[int], str]) -> None:
+    first, second = dataset / name(0), dataset / name(1)
+    data = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(data)
+    assert {name(0), name(1)} <= _files_at_fault(dataset)
+
+
+def test_a_folder_in_place_of_a_file_is_a_fault(dataset: pathlib.Path) -> None:
+    (dataset / TAR).unlink()
+    (dataset / TAR).mkdir()
+    assert TAR in _files_at_fault(dataset)
+
+
+def test_a_broken_tar_does_not_hide_a_broken_failures_file(dataset: pathlib.Path) -> None:
+    (dataset / TAR).write_bytes(b"x" * 1000)
+    (dataset / FAILURES).write_bytes(b"PAR1 no Parquet PAR1")
+    assert {TAR, FAILURES} <= _files_at_fault(dataset)
+
+
+@pytest.mark.parametrize("name", ["shards/000007.tar", "rows/x.parquet", "failures/old.parquet", "commits/000003.json",
+                                  "shards/sub/a.tar", "shards/.000000.tar.part", "rows/000003.parquet"])  # fmt: skip
+def test_a_stray_file_is_named(dataset: pathlib.Path, name: str) -> None:
+    (dataset / name).parent.mkdir(exist_ok=True)
+    (dataset / name).write_bytes(b"x")
+    assert [f.file for f in _faults(dataset)] == [name]
+
+
+def test_the_tar_of_a_shard_without_samples_is_a_stray(dataset: pathlib.Path) -> None:
+    shutil.copy(dataset / TAR, dataset / layout.tar_file(2))
+    assert _files_at_fault(dataset) == {layout.tar_file(2)}
+
+
+def test_what_is_unfinished_or_logged_is_not_data(dataset: pathlib.Path) -> None:
+    for name in ("_tmp/run/shards/000009.tar", "log/000000.json", "README.md"):
+        (dataset / name).parent.mkdir(parents=True, exist_ok=True)
+        (dataset / name).write_bytes(b"x")
+    assert _faults(dataset) == []
+
+
+def _edit_tar(change: collections.abc.Callable[[list[tuple[str, list[tuple[str, bytes]]]]], typing.Any]) -> Edit:
+    """Rewrites the tar of shard 1, and an idx that fits it."""
+
+    def edit(root: pathlib.Path) -> None:
+        with tarfile.open(root / TAR) as tar:
+            members = [(m.name.split(".", 1), tar.extractfile(m).read()) for m in tar]  # type: ignore[union-attr]
+        samples = [
+            (members[i][0][0], [(name[1], data) for name, data in members[i : i + 3]])
+            for i in range(0, len(members), 3)
+        ]
+        change(samples)
+        written = write_tar(root / TAR, samples)
+        (root / IDX).write_bytes(dali_index(written.samples))
+
+    return edit
+
+
+def _set_member(sample: int, member: int, data: bytes) -> Edit:
+    return _edit_tar(lambda s: s[sample][1].__setitem__(member, (s[sample][1][member][0], data)))
+
+
+def _swap_samples(samples: list[typing.Any]) -> None:
+    samples[0], samples[1] = samples[1], samples[0]
+
+
+def _swap_images(samples: list[typing.Any]) -> None:
+    first, second = samples[0][1], samples[1][1]
+    first[0], second[0] = second[0], first[0]
+
+
+def _copied(source: str, target: str) -> Edit:
+    def edit(root: pathlib.Path) -> None:
+        (root / target).write_bytes((root / source).read_bytes())
+
+    return edit
+
+
+def _edit_table(name: str, change: collections.abc.Callable[[pa.Table], pa.Table]) -> Edit:
+    def edit(root: pathlib.Path) -> None:
+        pq.write_table(change(pq.read_table(root / name)), root / name, compression="zstd")
+
+    return edit
+
+
+def _set_column(name: str, column: str, change: collections.abc.Callable[[pa.ChunkedArray], typing.Any]) -> Edit:
+    def change_table(table: pa.Table) -> pa.Table:
+        field = table.schema.field(column)
+        values = change(table[column])
+        return table.set_column(
+            table.schema.get_field_index(column), field, pa.chunked_array([pa.array(values, field.type)])
+        )
+
+    return _edit_table(name, change_table)
+
+
+def _first(value: typing.Any) -> collections.abc.Callable[[pa.ChunkedArray], list[typing.Any]]:
+    return lambda column: [value, *column.to_pylist()[1:]]
+
+
+def _added(amount: int) -> collections.abc.Callable[[pa.ChunkedArray], typing.Any]:
+    return lambda column: pc.add(column, amount).combine_chunks()
+
+
+def _reversed(table: pa.Table) -> pa.Table:
+    return table.take(list(range(table.num_rows))[::-1])
+
+
+def _as_pax(root: pathlib.Path) -> None:
+    out = io.BytesIO()
+    with tarfile.open(root / TAR) as tar, tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as pax:
+        for member in tar:
+            member.mtime = 1.5  # type: ignore[assignment]
+            pax.addfile(member, tar.extractfile(member))
+    (root / TAR).write_bytes(out.getvalue())
+
+
+def _as_other_owner(root: pathlib.Path) -> None:
+    out = io.BytesIO()
+    with tarfile.open(root / TAR) as tar, tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as ustar:
+        for member in tar:
+            member.uname = "bigdata"
+            ustar.addfile(member, tar.extractfile(member))
+    (root / TAR).write_bytes(out.getvalue())
+
+
+def _without_end_marker(root: pathlib.Path) -> None:
+    data = (root / TAR).read_bytes()
+    (root / TAR).write_bytes(data.rstrip(b"\0").ljust(-(-len(data.rstrip(b"\0")) // 512) * 512, b"\0"))
+
+
+SEALED_FAULTS: dict[str, tuple[Edit, str, str]] = {
+    "samples swapped": (_edit_tar(_swap_samples), TAR, "out of KEY order"),
+    "sample lost": (_edit_tar(lambda s: s.pop()), TAR, "samples, the commit record says"),
+    "member lost": (_edit_tar(lambda s: s[0][1].pop()), TAR, "are not an image, its JSON and its text"),
+    "last member lost": (_edit_tar(lambda s: s[-1][1].pop()), TAR, "ends within the sample"),
+    "members in another order": (_edit_tar(lambda s: s[0][1].reverse()), TAR, "are not an image"),
+    "keys of one sample differ": (
+        _edit_tar(lambda s: s.__setitem__(slice(0, 1), [(s[0][0], s[0][1][:1]), ("000000000008", s[0][1][1:])])),
+        TAR,
+        "are not of one sample",
+    ),
+    "JSON changed": (_set_member(0, 1, b"{}"), TAR, "JSON is not that of the sidecar"),
+    "text changed": (_set_member(0, 2, b"other"), TAR, "text is not the caption"),
+    "image of no format": (_set_member(0, 0, b"no image"), TAR, "does not decode"),
+    "image cut short": (_set_member(0, 0, make_jpeg(1)[:-200]), TAR, "does not decode"),
+    "image of another size": (_set_member(0, 0, make_jpeg(1, 40, 24)), TAR, "40 x 24 px, the sidecar says 32 x 24"),
+    "PAX headers": (_as_pax, TAR, "not plain USTAR"),
+    "another owner": (_as_other_owner, TAR, "not plain USTAR"),
+    "no end marker": (_without_end_marker, TAR, "end marker"),
+    "idx of another tar": (_copied(layout.idx_file(0), IDX), IDX, "not the index"),
+    "offset wrong": (_set_column(SIDECAR, "image_offset", _added(1)), TAR, "do not point to its image"),
+    "size wrong": (_set_column(SIDECAR, "image_bytes", _added(-1)), TAR, "do not point to its image"),
+    "sidecar differs from rows": (_set_column(SIDECAR, "secret", _first("x")), SIDECAR, "repeat the rows in secret"),
+    "sidecar key wrong": (_set_column(SIDECAR, "key", _first("000000000001")), SIDECAR, "keys are not those"),
+    "sidecar reversed": (_edit_table(SIDECAR, _reversed), SIDECAR, "not unique and in KEY order"),
+    "sidecar shorter": (_edit_table(SIDECAR, lambda t: t.slice(1)), SIDECAR, "samples, the commit record says"),
+    "sidecar lacks a column": (_edit_table(SIDECAR, lambda t: t.drop_columns(["width"])), SIDECAR, "another schema"),
+    "rows reversed": (_edit_table(ROWS, _reversed), ROWS, "not unique and in KEY order"),
+    "row twice": (_edit_table(ROWS, lambda t: pa.concat_tables([t.slice(0, 1), t])), ROWS, "not unique"),
+    "row lost": (_edit_table(ROWS, lambda t: t.slice(1)), COMMIT, "rows"),
+    "row of another shard": (
+        _edit_table(ROWS, lambda t: pa.concat_tables([t, make_rows([2**62 + 9, 2**62 + 10, 2**62 + 11, 2**62 + 12])])),
+        ROWS,
+        "belong into other shards",
+    ),
+    "failure lost": (_edit_table(FAILURES, lambda t: t.slice(1)), FAILURES, "have not exactly one row"),
+    "failure twice": (_edit_table(FAILURES, lambda t: pa.concat_tables([t.slice(0, 1), t])), FAILURES, "not unique"),
+    "failure of a sample": (
+        _set_column(FAILURES, "photo_id", _first(1)), FAILURES, "have not exactly one row and one sample or failure"
+    ),
+    "reason unknown": (_set_column(FAILURES, "reason", _first("cosmic rays")), FAILURES, "cosmic rays"),
+    "reason miscounted": (_set_column(FAILURES, "reason", _first("gone")), FAILURES, "not counted as in the commit"),
+    "stage unknown": (_set_column(FAILURES, "stage", _first("x")), FAILURES, "stages that do not exist"),
+    "retryable wrong": (_set_column(FAILURES, "retryable", _first(True)), FAILURES, "'retryable'"),
+    "failures are text": (_copied(layout.PLAN, FAILURES), FAILURES, "no readable Parquet"),
+    "input failure lost": (
+        _edit_table(layout.INPUT_FAILURES, lambda t: t.slice(1)), layout.INPUT_FAILURES, "failures were counted"
+    ),
+    "input reason unknown": (
+        _set_column(layout.INPUT_FAILURES, "reason", _first("x")), layout.INPUT_FAILURES, "do not exist"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SEALED_FAULTS)
+def test_a_wrong_file_is_found_though_every_hash_fits(dataset: pathlib.Path, name: str) -> None:
+    edit, file, problem = SEALED_FAULTS[name]
+    edit(dataset)
+    reseal(dataset)
+    faults = _faults(dataset)
+    assert [f for f in faults if f.file == file and problem in f.problem], faults
+
+
+def test_two_images_of_equal_size_swapped_are_a_fault(dataset: pathlib.Path) -> None:
+    _edit_tar(_swap_images)(dataset)
+    assert _files_at_fault(dataset) == {TAR}
+
+
+@pytest.mark.parametrize(
+    ("changes", "file"),
+    [
+        ({"rows": 99}, COMMIT),
+        ({"samples": 4}, TAR),
+        ({"samples": 0}, COMMIT),
+        ({"failed": 5}, FAILURES),
+        ({"rows_digest": "0" * 64}, COMMIT),
+        ({"tar_md5": "0" * 32}, layout.SHARD_INDEX),
+    ],
+)
+def test_a_commit_record_that_is_wrong_is_a_fault(
+    dataset: pathlib.Path, changes: dict[str, typing.Any], file: str
+) -> None:
+    index = (dataset / layout.SHARD_INDEX).read_bytes()
+    reseal(dataset, **changes)
+    (dataset / layout.SHARD_INDEX).write_bytes(index)
+    assert file in _files_at_fault(dataset)
+
+
+def test_a_commit_record_of_other_files_is_a_fault(dataset: pathlib.Path) -> None:
+    commit = read_commit(dataset, 1)
+    files = {**commit.files, "_tmp/run/000001.tar": commit.files[TAR]}
+    (dataset / COMMIT).write_bytes(dataclasses.replace(commit, files=files).to_json())
+    assert [f for f in _faults(dataset) if f.file == COMMIT and "it lists other files" in f.problem]
+
+
+def _plan(root: pathlib.Path) -> Plan:
+    return Plan.from_json((root / layout.PLAN).read_bytes(), layout.PLAN)
+
+
+@pytest.mark.parametrize(
+    ("change", "file", "problem"),
+    [
+        (lambda p: {"counts": {**p.counts, "input_lines": 1}}, layout.PLAN, "it counts 1 input lines"),
+        (lambda p: {"counts": {"rows": 23}}, layout.PLAN, "its counts lack input_lines"),
+        (lambda p: {"counts": {**p.counts, "rows": 22, "collapsed_lines": 3}}, layout.PLAN, "lists 23 in its shards"),
+        (lambda p: {"counts": {**p.counts, "other": 1}}, layout.MANIFEST, "counts are not the plan's"),
+        (lambda p: {"rows": None}, layout.PLAN, "rows are not complete"),
+        (lambda p: {"rows": p.rows[:2]}, layout.PLAN, "does not list the rows of 3 shards"),
+        (lambda p: {"rows": [*p.rows[:1], PlanRows(1, p.rows[1].rows, "0"), *p.rows[2:]]}, ROWS, "other rows"),
+        (lambda p: {"format": {**FORMAT, "quality": 1}}, COMMIT, "rows_digest does not fit"),
+        (lambda p: {"shards": 2}, layout.MANIFEST, "does not list the 2 shards"),
+        (lambda p: {"shards": 4}, layout.commit_file(3), "it is missing"),
+        (lambda p: {"format_version": 9}, layout.PLAN, "newer photobeam"),
+    ],
+)
+def test_a_plan_that_does_not_fit_is_a_fault(
+    dataset: pathlib.Path, change: typing.Callable[[Plan], dict[str, typing.Any]], file: str, problem: str
+) -> None:
+    plan = _plan(dataset)
+    (dataset / layout.PLAN).write_bytes(dataclasses.replace(plan, **change(plan)).to_json())
+    assert [f for f in _faults(dataset) if f.file == file and problem in f.problem]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"root_hash": "0" * 64}, "root hash"),
+        ({"shards": []}, "does not list the 3 shards"),
+        ({"files": {}}, "it lacks shards/index.json"),
+        ({"counts": {}}, "counts are not the plan's"),
+    ],
+)
+def test_a_manifest_that_does_not_fit_is_a_fault(
+    dataset: pathlib.Path, change: dict[str, typing.Any], problem: str
+) -> None:
+    path = dataset / layout.MANIFEST
+    manifest = Manifest.from_json(path.read_bytes(), layout.MANIFEST)
+    path.write_bytes(dataclasses.replace(manifest, **change).to_json())
+    assert [f for f in _faults(dataset) if f.file == layout.MANIFEST and problem in f.problem]
+
+
+def test_a_manifest_of_other_shards_is_a_fault(dataset: pathlib.Path) -> None:
+    commit = read_commit(dataset, 1)
+    other = dataclasses.replace(commit, rows=commit.rows + 1, rows_digest="0" * 64)
+    (dataset / COMMIT).write_bytes(other.to_json())
+    problems = [f.problem for f in _faults(dataset) if f.file == layout.MANIFEST]
+    assert "its totals are not the sums over its shards" in problems
+    assert "what it says of shard 000001 is not what the commit record says" in problems
+
+
+def test_a_shard_full_of_wrong_samples_is_a_few_faults(dataset: pathlib.Path) -> None:
+    def break_all(samples: list[typing.Any]) -> None:
+        for _, members in samples:
+            members[2] = ("txt", b"other")
+
+    _edit_tar(break_all)(dataset)
+    reseal(dataset)
+    problems = [f.problem for f in _faults(dataset) if f.file == TAR]
+    assert len(problems) == verify_tar.MAX_NAMED_SAMPLES + 1
+    assert problems[-1].startswith("and ")
+
+
+def _make_rows_only(root: pathlib.Path) -> None:
+    for name in ("shards", "commits"):
+        shutil.rmtree(root / name)
+    (root / layout.MANIFEST).unlink()
+    for shard in range(3):
+        (root / layout.failures_file(shard)).unlink()
+    plan = dataclasses.replace(_plan(root), format={"base": "yfcc", "samples_per_shard": 8})
+    (root / layout.PLAN).write_bytes(plan.to_json())
+
+
+def test_rows_without_images_are_verified(dataset: pathlib.Path) -> None:
+    _make_rows_only(dataset)
+    report = verify(str(dataset))
+    assert report.faults == []
+    assert (report.rows_only, report.rows, report.samples) == (True, 23, 0)
+    (dataset / ROWS).write_bytes(b"x" + (dataset / ROWS).read_bytes()[1:])
+    (dataset / layout.rows_file(2)).unlink()
+    assert _files_at_fault(dataset) == {ROWS, layout.rows_file(2)}
+
+
+def test_an_unfinished_dataset_is_not_whole(dataset: pathlib.Path) -> None:
+    (dataset / layout.MANIFEST).unlink()
+    (dataset / COMMIT).unlink()
+    assert {layout.MANIFEST, COMMIT} <= _files_at_fault(dataset)
+
+
+@pytest.mark.parametrize("root", ["nowhere", "", "zork://x"])
+def test_no_dataset_is_told_from_a_damaged_one(tmp_path: pathlib.Path, root: str) -> None:
+    with pytest.raises(NoDatasetError):
+        verify(root if "://" in root else str(tmp_path / root))
+
+
+def test_the_command_says_that_all_is_well(whole: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check_dataset.main([str(whole)]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("no fault in 3 shards: 23 rows = ")
+    assert out.count("\n") == 1
+
+
+def test_the_command_prints_one_line_a_fault(dataset: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (dataset / TAR).unlink()
+    assert check_dataset.main([str(dataset)]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"{TAR}: it is missing; delete {COMMIT} and manifest.json and run the same build again"
+    assert lines[-1].startswith("1 fault in 3 shards")
+
+
+@pytest.mark.parametrize("argv", [["{}/nowhere"], [], ["{}", "--whatever"]])
+def test_the_command_refuses_what_is_no_dataset(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], argv: list[str]
+) -> None:
+    assert check_dataset.main([a.format(tmp_path) for a in argv]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("photobeam: ")
