@@ -21,12 +21,13 @@ from transforms.bz2_blocks import read_blocks
 from transforms.line_ranges import open_reader, read_line_blocks, split_ranges
 
 BAR = 1.15
-"""Most CPU a split reader may use, in that of `bz2.open`."""
+"""Most CPU a split reader may use, in that of the better of `bz2.open` and indexed_bzip2."""
 
 _RANGE_BYTES = 16 << 20
 _READ_BYTES = 1 << 20
 _SCALING_RANGES = 8
 _READERS = (1, 2)
+_OTHERS = ("stdlib", "indexed_bzip2")
 _SEED = 20_040_101
 
 
@@ -136,18 +137,38 @@ def measure(cases: dict[str, typing.Callable[[], int]], rounds: int, decoded_byt
     return {name: Cost(*np.min(runs, axis=0).tolist()) for name, runs in costs.items()}
 
 
+def whole_file_cases(path: str) -> dict[str, typing.Callable[[], int]]:
+    """One reader of the whole file, each in its way; indexed_bzip2 only where it is installed."""
+    cases: dict[str, typing.Callable[[], int]] = {"stdlib": lambda: read_stdlib(path)}
+    if _has_indexed():
+        cases["indexed_bzip2"] = lambda: read_indexed(path)
+    return cases | {"split_blocks": lambda: read_split_blocks(path), "split_lines": lambda: read_split_lines(path)}
+
+
+def cpu_ratios(costs: dict[str, Cost], base: str) -> dict[str, float]:
+    return {name: round(cost.cpu_s / costs[base].cpu_s, 3) for name, cost in costs.items()}
+
+
+def print_report(result: dict[str, typing.Any]) -> None:
+    better = result["better"]
+    for name, cpu_s in result["cpu_s"].items():
+        ratios = f"{result['cpu_to_stdlib'][name]:.3f} of stdlib  {result['cpu_to_better'][name]:.3f} of {better}"
+        print(f"{name:14} {cpu_s:8.2f} s CPU  {ratios}")
+    for count, cost in result["readers"].items():
+        print(f"readers: {count:5} {cost['cpu_s']:8.2f} s CPU  {cost['wall_s']:.2f} s")
+    print(f"two readers: {result['two_readers']['speed_up']:.2f} times as fast as one")
+    print(f"bar: at most {BAR} of {better}'s CPU: {'holds' if result['holds'] else 'MISSED'}")
+
+
 def run(megabytes: int, rounds: int) -> dict[str, typing.Any]:
     with tempfile.TemporaryDirectory() as folder:
         path = str(pathlib.Path(folder) / "dataset.bz2")
         decoded = write_file(pathlib.Path(path), megabytes * 1_000_000)
-        cases: dict[str, typing.Callable[[], int]] = {"stdlib": lambda: read_stdlib(path)}
-        if _has_indexed():
-            cases["indexed_bzip2"] = lambda: read_indexed(path)
-        cases |= {"split_blocks": lambda: read_split_blocks(path), "split_lines": lambda: read_split_lines(path)}
-        costs = measure(cases, rounds, decoded)
+        costs = measure(whole_file_cases(path), rounds, decoded)
         scaling = measure({str(n): lambda n=n: read_in_threads(path, n) for n in _READERS}, rounds, decoded)
         packed = pathlib.Path(path).stat().st_size
-    ratios = {name: round(cost.cpu_s / costs["stdlib"].cpu_s, 3) for name, cost in costs.items()}
+    better = min((name for name in _OTHERS if name in costs), key=lambda name: costs[name].cpu_s)
+    to_better = cpu_ratios(costs, better)
     one, two = (scaling[str(n)] for n in _READERS)
     return {
         "decoded_bytes": decoded,
@@ -155,11 +176,13 @@ def run(megabytes: int, rounds: int) -> dict[str, typing.Any]:
         "rounds": rounds,
         "cpu_s": {name: round(cost.cpu_s, 3) for name, cost in costs.items()},
         "mb_per_cpu_s": {name: round(decoded / 1e6 / cost.cpu_s, 1) for name, cost in costs.items()},
-        "cpu_to_stdlib": ratios,
+        "cpu_to_stdlib": cpu_ratios(costs, "stdlib"),
+        "better": better,
+        "cpu_to_better": to_better,
         "readers": {n: {"cpu_s": round(c.cpu_s, 3), "wall_s": round(c.wall_s, 3)} for n, c in scaling.items()},
         "two_readers": {"speed_up": round(one.wall_s / two.wall_s, 3), "cpu_ratio": round(two.cpu_s / one.cpu_s, 3)},
         "bar": BAR,
-        "holds": max(ratios["split_blocks"], ratios["split_lines"]) <= BAR,
+        "holds": max(to_better["split_blocks"], to_better["split_lines"]) <= BAR,
     }
 
 
@@ -173,10 +196,7 @@ def main() -> int:
     if args.json:
         print(json.dumps(result, indent=2))
     else:
-        for name, ratio in result["cpu_to_stdlib"].items():
-            print(f"{name:14} {result['cpu_s'][name]:8.2f} s CPU  {ratio:.3f} of stdlib")
-        print(f"two readers: {result['two_readers']['speed_up']:.2f} times as fast as one")
-        print(f"bar: at most {BAR} of stdlib's CPU: {'holds' if result['holds'] else 'MISSED'}")
+        print_report(result)
     return 0 if result["holds"] else 1
 
 

@@ -48,6 +48,15 @@ def encode_block(data: bytes, planted: str) -> str:
     return head + tables + "".join(codes[symbol] for symbol in symbols)
 
 
+def overlong_run() -> str:
+    """A block with a run coded in 31 symbols: its length, added to what precedes it, passes 32 bits and looks small."""
+    codes = _codes(4)
+    symbols = [2, 2, *[1] * 31, 3]
+    head = bits_of(0x314159265359, 48) + bits_of(0, 32) + "0" + bits_of(0, 24) + _symbol_map([97, 98])
+    tables = bits_of(_GROUPS, 3) + bits_of(1, 15) + "0" + _table(codes) * _GROUPS
+    return head + tables + "".join(codes[symbol] for symbol in symbols)
+
+
 def _selectors(planted: str, needed: int) -> str:
     assert "1" * _GROUPS not in planted
     selectors = "0" * needed + planted + ("" if planted.endswith("0") else "0")

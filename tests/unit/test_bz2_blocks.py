@@ -214,6 +214,13 @@ def test_damage_in_a_real_file_is_an_error():
             read_all_ranges(bytes(damaged), 60_000)
 
 
+def test_a_run_whose_length_overflows_is_an_error():
+    blocks = [bz2_writer.block_of(b"before\n"), bz2_writer.overlong_run(), bz2_writer.block_of(b"after\n")]
+    place = 32 + len(blocks[0])
+    with pytest.raises(CorruptInputError, match=f"damaged data .* at bit {place} "):
+        whole(bz2_writer.stream(blocks))
+
+
 @pytest.mark.parametrize("garbage", [b"\0", b"x" * 500, b"BZh", b"BZh0123456789", b"BZh91AY&SX" + b"0" * 20])
 @pytest.mark.parametrize("range_bytes", [7, 10_000])
 def test_other_bytes_after_the_last_stream_are_an_error(garbage, range_bytes):
