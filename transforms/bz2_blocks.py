@@ -5,9 +5,9 @@ checksum; a file is one stream or several. A range of compressed bytes owns the 
 that any partition of a file into ranges decodes every block once. The 48 bits of a magic also occur by chance: they
 are a border only if the block before them ends exactly there with a right checksum.
 
-Each block is framed as a stream of its own for the `bz2` module, which is nearly all of the cost: 1.05 times the CPU of
-`bz2.open`, 1.30 times that of indexed_bzip2. indexed_bzip2 1.7.0 (and rapidgzip 0.16.1 alike) is not used because it
-aborts the process on a block with a run of 31 symbols; fbz 0.1.13 refuses such a block, but 1.18 is all it reaches.
+Each block is framed as a stream of its own for the `bz2` module, which is nearly all of the cost: about 1.05 times the
+CPU of `bz2.open`, 1.3 times that of indexed_bzip2. indexed_bzip2 1.7.0 (and rapidgzip 0.16.1 alike) is not used because
+it ends the process on a block with a run coded in 31 symbols; fbz 0.1.13 refuses such a block, but only comes to 1.18.
 """
 
 import bz2
