@@ -24,6 +24,7 @@ from transforms.image_plan import ImageOptions
 Polygon = list[float]
 Mask = npt.NDArray[np.bool_]
 Ids = npt.NDArray[np.uint32]
+ForeignRLE = typing.Mapping[str, typing.Any]
 Floats = npt.NDArray[np.floating[typing.Any]]
 _Value = typing.TypeVar("_Value", bound=np.generic)
 
@@ -81,7 +82,7 @@ class MappedMask(typing.NamedTuple):
 def map_polygons(
     polygons: typing.Iterable[typing.Sequence[float]], matrix: Affine, size: tuple[int, int]
 ) -> MappedPolygons:
-    """Maps the polygons of one object and clips them.
+    """Maps the polygons of one object and clips them; what is at most ``EDGE_PX`` beyond the edge is put on it.
 
     Args:
         polygons: parts of the outline, px.
@@ -100,7 +101,9 @@ def map_polygons(
         if not _is_polygon(polygon):
             invalid += 1
             continue
-        points = apply(matrix, np.reshape(polygon, (-1, 2)))
+        moved = apply(matrix, np.reshape(polygon, (-1, 2)))
+        nearest = np.clip(moved, 0.0, size)
+        points = np.where(abs(moved - nearest) <= EDGE_PX, nearest, moved)
         clipped = _clip(points, size)
         area, clipped_area = _area(points), _area(clipped)
         total += area
@@ -113,7 +116,7 @@ def map_polygons(
     return MappedPolygons(kept, seen, visible, outside, invalid)
 
 
-def decode_rle(rle: typing.Mapping[str, typing.Any], max_pixels: int = ImageOptions.max_pixels) -> Mask:
+def decode_rle(rle: ForeignRLE, max_pixels: int = ImageOptions.max_pixels) -> Mask:
     """Returns the mask of run lengths, shape (height, width).
 
     Args:
@@ -151,10 +154,7 @@ def encode_rle(mask: npt.NDArray[typing.Any]) -> RLE:
 
 
 def map_rle(
-    rle: typing.Mapping[str, typing.Any],
-    matrix: Affine,
-    size: tuple[int, int],
-    max_pixels: int = ImageOptions.max_pixels,
+    rle: ForeignRLE, matrix: Affine, size: tuple[int, int], max_pixels: int = ImageOptions.max_pixels
 ) -> MappedMask:
     """Maps the mask of one object.
 
@@ -232,12 +232,11 @@ def _area(points: Points) -> float:
 
 
 def _clip(points: Points, size: tuple[int, int]) -> Points:
-    """Cuts off what lies beyond each of the four edges in turn; untouched, but for rounding, where nothing does."""
-    limit = np.array(size, dtype=np.float64)
-    if (points < -EDGE_PX).any() or (points > limit + EDGE_PX).any():
+    """Cuts off what lies beyond each of the four edges in turn."""
+    if (points < 0).any() or (points > size).any():
         for axis, sign in itertools.product((0, 1), (1, -1)):
-            points = _cut(points, sign * points[:, axis] + (0.0 if sign > 0 else limit[axis]))
-    return np.clip(points, 0.0, limit)
+            points = _cut(points, sign * points[:, axis] + (0.0 if sign > 0 else size[axis]))
+    return np.clip(points, 0.0, size)
 
 
 def _cut(points: Points, depths: Floats) -> Points:
@@ -263,7 +262,7 @@ def _take(image: npt.NDArray[_Value], rows: Floats, columns: Floats) -> npt.NDAr
     return taken
 
 
-def _size(rle: typing.Mapping[str, typing.Any], max_pixels: int) -> tuple[int, int]:
+def _size(rle: ForeignRLE, max_pixels: int) -> tuple[int, int]:
     size = rle.get("size")
     if not (isinstance(size, (list, tuple)) and len(size) == 2 and all(isinstance(s, int) and s > 0 for s in size)):
         raise ValueError(f"size {str(size)[:80]} of run lengths is not [height, width]")

@@ -57,6 +57,7 @@ def test_coloured_boxes_are_found_where_they_are_mapped_to(mode: str, upscale: b
         ((10, 20, 10, 20), (10, 20, 10, 20), 1),
         ((3, 15, 3, 25), (3, 15, 3, 20), 0.5),
         ((0, 0, 10 + 1e-9, 20), (0, 0, 10, 20), 1),
+        ((0, -1e-9, 10, 20), (0, 0, 10, 20), 1),
     ],
 )
 def test_edges_clip(box: tuple[float, ...], clipped: tuple[float, ...], visible: float) -> None:

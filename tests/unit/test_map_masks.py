@@ -163,6 +163,15 @@ def test_written_pixels_take_the_pixel_of_their_centre(
         assert value == (ids[int(row), int(column)] if inside else 0)
 
 
+def test_centres_between_two_pixels_take_the_right_and_lower_one() -> None:
+    """However the inverse of the scale is rounded; here it is not, and is a little too small."""
+    ids = np.arange(400).reshape(20, 20)
+    for count in (2, 10):
+        matrix = affine.scale((20, 20), (count, count))
+        middle = 10 // count
+        assert np.array_equal(map_ids(ids, matrix, (count, count)), ids[middle :: 2 * middle, middle :: 2 * middle])
+
+
 def test_masks_outside_and_too_thin_are_empty() -> None:
     mask = np.zeros((8, 8), dtype=np.bool_)
     mask[:, 0] = True
@@ -221,6 +230,16 @@ def test_parts_are_dropped_and_told() -> None:
     assert map_polygons([], affine.IDENTITY, (10, 10)).visible == 0
 
 
+def test_an_outline_that_touches_the_edge_from_without_is_outside() -> None:
+    mapped = map_polygons([[10, 0, 10, 2, 10, 4, 14, 4]], affine.IDENTITY, (10, 10))
+    assert (mapped.polygons, mapped.area, mapped.visible, mapped.outside) == ([], 0, 0, 1)
+
+
+def test_a_corner_on_the_edge_is_not_doubled() -> None:
+    mapped = map_polygons([[5, 0, 10, 5, 12, 8, 5, 8]], affine.IDENTITY, (10, 10))
+    assert mapped.polygons == [[5, 0, 10, 5, 10, 8, 5, 8]]
+
+
 def test_an_outline_without_area_is_kept_within_and_dropped_without() -> None:
     line: list[float] = [1, 1, 3, 3, 2, 2]
     assert map_polygons([line], affine.IDENTITY, (10, 10)).polygons == [line]
@@ -234,6 +253,8 @@ def test_rounding_at_the_edge_cuts_nothing() -> None:
     mapped = map_polygons([flat], plan.matrix, plan.written)
     assert mapped.visible == 1
     assert len(mapped.polygons[0]) == 8
+    mapped = map_polygons([[-1e-9, 0, 5, 0, 5, 5, -1e-9, 5]], affine.IDENTITY, (10, 10))
+    assert (mapped.polygons, mapped.visible) == ([[0, 0, 5, 0, 5, 5, 0, 5]], 1)
 
 
 def test_panoptic_ids_are_read_and_written_back() -> None:
