@@ -24,6 +24,7 @@ setup(
         "tenacity>=9,<10",
         "rich>=14,<16",
         "PyYAML>=6,<7",
+        "pycocotools>=2.0.11,<3",
         "webdataset>=1.0.2,<2",
     ],
     extras_require={
@@ -40,7 +41,7 @@ setup(
             "setuptools>=77",
             "wids>=0.1.11",
         ],
-        "lint": ["mypy>=1.15", "ruff>=0.12", "types-PyYAML"],
+        "lint": ["mypy>=1.15", "ruff>=0.12", "types-PyYAML", "types-pycocotools"],
         "benchmark": ["indexed_bzip2>=1.6", "psutil>=6"],
     },
     entry_points={"console_scripts": ["photobeam = beam_jobs.cli:main"]},

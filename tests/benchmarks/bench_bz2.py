@@ -21,7 +21,8 @@ from transforms.bz2_blocks import read_blocks
 from transforms.line_ranges import open_reader, read_line_blocks, split_ranges
 
 BAR = 1.15
-"""Most CPU a split reader may use, in that of the better of `bz2.open` and indexed_bzip2."""
+"""Most CPU a split reader may use, in that of `bz2.open`. Where indexed_bzip2 is installed, which ends the process on a
+crafted block and so is not used, the same bar against it is reported too."""
 
 _RANGE_BYTES = 16 << 20
 _READ_BYTES = 1 << 20
@@ -157,7 +158,8 @@ def print_report(result: dict[str, typing.Any]) -> None:
     for count, cost in result["readers"].items():
         print(f"readers: {count:5} {cost['cpu_s']:8.2f} s CPU  {cost['wall_s']:.2f} s")
     print(f"two readers: {result['two_readers']['speed_up']:.2f} times as fast as one")
-    print(f"bar: at most {BAR} of {better}'s CPU: {'holds' if result['holds'] else 'MISSED'}")
+    for name, holds in (("stdlib", result["holds"]), (better, result["holds_against_better"])):
+        print(f"bar: at most {BAR} of {name}'s CPU: {'holds' if holds else 'MISSED'}")
 
 
 def run(megabytes: int, rounds: int) -> dict[str, typing.Any]:
@@ -168,7 +170,7 @@ def run(megabytes: int, rounds: int) -> dict[str, typing.Any]:
         scaling = measure({str(n): lambda n=n: read_in_threads(path, n) for n in _READERS}, rounds, decoded)
         packed = pathlib.Path(path).stat().st_size
     better = min((name for name in _OTHERS if name in costs), key=lambda name: costs[name].cpu_s)
-    to_better = cpu_ratios(costs, better)
+    to_stdlib, to_better = cpu_ratios(costs, "stdlib"), cpu_ratios(costs, better)
     one, two = (scaling[str(n)] for n in _READERS)
     return {
         "decoded_bytes": decoded,
@@ -176,13 +178,14 @@ def run(megabytes: int, rounds: int) -> dict[str, typing.Any]:
         "rounds": rounds,
         "cpu_s": {name: round(cost.cpu_s, 3) for name, cost in costs.items()},
         "mb_per_cpu_s": {name: round(decoded / 1e6 / cost.cpu_s, 1) for name, cost in costs.items()},
-        "cpu_to_stdlib": cpu_ratios(costs, "stdlib"),
+        "cpu_to_stdlib": to_stdlib,
         "better": better,
         "cpu_to_better": to_better,
         "readers": {n: {"cpu_s": round(c.cpu_s, 3), "wall_s": round(c.wall_s, 3)} for n, c in scaling.items()},
         "two_readers": {"speed_up": round(one.wall_s / two.wall_s, 3), "cpu_ratio": round(two.cpu_s / one.cpu_s, 3)},
         "bar": BAR,
-        "holds": max(to_better["split_blocks"], to_better["split_lines"]) <= BAR,
+        "holds": max(to_stdlib["split_blocks"], to_stdlib["split_lines"]) <= BAR,
+        "holds_against_better": max(to_better["split_blocks"], to_better["split_lines"]) <= BAR,
     }
 
 
