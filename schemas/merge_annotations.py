@@ -2,8 +2,8 @@
 
 Files repeat each other: COCO's 2014 and 2017 files hold the same annotations, a keypoints file repeats
 the box and the outline of its instances, Kaggle's captions repeat the token file. An element is kept
-once per kind, id and content: elements of one column that agree in every field are one. The same id
-with another content is another element; both stay.
+once per kind, id and content: elements of one column that agree in every field are one, areas up to
+rounding. The same id with another content is another element; both stay.
 """
 
 import itertools
@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.annotations import ELEMENTS, SORT_FIELDS
+from schemas.annotations import AREA_TOLERANCE, ELEMENTS, ROUNDED_FIELD, SORT_FIELDS
 
 Mask = npt.NDArray[np.bool_]
 Positions = npt.NDArray[np.int64]
@@ -31,20 +31,23 @@ def merged_positions(photos: npt.NDArray[np.int64], elements: pa.StructArray, co
     Returns:
         Positions in ``elements``, by photo and then by the order of the column.
     """
+    if not len(elements):
+        return np.empty(0, np.int64)
     fields = dict(zip((f.name for f in elements.type), elements.flatten(), strict=True))
-    scalars = [name for name in SORT_FIELDS[column] if not pa.types.is_list(fields[name].type)]
-    keys = pa.table({"photo": pa.array(photos), **{name: fields[name] for name in scalars}})
-    keys = keys.select(["photo", *(n for n in scalars if not _is_constant(fields[n]))])
-    order = pc.sort_indices(keys, [(name, "ascending") for name in keys.column_names]).to_numpy().astype(np.int64)
-    if len(order) < 2:
-        return order
-    ordered = [key.combine_chunks().take(pa.array(order)) for key in keys.columns]
+    names = [name for name in SORT_FIELDS[column] if name != ROUNDED_FIELD]
+    lists = [fields[name] for name in names if pa.types.is_list(fields[name].type)]
+    scalars = [fields[name] for name in names if not pa.types.is_list(fields[name].type)]
+    areas = fields.get(ROUNDED_FIELD, pa.nulls(len(elements), pa.float64()))
+    keys = [pa.array(photos), *(values for values in scalars if not _is_constant(values))]
+    table = pa.table([*keys, areas], [str(i) for i in range(len(keys) + 1)])
+    order = pc.sort_indices(table, [(name, "ascending") for name in table.column_names]).to_numpy().astype(np.int64)
+    ordered = [values.take(pa.array(order)) for values in keys]
     ties = np.logical_and.reduce([_equal(values[1:], values[:-1]) for values in ordered])
-    lists = [name for name in SORT_FIELDS[column] if name not in scalars]
-    equal = _tied_and_equal(ties, [fields[name] for name in lists], order)
+    equal = _tied_and_equal(ties, lists, order)
     if (ties & ~equal).any():
-        return _resolved(order, ties, [fields[name] for name in lists])
-    return order[np.concatenate(([True], ~equal))]
+        return _resolved(order, ties, lists, areas)
+    before, after = order[:-1], order[1:]
+    return order[np.concatenate(([True], ~(equal & _close(areas.take(pa.array(before)), areas.take(pa.array(after))))))]
 
 
 def merge_elements(column: str, elements: typing.Iterable[dict[str, typing.Any]]) -> list[dict[str, typing.Any]]:
@@ -105,17 +108,26 @@ def _tied_and_equal(ties: Mask, lists: typing.Sequence[pa.Array], order: Positio
     return equal
 
 
-def _resolved(order: Positions, ties: Mask, lists: typing.Sequence[pa.Array]) -> Positions:
-    """Sorts runs of elements that differ in lists only, and drops the repeated."""
+def _resolved(order: Positions, ties: Mask, lists: typing.Sequence[pa.Array], areas: pa.Array) -> Positions:
+    """Sorts runs of elements that differ in lists and area only, and drops the repeated."""
     starts = np.concatenate(([0], np.flatnonzero(~ties) + 1, [len(order)]))
     taken: list[int] = []
     for begin, end in itertools.pairwise(starts.tolist()):
         run = order[begin:end].tolist()
-        if len(run) > 1:
-            contents = {i: tuple(_comparable(values[i].as_py()) for values in lists) for i in run}
-            run = sorted({content: i for i, content in reversed(contents.items())}.values(), key=contents.__getitem__)
-        taken += run
+        contents = {i: [_comparable(values[i].as_py()) for values in lists] for i in run} if len(run) > 1 else {}
+        run.sort(key=lambda i: contents.get(i, []))
+        taken.append(run[0])
+        for i, j in itertools.pairwise(run):
+            if contents[i] != contents[j] or not _close(areas[i : i + 1], areas[j : j + 1]).all():
+                taken.append(j)
     return np.array(taken, np.int64)
+
+
+def _close(left: pa.Array, right: pa.Array) -> Mask:
+    """Compares areas up to rounding; null equals null."""
+    before = left.fill_null(np.nan).to_numpy(zero_copy_only=False)
+    after = right.fill_null(np.nan).to_numpy(zero_copy_only=False)
+    return np.isclose(before, after, rtol=AREA_TOLERANCE, atol=0.0, equal_nan=True)
 
 
 def _comparable(value: typing.Any) -> typing.Any:

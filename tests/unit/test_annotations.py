@@ -58,6 +58,18 @@ def test_elements_that_differ_in_lists_alone_are_both_kept() -> None:
     assert merged == [[], [[2.0, 1.0]], [[2.0, 1.0], [5.0]], [[3.0, 1.0]], None]
 
 
+def test_areas_that_differ_by_rounding_are_one() -> None:
+    areas = [17376.91885, 17376.918849999995, None, 17377.0]
+    for column, more in (("boxes", {}), ("segments", {"polygons": [[1.0]]}), ("segments", {"polygons": [[2.0]]})):
+        elements = [_blank(column, annotation_id=1, area=area, **more) for area in areas]
+        elements += [{**elements[0], "area": 5.0, "annotation_id": 2}]
+        if more:
+            elements += [{**element, "polygons": [[1.5]]} for element in elements]
+        for shuffled in (elements, elements[::-1]):
+            merged = [e["area"] for e in merge_elements(column, shuffled) if e.get("polygons") != [[1.5]]]
+            assert merged == [17376.918849999995, 17377.0, None, 5.0]
+
+
 def test_names_that_are_null_compare_after_names() -> None:
     points = [_blank("keypoints", annotation_id=1, x=[1.0], names=names) for names in (None, ["nose"], ["eye"])]
     for shuffled in itertools.permutations(points):
