@@ -147,7 +147,7 @@ IMAGE_COLUMNS = (
     Column("coco_image_id", _INT64, "COCO's image id; of several, the lowest."),
     Column("coco_split", _STRING, "Split and year of that COCO image, such as `train2017`."),
     Column("coco_file_name", _STRING, "File name of that COCO image."),
-    Column("flickr8k_split", _STRING, "`train`, `validation` or `test` of Flickr8k, null if in none."),
+    Column("flickr8k_split", _STRING, "`train`, `dev` or `test` of Flickr8k, null if in none."),
 )
 """Scalars, for convenience."""
 
