@@ -10,7 +10,6 @@ import enum
 import posixpath
 import re
 import typing
-import urllib.parse
 
 from schemas.photo_ids import MAX_FLICKR_ID
 from schemas.surrogate_ids import surrogate_id
@@ -60,6 +59,8 @@ _STUFF_SUPERCATEGORIES = frozenset(
     }
 )  # fmt: skip
 _SPLIT = re.compile(r"(?<![a-z])(train|val|test)(?:-dev|-challenge)?_?((?:20)\d\d)?(?![a-z])")
+_QUERY = re.compile(r"[?#].*", re.DOTALL)
+_FLICKR_URL = re.compile(r"[^?#]*/([0-9]{1,18})_[^/?#]*(?:[?#].*)?", re.DOTALL)
 _MAX_INT32, _MAX_INT64 = 2**31 - 1, 2**63 - 1
 
 
@@ -104,7 +105,7 @@ def split_of(coco_url: Json, file_name: Json, json_name: str) -> str | None:
         >>> split_of(None, "000000000042.jpg", "image_info_test-dev2017.json")
         'test2017'
     """
-    folder = posixpath.dirname(urllib.parse.urlsplit(coco_url).path) if _is_url(coco_url) else ""
+    folder = _QUERY.sub("", coco_url).rpartition("/")[0] if isinstance(coco_url, str) else ""
     for name in (folder, file_name, posixpath.basename(json_name)):
         if isinstance(name, str) and (found := _SPLIT.search(name.rpartition("/")[2])):
             return "".join(filter(None, found.groups()))
@@ -119,12 +120,9 @@ def flickr_id(url: Json) -> int | None:
         6985418911
         >>> flickr_id("http://example.com/photo.jpg")
     """
-    if not _is_url(url):
-        return None
-    digits, underscore, _ = posixpath.basename(urllib.parse.urlsplit(url).path).partition("_")
-    if not underscore or not re.fullmatch(r"[0-9]{1,18}", digits):
-        return None
-    return int(digits) if 0 < int(digits) <= MAX_FLICKR_ID else None
+    found = _FLICKR_URL.fullmatch(url) if isinstance(url, str) else None
+    photo_id = int(found.group(1)) if found else 0
+    return photo_id if 0 < photo_id <= MAX_FLICKR_ID else None
 
 
 def photo_id_of(image: Json) -> int:
@@ -217,10 +215,6 @@ def is_text(value: Json) -> bool:
 
 def _is_id(value: Json) -> bool:
     return is_integer(value) and value >= 0
-
-
-def _is_url(value: Json) -> bool:
-    return isinstance(value, str) and "[" not in value and "]" not in value
 
 
 def _text(value: Json) -> str | None:
