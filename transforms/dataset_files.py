@@ -79,17 +79,22 @@ class DigestingReader:
 
     Args:
         file: open for reading at its begin.
+
+    Attributes:
+        md5: of what has been read.
     """
 
     def __init__(self, file: typing.BinaryIO):
         self._file = file
         self._sha256 = hashlib.sha256()
         self._bytes = 0
+        self.md5 = hashlib.md5(usedforsecurity=False)
 
     def read(self, size: int) -> bytes:
         """Reads ``size`` bytes; fewer at the end of the file alone."""
         data = self._file.read(size)
         self._sha256.update(data)
+        self.md5.update(data)
         self._bytes += len(data)
         return data
 

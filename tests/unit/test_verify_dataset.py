@@ -328,6 +328,11 @@ def test_a_commit_record_that_is_wrong_is_a_fault(
     assert file in _files_at_fault(dataset)
 
 
+def test_a_wrong_md5_is_a_fault_though_the_index_repeats_it(dataset: pathlib.Path) -> None:
+    reseal(dataset, tar_md5="0" * 32)
+    assert [(f.file, f.problem.rpartition(" ")[2]) for f in _faults(dataset)] == [(TAR, "0" * 32)]
+
+
 def test_a_commit_record_of_other_files_is_a_fault(dataset: pathlib.Path) -> None:
     commit = read_commit(dataset, 1)
     files = {**commit.files, "_tmp/run/000001.tar": commit.files[TAR]}
