@@ -129,6 +129,15 @@ def encode_image(data: bytes, options: ImageOptions) -> EncodedImage:
     )
 
 
+def open_image(decoder: str, data: bytes) -> Image.Image:
+    """Reads the header of a file with that decoder of Pillow's alone, and without Pillow's own limit of pixels.
+
+    Raises:
+        Exception: one of :data:`DECODER_ERRORS`.
+    """
+    return Image.OPEN[decoder][0](io.BytesIO(data), "")
+
+
 def _decode(data: bytes, options: ImageOptions) -> _Decoded:
     name = sniff(data)
     try:
@@ -140,7 +149,7 @@ def _decode(data: bytes, options: ImageOptions) -> _Decoded:
 
 
 def _load(name: str, data: bytes, options: ImageOptions) -> _Decoded:
-    image: Image.Image = Image.OPEN[name][0](io.BytesIO(data), "")
+    image = open_image(name, data)
     _check_pixels(image.size, options.max_pixels)
     format_, size = (image.format or name).lower(), image.size
     tiff_orientation = _orientation(image) if name == "TIFF" else 1

@@ -1,15 +1,13 @@
 """Checks one tar: its structure, and each sample against its row of the sidecar. One pass."""
 
-import io
 import typing
 
 import pyarrow as pa
-from PIL import Image
 
 from schemas import layout
 from schemas.records import CommitRecord
 from transforms.dataset_files import DatasetFiles, DigestingReader, Fault, digest_problem, unreadable
-from transforms.image_codec import DECODER_ERRORS
+from transforms.image_codec import DECODER_ERRORS, open_image
 from transforms.tar_shard import Member, PlacedSample, TarDamageError, TarMember, read_tar
 from transforms.write_shard import sample_members
 
@@ -127,7 +125,7 @@ def _image_problem(image: TarMember, row: Row | None) -> str | None:
     """Decodes an image; says what is wrong with it."""
     decoder = _DECODERS[image.name.partition(".")[2]]
     try:
-        with Image.open(io.BytesIO(image.data), formats=[decoder]) as opened:
+        with open_image(decoder, image.data) as opened:
             opened.load()
             size = opened.size
     except DECODER_ERRORS as error:

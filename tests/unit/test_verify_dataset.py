@@ -303,6 +303,12 @@ def test_a_wrong_file_is_found_though_every_hash_fits(dataset: pathlib.Path, nam
     assert [f for f in faults if f.file == file and problem in f.problem], faults
 
 
+def test_images_beyond_the_limit_of_pillow_are_no_fault(dataset: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--max_pixels 0 --resize none` writes them."""
+    monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 32 * 24 // 3)
+    assert _faults(dataset) == []
+
+
 def test_two_images_of_equal_size_swapped_are_a_fault(dataset: pathlib.Path) -> None:
     _edit_tar(_swap_images)(dataset)
     assert _files_at_fault(dataset) == {TAR}
