@@ -3,7 +3,7 @@
 Policy, each line tested:
 
 * A format is recognised by its first bytes, never by a name, and only Pillow's own raster decoders run.
-* ``max_pixels`` is judged from the header, before anything is decoded.
+* ``max_pixels`` is judged from the header, before anything is decoded; so is the longest side.
 * EXIF orientation is applied; of animations and multi-page files the first frame is taken.
 * 16-bit samples are scaled to 8 bits (0..65535 to 0..255), not clipped. Wider integers within that range
   likewise; beyond it, and floats, are stretched from their own minimum..maximum to 0..255.
@@ -24,7 +24,7 @@ import warnings
 import zlib
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import IcoImagePlugin, Image, ImageCms
 
 from schemas.failures import FailureReason, PhotoError, Stage
 from transforms.image_formats import sniff
@@ -39,6 +39,10 @@ ORIENTATION_TAG = 0x0112
 MAX_SIDE_PX = {"jpg": 65_500, "webp": 16_383, "png": 2**31 - 1}
 """Longest side that the encoder of a format takes."""
 
+MAX_STORED_SIDE_PX = 1_000_000
+"""Longest side that is decoded, whatever ``max_pixels`` is. On longer lines Pillow's sizes in bits overflow, which it
+calls MemoryError, and a few bytes of a run-length encoded BMP skip 255 lines: gigabytes."""
+
 DECODER_ERRORS = (
     OSError,
     SyntaxError,
@@ -51,13 +55,12 @@ DECODER_ERRORS = (
     ArithmeticError,
     BufferError,
     RuntimeError,
-    MemoryError,
     struct.error,
     zlib.error,
     Image.DecompressionBombError,
 )
 """What Pillow raises on hostile bytes. Its plugins document no errors and let through whatever their parsing
-meets: asserts, divisions by a zero in the file, buffers as large as a header claims (MemoryError)."""
+meets: asserts, divisions by a zero in the file. No MemoryError: that tells of the machine, not of the photo."""
 
 _LEFT_TO_FILTER = {"area": 4, "lanczos": 2, "bicubic": 2}
 """How many times larger than the written image a scaled JPEG decode is at least. Against a
@@ -149,8 +152,10 @@ def _decode(data: bytes, options: ImageOptions) -> _Decoded:
 
 
 def _load(name: str, data: bytes, options: ImageOptions) -> _Decoded:
+    if name == "ICO":
+        _check_claim(_icon_claim(data), options.max_pixels)
     image = open_image(name, data)
-    _check_pixels(image.size, options.max_pixels)
+    _check_claim(image.size, options.max_pixels)
     format_, size = (image.format or name).lower(), image.size
     tiff_orientation = _orientation(image) if name == "TIFF" else 1
     box = _draft(image, options)
@@ -160,7 +165,6 @@ def _load(name: str, data: bytes, options: ImageOptions) -> _Decoded:
         image = image.transpose(TURNED_BACK[tiff_orientation])
     if box is None:  # Only now is the stored size known of turned TIFFs and of icons.
         size = image.size
-        _check_pixels(size, options.max_pixels)
     profile = image.info.get("icc_profile") or b""
     return _Decoded(_resizable(image), size, box or (0, 0, *size), format_, orientation, profile)
 
@@ -183,10 +187,22 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _check_pixels(size: tuple[int, int], max_pixels: int) -> None:
+def _icon_claim(data: bytes) -> tuple[int, int]:
+    """Returns the size of the PNG or bitmap within an icon, which Pillow decodes as it opens the icon."""
+    data = data[IcoImagePlugin.IcoFile(io.BytesIO(data)).entry[0].offset :]
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return open_image("PNG", data).size
+    width, height = open_image("DIB", data).size
+    return width, height // 2  # The mask is the other half.
+
+
+def _check_claim(size: tuple[int, int], max_pixels: int) -> None:
     if max_pixels and size[0] * size[1] > max_pixels:
         detail = f"{size[0]} x {size[1]} pixels, more than --max_pixels {max_pixels}"
         raise PhotoError(FailureReason.TOO_MANY_PIXELS, Stage.DECODE, detail)
+    if max(size) > MAX_STORED_SIDE_PX:
+        detail = f"{size[0]} x {size[1]} pixels; sides beyond {MAX_STORED_SIDE_PX} are not decoded"
+        raise PhotoError(FailureReason.UNSUPPORTED_IMAGE, Stage.DECODE, detail)
 
 
 def _decoder_reason(error: BaseException, data: bytes, name: str) -> FailureReason:
@@ -314,7 +330,7 @@ def _encoded(image: Image.Image, options: ImageOptions) -> bytes:
             image.save(sink, "WEBP", quality=options.quality, method=4, lossless=False)
         else:
             image.save(sink, "PNG", compress_level=6, optimize=False)
-    except (OSError, ValueError, MemoryError) as error:
+    except (OSError, ValueError) as error:
         detail = f"{image.width} x {image.height} pixels do not encode as {options.format} ({type(error).__name__})"
         raise PhotoError(FailureReason.ENCODE_ERROR, Stage.ENCODE, detail) from error
     return sink.getvalue()

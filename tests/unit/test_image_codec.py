@@ -420,6 +420,46 @@ def test_a_bomb_is_refused_by_its_header() -> None:
     assert failure(bomb[:60]).reason is FailureReason.TOO_MANY_PIXELS
 
 
+@pytest.mark.parametrize("kind", ["png", "bmp", "icon of a png", "icon of a bitmap"])
+@pytest.mark.parametrize("max_pixels", [0, ImageOptions.max_pixels])
+def test_a_line_that_no_decoder_can_hold_is_refused_by_its_header(kind: str, max_pixels: int) -> None:
+    width = 80_000_000
+    png = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", struct.pack(">IIBBBBB", width, 1, 8, 6, 0, 0, 0))
+    png += _chunk(b"IDAT", zlib.compress(bytes(100))) + _chunk(b"IEND", b"")
+    header = struct.pack("<IiiHHIIiiII", 40, width, 2 if "icon" in kind else 1, 1, 32, 0, 0, 0, 0, 0, 0)
+    data = {
+        "png": png,
+        "bmp": b"BM" + struct.pack("<IHHI", 0, 0, 0, 54) + header,
+        "icon of a png": _icon(png),
+        "icon of a bitmap": _icon(header + bytes(100)),
+    }[kind]
+    error = failure(data, max_pixels=max_pixels)
+    assert (error.reason, error.stage.value) == (FailureReason.UNSUPPORTED_IMAGE, "decode")
+    assert error.detail == "80000000 x 1 pixels; sides beyond 1000000 are not decoded"
+
+
+def _icon(content: bytes) -> bytes:
+    return struct.pack("<HHHBBBBHHII", 0, 1, 1, 16, 16, 0, 0, 1, 32, len(content), 22) + content
+
+
+def test_the_pixels_of_an_icon_are_limited_by_what_is_within() -> None:
+    icon = _icon(saved(photo(40, 30), "PNG"))
+    assert failure(icon, max_pixels=1199).reason is FailureReason.TOO_MANY_PIXELS
+    assert encode_image(icon, ImageOptions(max_pixels=1200)).original_width == 40
+
+
+@pytest.mark.parametrize("place", ["PIL.PngImagePlugin.PngImageFile.load", "PIL.Image.Image.save"])
+def test_a_lack_of_memory_is_no_fault_of_the_photo(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = saved(photo(40, 30), "PNG")
+
+    def fail(*_: typing.Any, **__: typing.Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(place, fail)
+    with pytest.raises(MemoryError):
+        encode_image(data, ImageOptions())
+
+
 def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
