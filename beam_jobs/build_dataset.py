@@ -59,7 +59,6 @@ class BuildConfig:
         overwrite: start again.
         progress: ``auto``, ``json`` or ``none``.
         max_failure_ratio: above it a finished build counts as failed.
-        beam_arguments: flags for Beam.
         flags: everything as given, for the manifest.
     """
 
@@ -72,7 +71,6 @@ class BuildConfig:
     overwrite: bool
     progress: str
     max_failure_ratio: float
-    beam_arguments: list[str]
     flags: dict[str, typing.Any]
 
     @property
@@ -98,15 +96,13 @@ def parse_args(argv: typing.Sequence[str]) -> BuildConfig:
     build_flags.add_image_flags(parser)
     build_flags.add_fetch_flags(parser)
     build_flags.add_run_flags(parser)
-    flags, beam_arguments = parse(parser, argv, beam=True)
-    return config_of(flags, build_flags.image_step(flags), flags.max_failure_ratio, beam_arguments)
+    build_flags.add_failure_flag(parser)
+    flags = parse(parser, argv)
+    return config_of(flags, build_flags.image_step(flags), flags.max_failure_ratio)
 
 
 def config_of(
-    flags: argparse.Namespace,
-    images: build_flags.ImageStep | None,
-    max_failure_ratio: float,
-    beam_arguments: list[str],
+    flags: argparse.Namespace, images: build_flags.ImageStep | None, max_failure_ratio: float = 1.0
 ) -> BuildConfig:
     """Turns parsed flags into a configuration."""
     return BuildConfig(
@@ -119,7 +115,6 @@ def config_of(
         overwrite=flags.overwrite,
         progress=flags.progress,
         max_failure_ratio=max_failure_ratio,
-        beam_arguments=beam_arguments,
         flags={name: value for name, value in vars(flags).items() if name != "config"},
     )
 
@@ -151,33 +146,38 @@ def run(config: BuildConfig) -> int:
 def _run_held(config: BuildConfig, found: FoundInputs) -> int:
     for url in found.left_out:
         _log.info("left out, no YFCC pack: %s", url)
+    output_state.sweep(config.output)
+    plan, old = _wanted_plan(config, found)
+    if plan.rows is None:
+        check_space(config.output, SPOOL_FACTOR * decoded_bytes(found.files))
     if config.overwrite:
         output_state.clear(config.output)
-    output_state.sweep(config.output)
-    plan = _begin(config, found)
-    committed = output_state.committed_shards(config.output, config.format) if config.images else {}
+    if plan != old:
+        write_file(config.output, layout.PLAN, plan.to_json())
+    committed = output_state.committed_shards(config.output, plan.format) if config.images else {}
     if not _is_finished(config, plan, committed):
         (config.output / layout.MANIFEST).unlink(missing_ok=True)
         _run_graph(config, found, plan, committed)
     return _report(config)
 
 
-def _begin(config: BuildConfig, found: FoundInputs) -> Plan:
-    """Writes the plan of this run, keeping the rows where they still hold."""
+def _wanted_plan(config: BuildConfig, found: FoundInputs) -> tuple[Plan, Plan | None]:
+    """Returns the plan of this run, with the rows where they still hold, and the one that stands."""
     inputs = [PlanInput(f.url, f.pack.value, f.size, f.fingerprint) for f in found.files]
     selection = dataclasses.asdict(config.selection)
-    old = output_state.read_plan(config.output)
     plan = Plan(selection=selection, format=config.format, inputs=inputs)
-    if old:
-        output_state.check_format(old, config.format)
-        plan = dataclasses.replace(plan, format={**old.format, **config.format}, shards=old.shards)
-        if output_state.rows_hold(old, config.output, selection, inputs):
-            plan = dataclasses.replace(plan, counts=old.counts, rows=old.rows)
-    if plan.rows is None:
-        check_space(config.output, SPOOL_FACTOR * decoded_bytes(found.files))
-    if plan != old:
-        write_file(config.output / layout.PLAN, plan.to_json())
-    return plan
+    old = None if config.overwrite else output_state.read_plan(config.output)
+    if old is None:
+        return plan, old
+    output_state.check_format(old, config.format)
+    kept: dict[str, typing.Any] = {
+        "format": {**old.format, **config.format},
+        "shards": old.shards,
+        "tombstones": old.tombstones,
+    }
+    if output_state.rows_hold(old, config.output, selection, inputs):
+        kept |= {"counts": old.counts, "rows": old.rows}
+    return dataclasses.replace(plan, **kept), old
 
 
 def _is_finished(config: BuildConfig, plan: Plan, committed: dict[int, str]) -> bool:
@@ -207,8 +207,7 @@ def _run_graph(config: BuildConfig, found: FoundInputs, plan: Plan, committed: d
                     committed=committed,
                     workers=config.workers,
                     finish=_finish_config(config, run_id),
-                ),
-                config.beam_arguments,
+                )
             )
         finally:
             stop_shared_pool()
@@ -232,6 +231,7 @@ def _report(config: BuildConfig) -> int:
         raise JobError(f"{config.output}: the rows are not complete")
     sys.stdout.write(accounts(plan))
     if config.images is None:
+        _warn_of_stale_shards(config, plan)
         return OK
     path = config.output / layout.MANIFEST
     totals = Manifest.from_json(path.read_bytes(), str(path)).totals
@@ -247,6 +247,13 @@ def _report(config: BuildConfig) -> int:
         )
         return FAILED
     return OK
+
+
+def _warn_of_stale_shards(config: BuildConfig, plan: Plan) -> None:
+    committed = output_state.committed_shards(config.output, plan.format)
+    stale = [r.shard for r in plan.rows or [] if r.shard in committed and committed[r.shard] != r.digest]
+    if stale:
+        _log.warning("%d shards no longer fit their rows: run `photobeam build` on this output", len(stale))
 
 
 def accounts(plan: Plan) -> str:

@@ -14,6 +14,7 @@ from transforms.image_places import PlacesConfig
 
 SAMPLES_PER_SHARD = 10_000
 MAX_FAILURE_RATIO = 0.5
+LOCAL_RUNNERS = ("DirectRunner", "FnApiRunner")
 
 
 class ImageStep(typing.NamedTuple):
@@ -72,13 +73,6 @@ def add_image_flags(parser: FlagParser) -> None:
         help="larger images fail, 0 = off (%(default)s)",
     )
     group.add_argument(
-        "--max_failure_ratio",
-        type=float,
-        default=MAX_FAILURE_RATIO,
-        metavar="R",
-        help="exit 1 if more of the photos fail, videos left out (%(default)s)",
-    )
-    group.add_argument(
         "--max_image_bytes", type=int, default=FetchOptions().max_image_bytes, metavar="N", help="(%(default)s)"
     )
 
@@ -112,8 +106,22 @@ def add_run_flags(parser: FlagParser) -> None:
     group.add_argument(
         "--workers", type=_positive, default=os.cpu_count() or 1, metavar="N", help="processes (number of cores)"
     )
+    group.add_argument(
+        "--runner", type=_runner, default="DirectRunner", help="where it runs: this machine (%(default)s)"
+    )
     group.add_argument("--overwrite", action="store_true", help="start again, dropping what is there")
     group.add_argument("--progress", choices=("auto", "json", "none"), default="auto", help="(%(default)s)")
+
+
+def add_failure_flag(parser: FlagParser) -> None:
+    """Adds when a finished build counts as failed."""
+    parser.add_argument(
+        "--max_failure_ratio",
+        type=_ratio,
+        default=MAX_FAILURE_RATIO,
+        metavar="R",
+        help="exit 1 if more of the photos fail, videos left out (%(default)s)",
+    )
 
 
 def image_step(flags: argparse.Namespace) -> ImageStep | None:
@@ -130,7 +138,7 @@ def image_step(flags: argparse.Namespace) -> ImageStep | None:
     return ImageStep(
         image=_checked(ImageOptions, {f.name: getattr(flags, f.name) for f in dataclasses.fields(ImageOptions)}),
         fetch=_checked(FetchOptions, {f.name: getattr(flags, f.name) for f in dataclasses.fields(FetchOptions)}),
-        places=PlacesConfig(images=specs, mirror_root=_mirror_root(flags.mirror)),
+        places=_checked(PlacesConfig, {"images": specs, "mirror_root": _mirror_root(flags.mirror)}),
     )
 
 
@@ -170,7 +178,22 @@ def _checked(make: typing.Callable[..., typing.Any], values: dict[str, typing.An
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return int(text)
+
+
+def _runner(name: str) -> str:
+    if name not in LOCAL_RUNNERS:
+        raise argparse.ArgumentTypeError(f"{name} is not supported; leave it out to run on this machine")
+    return name
+
+
+def _ratio(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 to 1")
     return value

@@ -25,7 +25,7 @@ def run(argv: typing.Sequence[str]) -> int:
     """
     parser = FlagParser("verify", __doc__ or "")
     parser.add_argument("output", metavar="OUT", help="the dataset: local path or any fsspec URL")
-    flags, _ = parse(parser, argv)
+    flags = parse(parser, argv)
     try:
         report = verify(flags.output)
     except NoDatasetError as error:

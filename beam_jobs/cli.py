@@ -6,7 +6,7 @@ import logging
 import sys
 import typing
 
-from beam_jobs.errors import FAILED, OK, USAGE, JobError, UsageError
+from beam_jobs.errors import FAILED, INTERRUPTED, OK, USAGE, JobError, UsageError
 
 COMMANDS: typing.Final[dict[str, tuple[str, str]]] = {
     "build": ("build_dataset", "sources and images to shards: the main job"),
@@ -47,6 +47,9 @@ def run_command(command: typing.Callable[[], int]) -> int:
     except UsageError as error:
         sys.stderr.write(f"photobeam: {error}\n")
         return USAGE
+    except KeyboardInterrupt:
+        sys.stderr.write("\nphotobeam: interrupted\n")
+        return INTERRUPTED
     except (JobError, OSError) as error:
         sys.stderr.write(f"photobeam: {error}\n")
         return FAILED

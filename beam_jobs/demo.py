@@ -65,7 +65,7 @@ def parse_args(argv: typing.Sequence[str]) -> pathlib.Path:
     parser.add_argument(
         "--output", default="photobeam-demo", metavar="DIR", help="where corpus and dataset go (%(default)s)"
     )
-    flags, _ = parse(parser, argv)
+    flags = parse(parser, argv)
     return pathlib.Path(flags.output).absolute()
 
 

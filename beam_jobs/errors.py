@@ -1,6 +1,6 @@
 """What a command says when it cannot go on, and with which exit code."""
 
-OK, FAILED, USAGE = 0, 1, 2
+OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
 class UsageError(Exception):

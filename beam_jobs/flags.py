@@ -1,4 +1,4 @@
-"""Command lines: job flags and Beam's on one line, a YAML file under it, and no flag unheard."""
+"""Command lines: a YAML file of flags under them, and no flag unheard."""
 
 import argparse
 import difflib
@@ -40,16 +40,12 @@ class FlagParser(argparse.ArgumentParser):
         return isinstance(self._option_string_actions.get(flag), argparse._AppendAction)
 
 
-def parse(parser: FlagParser, argv: Arguments, *, beam: bool = False) -> tuple[argparse.Namespace, list[str]]:
+def parse(parser: FlagParser, argv: Arguments) -> argparse.Namespace:
     """Parses a command line; flags of a ``--config`` file stand where the line does not give them.
 
     Args:
         parser: the command's flags.
         argv: arguments after the command.
-        beam: whether flags of Beam are welcome too.
-
-    Returns:
-        The job's flags, and those of Beam.
 
     Raises:
         UsageError: an unknown flag (the nearest is named), a wrong value, a broken config file.
@@ -59,7 +55,8 @@ def parse(parser: FlagParser, argv: Arguments, *, beam: bool = False) -> tuple[a
     if config.config:
         line = [*_config_arguments(parser, config.config, line), *line]
     namespace, rest = parser.parse_known_args(line)
-    return namespace, _beam_arguments(parser, rest) if beam else _refuse(parser, rest)
+    _refuse(parser, rest)
+    return namespace
 
 
 def _config_parser() -> argparse.ArgumentParser:
@@ -96,25 +93,10 @@ def _as_arguments(parser: FlagParser, flag: str, value: typing.Any) -> list[str]
     return [flag, *map(str, value)]
 
 
-def _beam_arguments(parser: FlagParser, rest: list[str]) -> list[str]:
-    """Checks what is left against Beam's own flags; Beam itself would ignore an unknown one."""
-    if not rest:
-        return []
-    from apache_beam.options.pipeline_options import PipelineOptions
-
-    known = PipelineOptions(rest).get_all_options()
-    everything = PipelineOptions(rest).get_all_options(retain_unknown_options=True)
-    unknown = [
-        a for a in rest if not a.startswith("-") or a.lstrip("-").split("=")[0] in everything.keys() - known.keys()
-    ]
-    values = {str(v) for v in known.values()}
-    return rest if not [a for a in unknown if a not in values] else _refuse(parser, unknown)
-
-
-def _refuse(parser: FlagParser, rest: list[str]) -> list[str]:
+def _refuse(parser: FlagParser, rest: list[str]) -> None:
     """Refuses unknown arguments, with the nearest flag as a suggestion."""
     if not rest:
-        return []
+        return
     flag = rest[0].split("=", 1)[0]
     near = difflib.get_close_matches(flag, parser.flags(), 1)
     raise UsageError(

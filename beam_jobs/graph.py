@@ -4,14 +4,13 @@ import dataclasses
 import pathlib
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_jobs.build_flags import ImageStep
-from beam_jobs.local_runner import check_runner, run_locally
+from beam_jobs.local_runner import run_locally
 from schemas.elements import RowsFile
 from schemas.records import Plan
 from transforms.build_shard import ShardConfig
-from transforms.build_shards import BuildConfig, BuildShards
+from transforms.build_shards import BuildShards, ShardsConfig
 from transforms.filter_rows import RowSelection
 from transforms.find_inputs import InputFile, bucket_bits
 from transforms.finish_shards import FinishConfig
@@ -46,17 +45,14 @@ class Work:
     finish: FinishConfig
 
 
-def run(work: Work, beam_arguments: list[str]) -> None:
+def run(work: Work) -> None:
     """Runs the graph.
 
     Raises:
-        UsageError: a runner that is not supported.
         JobError: a step failed for a reason that the operator can mend.
     """
-    options = PipelineOptions(beam_arguments)
-    check_runner(options)
     work.folder.mkdir(parents=True)
-    run_locally(lambda pipeline: build(pipeline, work), options, work.workers)
+    run_locally(lambda pipeline: build(pipeline, work), work.workers)
 
 
 def build(pipeline: beam.Pipeline, work: Work) -> None:
@@ -88,8 +84,8 @@ def _join_config(work: Work) -> JoinConfig:
     )
 
 
-def _build_config(work: Work, images: ImageStep) -> BuildConfig:
-    return BuildConfig(
+def _build_config(work: Work, images: ImageStep) -> ShardsConfig:
+    return ShardsConfig(
         shard=ShardConfig(
             output=work.output,
             folder=work.folder / "build",

@@ -11,6 +11,7 @@ import typing
 
 from transforms.worker_pool import stop_shared_pool
 
+SHOW_CURSOR = "\x1b[?25h"
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -25,8 +26,12 @@ def end_on_signals(folder: pathlib.Path) -> typing.Iterator[None]:
     """
 
     def end(number: int, frame: types.FrameType | None) -> None:
+        for repeated in SIGNALS:
+            signal.signal(repeated, signal.SIG_IGN)
         stop_shared_pool()
         shutil.rmtree(folder, ignore_errors=True)
+        if sys.stderr.isatty():
+            sys.stderr.write(SHOW_CURSOR)
         sys.stderr.write("\nphotobeam: interrupted; what is committed stays, the same command goes on\n")
         sys.stderr.flush()
         os._exit(128 + number)

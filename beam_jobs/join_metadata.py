@@ -28,8 +28,7 @@ def parse_args(argv: typing.Sequence[str]) -> BuildConfig:
     parser = FlagParser("join", __doc__ or "")
     build_flags.add_source_flags(parser)
     build_flags.add_run_flags(parser)
-    flags, beam_arguments = parse(parser, argv, beam=True)
-    return config_of(flags, None, 1.0, beam_arguments)
+    return config_of(parse(parser, argv), images=None)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,12 @@ import re
 import typing
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from apache_beam.portability.api import beam_provision_api_pb2
 from apache_beam.runners.portability.fn_api_runner import fn_runner
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
 
-from beam_jobs.errors import JobError, UsageError
+from beam_jobs.errors import JobError
 from transforms.bz2_bits import CorruptInputError
 from transforms.filter_rows import ConditionError
 from transforms.image_files import ImagePlaceError
@@ -31,26 +31,14 @@ _QUIET_LOGGERS = (
 EXPECTED_ERRORS = (ConditionError, CorruptInputError, ImagePlaceError, WorkerDiedError, OSError)
 """What the operator can mend; anything else is a bug and keeps its traceback."""
 
-LOCAL_RUNNERS = (None, "DirectRunner", "FnApiRunner")
 
-
-def check_runner(options: PipelineOptions) -> None:
-    """Refuses a runner that photobeam does not know.
-
-    Raises:
-        UsageError: names the runner.
-    """
-    runner = options.view_as(StandardOptions).runner
-    if runner not in LOCAL_RUNNERS:
-        raise UsageError(f"--runner={runner} is not supported; leave it out to run on this machine")
-
-
-def run_locally(build: typing.Callable[[beam.Pipeline], None], options: PipelineOptions, threads: int) -> None:
+def run_locally(build: typing.Callable[[beam.Pipeline], None], threads: int) -> None:
     """Builds and runs a graph, stages in turn, each on so many threads.
 
     Raises:
         JobError: a step failed for a reason that the operator can mend.
     """
+    options = PipelineOptions([])
     options.view_as(DirectOptions).direct_num_workers = threads
     options.view_as(DirectOptions).direct_running_mode = "in_memory"
     for name in _QUIET_LOGGERS:
@@ -73,7 +61,7 @@ def _expected_message(error: BaseException | None) -> str | None:
             return f"{error.filename or 'the output'}: {error.strerror}"
         if isinstance(error, EXPECTED_ERRORS):
             return _WHILE_RUNNING.sub("", str(error))
-        error = error.__cause__ or error.__context__
+        error = error.__cause__ or (error.__context__ if type(error) is RuntimeError else None)
     return None
 
 

@@ -21,7 +21,8 @@ def check_is_ours(output: pathlib.Path) -> None:
         return
     if not output.is_dir():
         raise UsageError(f"--output {output} is a file; choose a directory")
-    foreign = sorted(p.name for p in output.iterdir() if p.name not in _OWN_NAMES)
+    names = {p.name for p in output.iterdir()} - {layout.TMP}
+    foreign = sorted(names - _OWN_NAMES if names & {layout.PLAN, layout.MANIFEST} else names)
     if foreign:
         raise UsageError(f"--output {output} holds something else ({', '.join(foreign[:3])}); choose another directory")
 
@@ -38,15 +39,15 @@ def read_plan(output: pathlib.Path) -> Plan | None:
     try:
         return Plan.from_json(path.read_bytes(), str(path))
     except ValueError as error:
-        raise UsageError(f"{error}; give --overwrite to start again") from error
+        raise UsageError(f"{error}; remove it, and the rows are joined again") from error
 
 
 def clear(output: pathlib.Path) -> None:
-    """Removes a dataset, all but its lease; manifest and plan first, so that no half is taken for a whole."""
-    for name in (layout.MANIFEST, layout.PLAN):
-        (output / name).unlink(missing_ok=True)
-    for name in _OWN_NAMES - {layout.TMP, layout.MANIFEST, layout.PLAN}:
+    """Removes a dataset, all but its lease: first what says that it is whole, last what says that it is ours."""
+    (output / layout.MANIFEST).unlink(missing_ok=True)
+    for name in ("commits", "shards", "failures", "rows", "log"):
         shutil.rmtree(output / name, ignore_errors=True)
+    (output / layout.PLAN).unlink(missing_ok=True)
 
 
 def sweep(output: pathlib.Path) -> None:
@@ -87,7 +88,8 @@ def rows_hold(
 def committed_shards(output: pathlib.Path, plan_format: typing.Mapping[str, typing.Any]) -> dict[int, str]:
     """Lists committed shards of this format, with the digest of the rows each was made from.
 
-    A damaged record counts as none: the shard is built again.
+    A shard whose record is damaged, or of whose files one is missing or of another size, counts as none and is
+    built again.
     """
     committed: dict[int, str] = {}
     for path in sorted((output / "commits").glob("[0-9]*.json")):
@@ -95,7 +97,13 @@ def committed_shards(output: pathlib.Path, plan_format: typing.Mapping[str, typi
             commit = CommitRecord.from_json(path.read_bytes(), str(path))
         except ValueError:
             continue
-        digest = commit.files[layout.rows_file(commit.shard)].sha256
-        if commit.rows_digest == rows_digest(digest, plan_format):
-            committed[commit.shard] = digest
+        rows = commit.files.get(layout.rows_file(int(path.stem)))
+        if rows and commit.rows_digest == rows_digest(rows.sha256, plan_format) and _is_whole(commit, output):
+            committed[commit.shard] = rows.sha256
     return committed
+
+
+def _is_whole(commit: CommitRecord, output: pathlib.Path) -> bool:
+    """Compares the sizes of a shard's own files; its rows may be newer."""
+    own = {name: commit.files[name].bytes for name in layout.shard_files(commit.shard) if name in commit.files}
+    return all((output / n).is_file() and (output / n).stat().st_size == size for n, size in own.items())

@@ -40,7 +40,7 @@ def show_progress(mode: str, total_rows: int) -> typing.Iterator[None]:
         yield
     finally:
         stop.set()
-        thread.join()
+        thread.join(2 * TERMINAL_S)
 
 
 def describe(counts: typing.Mapping[str, int], total_rows: int, seconds: float) -> dict[str, typing.Any]:

@@ -1,6 +1,6 @@
 """What travels between Beam stages: references and counts, never rows or image bytes.
 
-Each is a NamedTuple with Beam's RowCoder: deterministic, about a hundred bytes.
+Each is a NamedTuple with Beam's RowCoder: deterministic, about a hundred bytes; a SpoolFile has 14 more per piece.
 """
 
 import typing
@@ -39,7 +39,7 @@ class SpoolFile(typing.NamedTuple):
         unit: of the range.
         url: the input file.
         pack: value of :class:`schemas.yfcc.Pack`.
-        path: the spool file; '' if there is no line in it.
+        path: the spool file.
         pieces: packed records of :data:`transforms.spool_lines.PIECE`, in file order.
         failures_path: file of the malformed lines; '' if there is none.
         lines: lines read, malformed ones included.

@@ -67,6 +67,9 @@ _TAGS = ("user_tags", "machine_tags")
 _INTS = {"accuracy": pa.int32(), "server_id": pa.int32(), "farm_id": pa.int32()}
 _DEGREES = {"longitude": 180.0, "latitude": 90.0}
 _INT64_MAX_DIGITS = 18
+_YEAR_1_MS = -62_135_596_800_000
+_FLOAT = r"^-?(\d+\.?\d*|\.\d+)$"
+_FLOAT_BYTES = np.frombuffer(b"0123456789.-", np.uint8)
 
 _AUTOTAGS = re.compile(rb"[^:,\t]+:(0|1)(\.\d+)?(,[^,\t]+:(0|1)(\.\d+)?)*")
 _EXIF = re.compile(rb"[^.,:\t]+\.[^,:\t]*:.*")
@@ -226,25 +229,24 @@ def _where(mask: npt.NDArray[np.bool_], column: pa.Array) -> pa.Array:
 
 
 def _read_floats(column: pa.BinaryArray, low: float, high: float) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
+    """Reads plain decimal numbers within bounds; '' is null, anything else unreadable is null and marked."""
     data, offsets = buffers_of(column)
     present = np.diff(offsets) > 0
-    good = present
-    if not np.isin(data, np.frombuffer(b"0123456789.-", np.uint8)).all() or not _castable(column, present):
-        good = present & pc.match_substring_regex(column, r"^[-+]?\d{1,15}(\.\d{0,20})?([eE][-+]?\d{1,2})?$").to_numpy(
-            zero_copy_only=False
-        )
-    values = _where(good, column).cast(pa.string()).cast(pa.float64())
+    values = _cast_floats(column, present) if np.isin(data, _FLOAT_BYTES).all() else None
+    if values is None:
+        shaped = present & pc.match_substring_regex(column, _FLOAT).to_numpy(zero_copy_only=False)
+        values = _where(shaped, column).cast(pa.string()).cast(pa.float64())
     inside = pc.fill_null(pc.and_(pc.greater_equal(values, low), pc.less_equal(values, high)), False)
     kept = inside.to_numpy(zero_copy_only=False)
-    return _where(kept | ~present, values), present & ~kept
+    return _where(kept, values), present & ~kept
 
 
-def _castable(column: pa.BinaryArray, present: npt.NDArray[np.bool_]) -> bool:
+def _cast_floats(column: pa.BinaryArray, present: npt.NDArray[np.bool_]) -> pa.DoubleArray | None:
+    """Reads all values at once, or none if one of them is no number; of these bytes it takes what _FLOAT takes."""
     try:
-        _where(present, column).cast(pa.string()).cast(pa.float64())
+        return _where(present, column).cast(pa.string()).cast(pa.float64())
     except pa.ArrowInvalid:
-        return False
-    return True
+        return None
 
 
 def _read_degrees(column: pa.BinaryArray, limit: float) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
@@ -259,7 +261,9 @@ def _read_dates(column: pa.BinaryArray) -> tuple[pa.Array, npt.NDArray[np.bool_]
         text, r"^\d{4}-\d\d-\d\d[ T][0-2]\d:[0-5]\d:[0-5]\d(\.\d{1,3})?$"
     ).to_numpy(zero_copy_only=False)
     values = _cast_times(_where(shaped, text))
-    return values, present & values.is_null().to_numpy(zero_copy_only=False)
+    in_calendar = pc.fill_null(pc.greater_equal(values.cast(pa.int64()), _YEAR_1_MS), False)
+    kept = in_calendar.to_numpy(zero_copy_only=False)
+    return _where(kept, values), present & ~kept
 
 
 def _cast_times(text: pa.StringArray) -> pa.Array:

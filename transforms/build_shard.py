@@ -20,7 +20,7 @@ from schemas.records import CommitRecord
 from transforms.byte_budget import ByteBudget
 from transforms.http_fetch import FetchError, FetchOptions, open_session
 from transforms.image_codec import EncodedImage, ImageOptions, encode_image
-from transforms.image_places import PhotoRef, PlacesConfig, default_mirror_url, fetch_image, open_places
+from transforms.image_places import PhotoRef, Place, PlacesConfig, default_mirror_url, fetch_image, open_places
 from transforms.image_spool import ImageSpool
 from transforms.progress import count
 from transforms.publish import OutputError, publish, write_file
@@ -29,7 +29,7 @@ from transforms.write_shard import ShardRows, SpooledImage, file_digest, write_s
 BYTES_IN_FLIGHT = 100_000_000
 """Downloaded bytes in memory at once, in one process."""
 
-PHOTO_COLUMNS = ["photo_id", "hash", "download_url", "extension", "is_video"]
+_FETCH_COLUMNS = ["photo_id", "hash", "download_url", "extension", "is_video"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class ShardConfig:
 
     Attributes:
         output: root of the dataset.
-        folder: existing folder for everything unfinished, on the same file system.
+        folder: for everything unfinished, on the same file system.
         image: how images are written.
         fetch: how they are downloaded.
         places: where they are looked for, in order.
@@ -53,12 +53,43 @@ class ShardConfig:
     format: dict[str, typing.Any]
 
 
-class _Outcome(typing.NamedTuple):
-    """What became of the photos of a shard, in order of arrival."""
+class _Images:
+    """The images of one shard: what they are made with, and what became of them in order of arrival."""
 
-    images: list[SpooledImage]
-    failures: list[Failure]
-    attempts: list[int]
+    def __init__(
+        self,
+        config: ShardConfig,
+        places: typing.Sequence[Place],
+        spool: ImageSpool,
+        codec: concurrent.futures.Executor,
+    ):
+        self._config, self._places, self._spool, self._codec = config, places, spool, codec
+        self.images: list[SpooledImage] = []
+        self.failures: list[Failure] = []
+        self.attempts = 0
+
+    async def build(self, index: int, photo: dict[str, typing.Any]) -> None:
+        """Makes one photo an image or a failure."""
+        ref = _photo_ref(photo)
+        try:
+            if photo["is_video"]:
+                raise PhotoError(FailureReason.IS_VIDEO, Stage.FETCH, "the photo is a video")
+            await self._make(index, ref)
+            count("samples")
+        except PhotoError as error:
+            self.attempts += error.attempts if isinstance(error, FetchError) else 0
+            url = "" if photo["is_video"] else default_mirror_url(ref)
+            failure = Failure(ref.photo_id, error.reason, error.stage, error.http_status, url, error.detail)
+            self.failures.append(failure)
+            count("failed")
+
+    async def _make(self, index: int, ref: PhotoRef) -> None:
+        async with fetch_image(self._places, ref) as fetched:
+            self.attempts += fetched.attempts
+            loop = asyncio.get_running_loop()
+            encoded, sha256 = await loop.run_in_executor(self._codec, _encode, fetched.data, self._config.image)
+            columns = _image_columns(encoded, len(fetched.data), sha256, fetched.fetched_from, self._config.image)
+        self.images.append(SpooledImage(index, columns, self._spool.append(encoded.data)))
 
 
 def build_shard(shard: int, digest: str, config: ShardConfig) -> CommitRecord:
@@ -85,28 +116,27 @@ def build_shard(shard: int, digest: str, config: ShardConfig) -> CommitRecord:
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
     with ImageSpool(staging / "images") as spool:
-        photos = table.select(PHOTO_COLUMNS).to_pylist()
-        outcome = asyncio.run(_build_images(photos, config, spool))
+        photos = table.select(_FETCH_COLUMNS).to_pylist()
+        images = asyncio.run(_build_images(photos, config, spool))
         rows = ShardRows(shard, table, rows_file)
-        commit = write_shard(rows, outcome.images, outcome.failures, spool, staging, config.format, config.image.format)
+        commit = write_shard(rows, images.images, images.failures, spool, staging, config.format, config.image.format)
     _commit(commit, staging, config.output)
-    _write_log(shard, started, outcome, config.output)
+    _write_log(shard, started, images, config.output)
     shutil.rmtree(staging)
     return commit
 
 
-async def _build_images(photos: list[dict[str, typing.Any]], config: ShardConfig, spool: ImageSpool) -> _Outcome:
+async def _build_images(photos: list[dict[str, typing.Any]], config: ShardConfig, spool: ImageSpool) -> _Images:
     """Takes photos from one iterator with as many tasks as there may be requests in flight."""
-    outcome = _Outcome([], [], [])
     todo = iter(enumerate(photos))
     budget = ByteBudget(max(BYTES_IN_FLIGHT, config.fetch.max_image_bytes))
     with concurrent.futures.ThreadPoolExecutor(1) as codec:
         async with open_session(config.fetch) as session:
-            places = open_places(config.places, session, config.fetch, budget)
+            images = _Images(config, open_places(config.places, session, config.fetch, budget), spool, codec)
 
             async def work() -> None:
                 for index, photo in todo:
-                    await _build_image(index, photo, places, config, spool, codec, outcome)
+                    await images.build(index, photo)
 
             tasks = [asyncio.ensure_future(work()) for _ in range(min(config.fetch.concurrency, len(photos)))]
             try:
@@ -114,40 +144,12 @@ async def _build_images(photos: list[dict[str, typing.Any]], config: ShardConfig
             finally:
                 for task in tasks:
                     task.cancel()
-    return outcome
+    return images
 
 
-async def _build_image(
-    index: int,
-    photo: dict[str, typing.Any],
-    places: typing.Any,
-    config: ShardConfig,
-    spool: ImageSpool,
-    codec: concurrent.futures.Executor,
-    outcome: _Outcome,
-) -> None:
-    ref = PhotoRef(
-        photo["photo_id"],
-        key(photo["photo_id"]),
-        photo["hash"] or "",
-        photo["download_url"] or "",
-        photo["extension"] or "",
-    )
-    try:
-        if photo["is_video"]:
-            raise PhotoError(FailureReason.IS_VIDEO, Stage.FETCH, "the photo is a video")
-        async with fetch_image(places, ref) as fetched:
-            outcome.attempts.append(fetched.attempts)
-            loop = asyncio.get_running_loop()
-            encoded, sha256 = await loop.run_in_executor(codec, _encode, fetched.data, config.image)
-            columns = _image_columns(encoded, len(fetched.data), sha256, fetched.fetched_from, config.image)
-        outcome.images.append(SpooledImage(index, columns, spool.append(encoded.data)))
-        count("samples")
-    except PhotoError as error:
-        outcome.attempts.append(error.attempts if isinstance(error, FetchError) else 0)
-        url = default_mirror_url(ref)
-        outcome.failures.append(Failure(ref.photo_id, error.reason, error.stage, error.http_status, url, error.detail))
-        count("failed")
+def _photo_ref(photo: dict[str, typing.Any]) -> PhotoRef:
+    photo_id = photo["photo_id"]
+    return PhotoRef(photo_id, key(photo_id), photo["hash"] or "", photo["download_url"] or "", photo["extension"] or "")
 
 
 def _encode(data: bytes, options: ImageOptions) -> tuple[EncodedImage, str]:
@@ -173,24 +175,24 @@ def _image_columns(
 
 def _commit(commit: CommitRecord, staging: pathlib.Path, output: pathlib.Path) -> None:
     """Replaces the shard's files; an older commit record goes first, the new one comes last."""
-    record = output / layout.commit_file(commit.shard)
-    record.unlink(missing_ok=True)
+    record = layout.commit_file(commit.shard)
+    (output / record).unlink(missing_ok=True)
     for name in layout.shard_files(commit.shard):
         if name in commit.files:
             publish(staging / name, output / name)
         else:
             (output / name).unlink(missing_ok=True)
-    write_file(record, commit.to_json())
+    write_file(output, record, commit.to_json())
 
 
-def _write_log(shard: int, started: float, outcome: _Outcome, output: pathlib.Path) -> None:
+def _write_log(shard: int, started: float, images: _Images, output: pathlib.Path) -> None:
     """Writes what may differ between runs."""
     log = {
         "host": socket.gethostname(),
         "started": started,
         "seconds": time.time() - started,
-        "samples": len(outcome.images),
-        "failed": len(outcome.failures),
-        "attempts": sum(outcome.attempts),
+        "samples": len(images.images),
+        "failed": len(images.failures),
+        "attempts": images.attempts,
     }
-    write_file(output / layout.log_file(shard), json.dumps(log).encode() + b"\n")
+    write_file(output, layout.log_file(shard), json.dumps(log).encode() + b"\n")

@@ -13,7 +13,7 @@ from transforms.worker_pool import shared_pool
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class BuildConfig:
+class ShardsConfig:
     """What phase 2 works on.
 
     Attributes:
@@ -37,7 +37,7 @@ class BuildShards(beam.PTransform):
     Counters (namespace "BuildShards"): samples, failed.
     """
 
-    def __init__(self, config: BuildConfig):
+    def __init__(self, config: ShardsConfig):
         super().__init__()
         self._config = config
 
@@ -60,7 +60,7 @@ def _is_open(rows: RowsFile, committed: typing.Mapping[int, str]) -> bool:
 
 
 class _BuildFn(beam.DoFn):
-    def __init__(self, config: BuildConfig):
+    def __init__(self, config: ShardsConfig):
         self._config = config
         self._samples = beam.metrics.Metrics.counter("BuildShards", "samples")
         self._failed = beam.metrics.Metrics.counter("BuildShards", "failed")
@@ -74,7 +74,7 @@ class _BuildFn(beam.DoFn):
 
 
 class _FinishFn(beam.DoFn):
-    def __init__(self, config: BuildConfig):
+    def __init__(self, config: ShardsConfig):
         self._config = config
 
     def process(self, _: list[ShardDone], planned: list[RowsFile]) -> None:

@@ -67,10 +67,8 @@ def cut_shard(cut: ShardCut, output: pathlib.Path, staging: pathlib.Path) -> Row
         output: root of the dataset; ``rows/`` exists.
         staging: existing folder on the same file system.
     """
-    table = pa.Table.from_batches(list(_shard_batches(cut)), ROW_SCHEMA)
-    if cut.max_limit_hash:
-        salted = hash64(table["photo_id"].to_numpy(), LIMIT_SALT)
-        table = table.filter(pa.array(salted <= np.uint64(int(cut.max_limit_hash))))
+    batches = (_within_limit(batch, cut.max_limit_hash) for batch in _shard_batches(cut))
+    table = pa.Table.from_batches(list(batches), ROW_SCHEMA)
     table = table.take(pa.array(key_order(table["photo_id"].to_numpy())))
     staged = staging / f"{layout.shard_name(cut.shard)}.rows.parquet"
     write_rows(table, staged)
@@ -89,6 +87,13 @@ def write_rows(table: pa.Table, path: pathlib.Path) -> None:
         use_dictionary=_DICTIONARY_COLUMNS,
         write_statistics=["photo_id"],
     )
+
+
+def _within_limit(batch: pa.RecordBatch, max_limit_hash: str) -> pa.RecordBatch:
+    if not max_limit_hash:
+        return batch
+    salted = hash64(batch["photo_id"].to_numpy(), LIMIT_SALT)
+    return batch.filter(pa.array(salted <= np.uint64(int(max_limit_hash))))
 
 
 def _salted_hashes(buckets: typing.Iterable[JoinedBucket]) -> typing.Iterator[npt.NDArray[np.uint64]]:

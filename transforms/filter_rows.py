@@ -36,7 +36,7 @@ def check_condition(condition: str) -> None:
     connection = _connection()
     try:
         connection.register("photos", ROW_SCHEMA.empty_table())
-        kind = connection.execute(f"SELECT ({condition}\n) FROM photos").description[0][1]
+        kind = connection.execute(f"SELECT ({condition}\n) FROM photos WHERE ({condition}\n)").description[0][1]
     except duckdb.Error as error:
         raise ConditionError(f"--where {condition!r}: {_first_line(error)}") from error
     if str(kind) != "BOOLEAN":

@@ -133,9 +133,7 @@ def _recognise_file(url: str, pack: Pack | None, named: bool) -> InputFile | Non
             head = read_at(0, 16)
             compressed = is_bz2(head)
             seen = collections.Counter() if _other_compression(head) else _votes(read_at, size, compressed, url)
-    except (OSError, ValueError) as error:
-        if isinstance(error, InputError) or not isinstance(error, OSError):
-            raise
+    except OSError as error:
         raise InputError(f"--yfcc {url}: cannot be read ({error.strerror or error})") from error
     kind = _kind(url, seen, pack)
     if kind:
@@ -177,7 +175,7 @@ def _kind(url: str, votes: Votes, stated: Pack | None) -> tuple[Pack, int] | Non
     ranked = [kind for kind, _ in votes.most_common() if kind is not None]
     if stated:
         fields = next((n for p, n in ranked if p is stated), DATASET_FIELDS if stated is Pack.DATASET else 2)
-        return (stated, fields) if stated is not Pack.DATASET or ranked else None
+        return (stated, fields) if any(p is stated for p, _ in ranked) or (fields == 2 and votes[None]) else None
     if ranked:
         return ranked[0]
     name = url.rsplit("/", 1)[-1].lower()

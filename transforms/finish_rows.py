@@ -88,8 +88,17 @@ def finish_rows(output: pathlib.Path, folder: pathlib.Path, summary: RowsSummary
     plan_path = output / layout.PLAN
     plan = Plan.from_json(plan_path.read_bytes(), str(plan_path))
     plan = dataclasses.replace(plan, shards=len(rows), counts=counts, rows=rows)
-    write_file(plan_path, plan.to_json())
+    _remove_beyond(output, len(rows))
+    write_file(output, layout.PLAN, plan.to_json())
     shutil.rmtree(folder)
+
+
+def _remove_beyond(output: pathlib.Path, shards: int) -> None:
+    """Removes files of shards that no longer exist: an earlier run may have died with more of them."""
+    for folder in ("commits", "shards", "failures", "rows", "log"):
+        for path in (output / folder).glob("[0-9]*"):
+            if int(path.stem) >= shards:
+                path.unlink()
 
 
 def _count_packs(summary: RowsSummary) -> dict[str, collections.Counter[str]]:

@@ -7,7 +7,8 @@ import time
 import typing
 
 from schemas import layout
-from schemas.records import CommitRecord, FileDigest, Manifest, Plan, manifest_shard, root_hash_of, totals_of
+from schemas.records import CommitRecord, FileDigest, Manifest, Plan, Totals, manifest_shard, root_hash_of, totals_of
+from transforms.finish_rows import AccountingError
 from transforms.publish import write_file
 from transforms.tar_shard import IndexedTar, wids_index
 from transforms.write_shard import file_digest
@@ -40,7 +41,7 @@ def finish_shards(shards: typing.Iterable[int], config: FinishConfig) -> Manifes
     plan = Plan.from_json((output / layout.PLAN).read_bytes(), str(output / layout.PLAN))
     commits = [read_commit(output, shard) for shard in sorted(shards)]
     index = wids_index([_indexed(commit) for commit in commits if commit.samples])
-    write_file(output / layout.SHARD_INDEX, index)
+    write_file(output, layout.SHARD_INDEX, index)
     index_digest = FileDigest(len(index), hashlib.sha256(index).hexdigest())
     manifest = Manifest(
         configuration=config.configuration,
@@ -55,8 +56,19 @@ def finish_shards(shards: typing.Iterable[int], config: FinishConfig) -> Manifes
         root_hash=root_hash_of(commits, layout.SHARD_INDEX, index_digest.sha256),
         run={**config.run, "finished": time.time()},
     )
-    write_file(output / layout.MANIFEST, manifest.to_json())
+    check_accounts(manifest.totals, plan.counts["rows"])
+    write_file(output, layout.MANIFEST, manifest.to_json())
     return manifest
+
+
+def check_accounts(totals: Totals, rows: int) -> None:
+    """Checks that every row became a sample or a failure.
+
+    Raises:
+        AccountingError: rows were lost or made up.
+    """
+    if not rows == totals.rows == totals.samples + totals.failed:
+        raise AccountingError(f"{rows} rows became {totals.samples} samples and {totals.failed} failures")
 
 
 def _indexed(commit: CommitRecord) -> IndexedTar:

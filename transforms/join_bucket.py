@@ -15,7 +15,7 @@ from schemas.rows import ROW_COLUMNS, ROW_SCHEMA
 from schemas.yfcc import READ_PAYLOADS, Pack, Parsed, mirror_key, read_dataset
 from transforms.duplicate_lines import unique_lines
 from transforms.filter_rows import RowSelection, select_rows
-from transforms.input_failures import input_failure, write_failures
+from transforms.input_failures import FailureFile, input_failure
 from transforms.spool_lines import PIECE, SPOOL_SCHEMA
 
 BATCH_ROWS = 2_000
@@ -76,15 +76,17 @@ def join_bucket(
     packs = {pack: (u.photo_ids, u.lines) for pack, u in unique.items()}
     rows, unmatched = join_lines(dataset.photo_ids, dataset.lines, packs)
     kept = select_rows(rows, selection)
-    failures = [row for pack, lines in sorted(unique.items()) for row in _duplicate_rows(lines.refused, urls, pack)]
     stem = f"{bucket.bucket:05d}"
+    with FailureFile(folder / f"{stem}.failures.parquet") as failures:
+        for pack, lines in sorted(unique.items()):
+            failures.append(_duplicate_rows(lines.refused, urls, pack))
     return JoinedBucket(
         bucket=bucket.bucket,
         path=_write_joined(kept, folder / f"{stem}.arrow"),
         rows=kept.num_rows,
         filtered=rows.num_rows - kept.num_rows,
         counts=json.dumps({pack.value: _counts(lines, unmatched.get(pack, 0)) for pack, lines in unique.items()}),
-        failures_path=write_failures(failures, folder / f"{stem}.failures.parquet"),
+        failures_path=failures.path,
     )
 
 

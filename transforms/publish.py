@@ -1,6 +1,6 @@
 """Files get their final name only when they are whole.
 
-Everything is written beside its final place first, on the same file system, and renamed.
+Everything is written under `_tmp` first, on the same file system, and renamed.
 """
 
 import os
@@ -27,13 +27,13 @@ def publish(staged: pathlib.Path, final: pathlib.Path) -> None:
     _sync(final.parent)
 
 
-def write_file(final: pathlib.Path, data: bytes) -> None:
-    """Writes a small file under its final name, whole or not at all."""
-    final.parent.mkdir(parents=True, exist_ok=True)
-    staged = final.with_name(f".{final.name}.{uuid.uuid4().hex}")
+def write_file(output: pathlib.Path, name: str, data: bytes) -> None:
+    """Writes a small file of a dataset under its final name, whole or not at all."""
+    staged = output / TMP / uuid.uuid4().hex
+    staged.parent.mkdir(parents=True, exist_ok=True)
     try:
         staged.write_bytes(data)
-        publish(staged, final)
+        publish(staged, output / name)
     finally:
         staged.unlink(missing_ok=True)
 
@@ -44,10 +44,10 @@ def check_writable(output: pathlib.Path) -> None:
     Raises:
         OutputError: it cannot.
     """
-    probe = output / TMP / f"probe-{uuid.uuid4().hex}"
+    probe = f"{TMP}/probe-{uuid.uuid4().hex}"
     try:
-        write_file(probe, b"photobeam")
-        probe.unlink()
+        write_file(output, probe, b"photobeam")
+        (output / probe).unlink()
     except OSError as error:
         raise OutputError(f"--output {output}: cannot be written ({error.strerror}); choose another place") from error
 

@@ -18,13 +18,15 @@ class SplitLines(typing.NamedTuple):
         photo_ids: int64, of the well-formed lines.
         lines: BinaryArray, those lines, whole.
         starts: int64, where they begin in the block.
-        malformed: (start, end, why) of the others.
+        malformed: number of the others.
+        problems: yields (start, end, why) of each of them, in order.
     """
 
     photo_ids: npt.NDArray[np.int64]
     lines: pa.BinaryArray
     starts: npt.NDArray[np.int64]
-    malformed: list[tuple[int, int, str]]
+    malformed: int
+    problems: typing.Iterator[tuple[int, int, str]]
 
 
 def split_lines(block: LineBlock, fields: int) -> SplitLines:
@@ -53,13 +55,14 @@ def split_lines(block: LineBlock, fields: int) -> SplitLines:
     why = {int(i): "the photo id is not a positive integer" for i in shaped[~readable]}
     why |= {int(i): "the line is not valid UTF-8" for i in shaped[~utf8]}
     why |= {int(i): f"the line is longer than {MAX_LINE_BYTES} bytes" for i in np.searchsorted(starts, block.too_long)}
-    malformed = [
+    malformed = np.flatnonzero(~good)
+    problems = (
         (int(starts[i]), int(ends[i]), why.get(int(i)) or f"{counts[i] + 1} fields where {fields} were expected")
-        for i in np.flatnonzero(~good)
-    ]
+        for i in malformed
+    )
     if not kept.all():
         lines = lines.filter(pa.array(kept))
-    return SplitLines(ids[kept], lines, starts[shaped][kept], malformed)
+    return SplitLines(ids[kept], lines, starts[shaped][kept], len(malformed), problems)
 
 
 def _photo_id_spans(

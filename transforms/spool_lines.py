@@ -17,7 +17,7 @@ from schemas.photo_ids import buckets_of, hash64
 from schemas.text_columns import partition
 from schemas.yfcc import DATASET_FIELDS_WITHOUT_HASH, MAX_LINE_BYTES, Pack
 from transforms.find_inputs import InputFile
-from transforms.input_failures import input_failure, write_failures
+from transforms.input_failures import FailureFile, input_failure
 from transforms.line_ranges import LineBlock, open_reader, places, read_line_blocks, split_ranges
 from transforms.split_lines import SplitLines, split_lines
 
@@ -71,9 +71,8 @@ def spool_range(input_range: InputRange, folder: pathlib.Path, bucket_bits: int)
     stem = f"{input_range.unit:06d}"
     path, partial = folder / f"{stem}.lines", folder / f"{stem}.lines.part"
     pieces: list[tuple[int, int, int]] = []
-    failures: list[dict[str, typing.Any]] = []
     lines = 0
-    with partial.open("wb") as out:
+    with partial.open("wb") as out, FailureFile(folder / f"{stem}.failures.parquet") as failures:
         for batch in _rounds(_read_batches(input_range, failures)):
             lines += batch.num_rows
             for bucket, piece in _by_bucket(batch, bucket_bits):
@@ -87,13 +86,13 @@ def spool_range(input_range: InputRange, folder: pathlib.Path, bucket_bits: int)
         pack=input_range.pack,
         path=str(path),
         pieces=np.array(pieces, PIECE).tobytes(),
-        failures_path=write_failures(failures, folder / f"{stem}.failures.parquet"),
-        lines=lines + len(failures),
-        malformed=len(failures),
+        failures_path=failures.path,
+        lines=lines + failures.rows,
+        malformed=failures.rows,
     )
 
 
-def _read_batches(input_range: InputRange, failures: list[dict[str, typing.Any]]) -> typing.Iterator[pa.RecordBatch]:
+def _read_batches(input_range: InputRange, failures: FailureFile) -> typing.Iterator[pa.RecordBatch]:
     """Yields the well-formed lines of a range; adds the malformed ones to ``failures``."""
     with open_reader(input_range.url) as (read_at, size):
         blocks = read_line_blocks(
@@ -108,7 +107,7 @@ def _read_batches(input_range: InputRange, failures: list[dict[str, typing.Any]]
         )
         for block in blocks:
             split = split_lines(block, input_range.fields)
-            failures += _malformed_rows(block, split.malformed, input_range)
+            failures.append(_malformed_rows(block, split, input_range))
             yield _spool_batch(block, split, input_range)
 
 
@@ -159,18 +158,9 @@ def _by_bucket(batch: pa.RecordBatch, bucket_bits: int) -> typing.Iterator[tuple
 
 
 def _malformed_rows(
-    block: LineBlock, malformed: list[tuple[int, int, str]], input_range: InputRange
-) -> list[dict[str, typing.Any]]:
-    if not malformed:
-        return []
-    offsets, offsets_in_block = places(block, np.array([start for start, _, _ in malformed], np.int64))
-    return [
-        input_failure(
-            Failure(-1, FailureReason.MALFORMED_ROW, Stage.READ, detail=why),
-            input_range.url,
-            int(offset),
-            int(inner),
-            block.data[start:end],
-        )
-        for (start, end, why), offset, inner in zip(malformed, offsets, offsets_in_block, strict=True)
-    ]
+    block: LineBlock, split: SplitLines, input_range: InputRange
+) -> typing.Iterator[dict[str, typing.Any]]:
+    for start, end, why in split.problems:
+        (offset,), (inner,) = places(block, np.array([start]))
+        failure = Failure(-1, FailureReason.MALFORMED_ROW, Stage.READ, detail=why)
+        yield input_failure(failure, input_range.url, int(offset), int(inner), block.data[start:end])

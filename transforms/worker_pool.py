@@ -59,7 +59,7 @@ class WorkerPool:
 
 
 _pool: WorkerPool | None = None
-_lock = threading.Lock()
+_lock = threading.RLock()
 
 
 def shared_pool(processes: int) -> WorkerPool:

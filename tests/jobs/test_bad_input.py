@@ -114,12 +114,15 @@ def test_carriage_returns_and_a_missing_last_newline_are_harmless(tmp_path: path
         (["--where", "titel = 'x'"], ["--where", "titel"]),
         (["--where", "title ="], ["--where"]),
         (["--where", "photo_id + 1"], ["--where", "not a condition"]),
+        (["--where", "count(*) > 0"], ["--where", "aggregates"]),
+        (["--where", "unnest(user_tags) = 'x'"], ["--where", "UNNEST"]),
+        (["--where", "row_number() OVER () > 1"], ["--where", "window"]),
         (["--where", "(SELECT count(*) FROM '/etc/passwd') > 0"], ["--where"]),
         (["--limit", "0"], ["--limit", "not a positive number"]),
         (["--worker", "3"], ["unknown flag --worker", "--workers"]),
         (["--samples_per_shard", "many"], ["--samples_per_shard"]),
-        (["--runner", "FlinkRunner"], ["--runner=FlinkRunner is not supported"]),
-        (["--no_such_beam_flag=3"], ["unknown flag --no_such_beam_flag"]),
+        (["--runner", "FlinkRunner"], ["--runner: FlinkRunner is not supported"]),
+        (["--direct_num_workers=3"], ["unknown flag --direct_num_workers"]),
         (["stray"], ["unknown argument stray"]),
         (["--config", "/nowhere.yaml"], ["--config /nowhere.yaml"]),
     ],
@@ -137,6 +140,8 @@ def test_a_wrong_flag_is_refused(
         (["--image_size", "0"], ["--image_size"]),
         (["--resize", "bigger"], ["--resize"]),
         (["--mirror", "flickr=http://x"], ["--mirror"]),
+        (["--mirror", "yfcc=http://"], ["--mirror yfcc=http:"]),
+        (["--max_failure_ratio", "nan"], ["--max_failure_ratio", "from 0 to 1"]),
         (["--images", "/no/such/place"], ["--images /no/such/place"]),
         (["--images", "none", "--images", "auto"], ["--images none stands alone"]),
         (["--timeout_s", "-1"], ["--timeout_s"]),
@@ -168,6 +173,26 @@ def test_an_output_that_holds_something_else_is_left_alone(
     for flags in ([], ["--overwrite"]):
         assert_refused(join(source, tmp_path / "out", *flags), 2, capsys, tmp_path / "out", "thesis.txt")
     assert os.listdir(tmp_path / "out") == ["thesis.txt"]
+
+
+def test_a_directory_with_our_names_but_no_plan_is_not_ours(
+    tmp_path: pathlib.Path, lines: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write_lines(tmp_path / "in", lines)
+    precious = write_lines(tmp_path / "out/log/diary.txt", ["precious"])
+    assert join(source, tmp_path / "out", "--overwrite") == 2
+    assert "holds something else (log)" in capsys.readouterr().err
+    assert precious.read_text() == "precious\n"
+
+
+def test_a_refused_command_changes_nothing(tmp_path: pathlib.Path, lines: list[str], mirror: FaultServer) -> None:
+    source = write_lines(tmp_path / "in", lines)
+    build(source, mirror, tmp_path / "out")
+    before = {p: p.read_bytes() for p in sorted((tmp_path / "out").rglob("*")) if p.is_file() and "_tmp" not in p.parts}
+    for flags in (["--runner", "FlinkRunner"], ["--where", "no_such_column"], ["--where", "title::INT"]):
+        assert build(source, mirror, tmp_path / "out", "--overwrite", *flags) == 2
+    after = {p: p.read_bytes() for p in sorted((tmp_path / "out").rglob("*")) if p.is_file() and "_tmp" not in p.parts}
+    assert after == before
 
 
 def test_an_output_that_cannot_be_written_is_refused(

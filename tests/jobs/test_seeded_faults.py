@@ -37,7 +37,7 @@ FAULTS = {
     ),
     "swallow_a_failure": Fault(
         "transforms/build_shard.py",
-        "outcome.failures.append(",
+        "self.failures.append(",
         "id(",
         BUILD + "test_every_line_becomes_a_sample_or_a_failure",
     ),

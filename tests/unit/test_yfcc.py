@@ -4,6 +4,7 @@ import datetime
 import json
 import pathlib
 import random
+import typing
 import urllib.parse
 
 import numpy as np
@@ -94,6 +95,7 @@ def test_dates_of_bad_clocks_are_kept(published: str, read: datetime.datetime) -
     ("field", "value"),
     [
         ("date_taken", "0000-00-00 00:00:00.0"),
+        ("date_taken", "0000-01-01 00:00:00.0"),
         ("date_taken", "2012-02-31 00:00:00.0"),
         ("date_taken", "2012-02-16 24:61:00.0"),
         ("date_taken", "yesterday"),
@@ -125,6 +127,31 @@ def test_every_field_but_the_id_may_be_empty(field: str) -> None:
     else:
         assert row[field] in (None, [], -1)
     assert row["warnings"] == []
+
+
+_NUMBERS = ["", ".5", "-.5", "5.", "-", ".", "1e2", "00.25", "1" * 20, "0." + "3" * 25, "nan", "0x1", "hi", "+1", "1-2"]
+_DATES = ["", "0000-01-01 00:00:00.0", "0001-01-01 00:00:00.0", "2012-02-31 00:00:00.0", "9999-12-31 23:59:59.999", "x"]
+
+
+@pytest.mark.parametrize(
+    ("read", "values"),
+    [
+        (lambda c: yfcc._read_floats(c, -180, 180), _NUMBERS),
+        (lambda c: yfcc._read_ints(c, pa.int32()), [*_NUMBERS, "2147483648", "007"]),
+        (yfcc._read_unix_times, [*_NUMBERS, "253402300800", "1331840483"]),
+        (yfcc._read_dates, _DATES),
+        (yfcc._read_flag, ["0", "1", "2", ""]),
+    ],
+)
+@given(data=st.data())
+def test_a_value_means_the_same_whatever_stands_beside_it(
+    read: typing.Callable, values: list[str], data: st.DataObject
+) -> None:
+    column = [v.encode() for v in data.draw(st.lists(st.sampled_from(values), min_size=1, max_size=6))]
+    together, bad = read(pa.array(column, pa.binary()))
+    alone = [read(pa.array([value], pa.binary())) for value in column]
+    assert together.to_pylist() == [one[0].to_pylist()[0] for one in alone]
+    assert bad.tolist() == [one[1].tolist()[0] for one in alone]
 
 
 def test_a_broken_item_of_a_pack_stays_and_warns() -> None:
