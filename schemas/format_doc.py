@@ -24,7 +24,7 @@ SELECTION_FLAGS = ("yfcc", "where", "limit")
 FORMAT_FLAGS = ("samples_per_shard", "image_size", "resize", "upscale", "filter", "format", "quality", "max_pixels",
                 "max_image_bytes")  # fmt: skip
 RUN_FLAGS = ("output", "images", "mirror", "concurrency", "timeout_s", "deadline_s", "retries", "user_agent",
-             "max_failure_ratio", "workers", "overwrite", "progress", "config")  # fmt: skip
+             "max_failure_ratio", "workers", "runner", "overwrite", "progress", "config")  # fmt: skip
 
 FAILURE_DOCS = {
     "photo_id": "The photo; -1 where an input line has no readable id.",
@@ -77,7 +77,6 @@ REASON_DOCS = {
 
 UNUSED_REASONS = frozenset(
     {
-        FailureReason.UNKNOWN_IMAGE,
         FailureReason.PLACEHOLDER,
         FailureReason.OPTED_OUT,
         FailureReason.BLOCKED_ADDRESS,

@@ -36,6 +36,7 @@ def test_every_flag_of_build_is_of_one_kind():
         build_flags.add_image_flags,
         build_flags.add_fetch_flags,
         build_flags.add_run_flags,
+        build_flags.add_failure_flag,
     ):
         add(parser)
     flags = {flag.removeprefix("--") for flag in parser.flags()} - {"-h", "help"}
