@@ -22,9 +22,19 @@ from transforms.dataset_files import DatasetFiles, DigestingReader, digest_of, d
 from transforms.dataset_files import Fault as Fault
 from transforms.dataset_files import NoDatasetError as NoDatasetError
 from transforms.tar_shard import IndexedTar, wids_index
-from transforms.verify_shard import REDO_ROWS, check_rows, read_table, redo_shard, shard_file_names, verify_shard
+from transforms.verify_shard import (
+    JOINED_AGAIN,
+    REDO_RECORD,
+    REDO_ROWS,
+    check_rows,
+    read_table,
+    shard_file_names,
+    verify_shard,
+)
 
-REDO_MANIFEST = f"delete {layout.MANIFEST} and run the same build again: it is written anew"
+GO_ON = "run the same build again: it goes on"
+REDO_MANIFEST = f"remove {layout.MANIFEST} and run the same build again: it and {layout.SHARD_INDEX} are written anew"
+REDO_INPUT_FAILURES = f"remove it and {layout.rows_file(0)} and run the same build again: {JOINED_AGAIN}"
 FOLDERS = ("rows", "shards", "failures", "commits")
 """Readers take every file in these for data."""
 
@@ -58,6 +68,7 @@ class _Records(typing.NamedTuple):
     """The records of a dataset, as far as they are whole."""
 
     plan: Plan | None
+    planned: dict[int, PlanRows]
     manifest: Manifest | None
     commits: dict[int, CommitRecord]
     shards: int
@@ -79,7 +90,7 @@ def verify(root: str) -> VerifyReport:
     dataset, faults = DatasetFiles(root), list[Fault]()
     records = _read_records(dataset, root, faults)
     for shard in range(records.shards):
-        if shard in records.commits:
+        if shard in records.commits and not _is_outdated(records, shard):
             faults += verify_shard(dataset, records.commits[shard], records.shards)
         else:
             faults += _check_planned_rows(dataset, records, shard)
@@ -90,8 +101,8 @@ def verify(root: str) -> VerifyReport:
     faults += _check_input_failures(dataset, records)
     faults += _check_strays(dataset, records)
     totals = totals_of(list(records.commits.values()))
-    planned = sum(r.rows for r in (records.plan and records.plan.rows) or []) if records.rows_only else totals.rows
-    return VerifyReport(faults, records.rows_only, records.shards, planned, totals.samples, totals.failed, totals.bytes)
+    rows = sum(r.rows for r in records.planned.values()) if records.rows_only else totals.rows
+    return VerifyReport(faults, records.rows_only, records.shards, rows, totals.samples, totals.failed, totals.bytes)
 
 
 def _read_records(dataset: DatasetFiles, root: str, faults: list[Fault]) -> _Records:
@@ -102,22 +113,25 @@ def _read_records(dataset: DatasetFiles, root: str, faults: list[Fault]) -> _Rec
     rows_only = bool(plan and plan.rows is not None and _IMAGE_FLAG not in plan.format and not has_manifest)
     manifest = None
     if not rows_only:
-        manifest = _read_record(dataset, layout.MANIFEST, Manifest, "run the same build again: it goes on", faults)
+        manifest = _read_record(dataset, layout.MANIFEST, Manifest, REDO_RECORD, faults)
     shards = _count_shards(dataset, plan, manifest)
     commits: dict[int, CommitRecord] = {}
     for shard in range(0 if rows_only else shards):
         name = layout.commit_file(shard)
-        commit = _read_record(dataset, name, CommitRecord, redo_shard(shard), faults)
+        commit = _read_record(dataset, name, CommitRecord, REDO_RECORD, faults)
         if commit and commit.shard == shard:
             commits[shard] = commit
         elif commit:
-            faults.append(Fault(name, f"it is the record of shard {commit.shard}", redo_shard(shard)))
-    return _Records(plan, manifest, commits, shards, rows_only)
+            faults.append(Fault(name, f"it is the record of shard {commit.shard}", REDO_RECORD))
+    planned = {rows.shard: rows for rows in (plan and plan.rows) or []}
+    return _Records(plan, planned, manifest, commits, shards, rows_only)
 
 
 def _read_record(dataset: DatasetFiles, name: str, record: type[R], remedy: str, faults: list[Fault]) -> R | None:
     try:
         return record.from_json(dataset.read(name), name)
+    except FileNotFoundError as error:
+        faults.append(Fault(name, unreadable(error), GO_ON))
     except OSError as error:
         faults.append(Fault(name, unreadable(error), remedy))
     except ValueError as error:
@@ -131,9 +145,15 @@ def _count_shards(dataset: DatasetFiles, plan: Plan | None, manifest: Manifest |
     return len(manifest.shards) if manifest else len(dataset.names("commits"))
 
 
+def _is_outdated(records: _Records, shard: int) -> bool:
+    """Tells whether a shard was made from other rows than the plan names: a join with another selection followed."""
+    planned, made_from = records.planned.get(shard), records.commits[shard].files.get(layout.rows_file(shard))
+    return planned is not None and made_from is not None and planned.digest != made_from.sha256
+
+
 def _check_planned_rows(dataset: DatasetFiles, records: _Records, shard: int) -> list[Fault]:
-    """Checks the rows of a shard without a commit record as far as the plan tells."""
-    planned = _planned_rows(records.plan).get(shard)
+    """Checks the rows of a shard that is not built, or from other rows, as far as the plan tells."""
+    planned = records.planned.get(shard)
     name, faults = layout.rows_file(shard), list[Fault]()
     if planned is None:
         return []
@@ -151,32 +171,34 @@ def _check_planned_rows(dataset: DatasetFiles, records: _Records, shard: int) ->
     return faults
 
 
-def _planned_rows(plan: Plan | None) -> dict[int, PlanRows]:
-    return {rows.shard: rows for rows in plan.rows or []} if plan else {}
-
-
 def _check_plan(records: _Records) -> list[Fault]:
     """Checks the plan against the commit records, and its accounts."""
     plan = records.plan
     if plan is None:
         return []
     if plan.rows is None:
-        return [Fault(layout.PLAN, "its rows are not complete", "run the same build again: it goes on")]
+        return [Fault(layout.PLAN, "its rows are not complete", GO_ON)]
     faults = _check_counts(plan)
-    planned = _planned_rows(plan)
-    if list(planned) != list(range(records.shards)):
+    if list(records.planned) != list(range(records.shards)):
         faults.append(Fault(layout.PLAN, f"it does not list the rows of {records.shards:,} shards", REDO_ROWS))
     for shard, commit in records.commits.items():
-        rows, name = planned.get(shard), layout.rows_file(shard)
+        rows, name = records.planned.get(shard), layout.rows_file(shard)
         file = commit.files.get(name)
         if rows is None or file is None:
             continue
-        if (rows.rows, rows.digest) != (commit.rows, file.sha256):
-            problem = "its commit record was made from other rows than the plan names"
-            faults.append(Fault(name, problem, redo_shard(shard)))
+        if _is_outdated(records, shard):
+            problem = "its shard was made from other rows than the plan names"
+            faults.append(
+                Fault(layout.commit_file(shard), problem, "run the same build again: the shard is built again")
+            )
+        elif rows.rows != commit.rows:
+            problem = (
+                f"it lists {rows.rows:,} rows of shard {layout.shard_name(shard)}, the commit record {commit.rows:,}"
+            )
+            faults.append(Fault(layout.PLAN, problem, REDO_ROWS))
         elif commit.rows_digest != rows_digest(file.sha256, plan.format):
             problem = "its rows_digest does not fit its rows and the plan's format"
-            faults.append(Fault(layout.commit_file(shard), problem, redo_shard(shard)))
+            faults.append(Fault(layout.commit_file(shard), problem, REDO_RECORD))
     return faults
 
 
@@ -258,19 +280,19 @@ def _check_input_failures(dataset: DatasetFiles, records: _Records) -> list[Faul
     """Checks the table of input lines that became no row, and that it has as many as were counted."""
     name, faults = layout.INPUT_FAILURES, list[Fault]()
     expected = records.manifest.files.get(name) if records.manifest else None
-    data = read_checked(dataset, name, expected, REDO_ROWS, faults)
-    table = None if data is None else read_table(data, name, INPUT_FAILURE_SCHEMA, REDO_ROWS, faults)
+    data = read_checked(dataset, name, expected, REDO_INPUT_FAILURES, faults)
+    table = None if data is None else read_table(data, name, INPUT_FAILURE_SCHEMA, REDO_INPUT_FAILURES, faults)
     if table is None:
         return faults
     values = collections.Counter(zip(table["reason"].to_pylist(), table["stage"].to_pylist(), strict=True))
     known = {(reason.value, stage.value) for reason in FailureReason for stage in Stage}
     if values.keys() - known:
-        faults.append(Fault(name, "it has reasons or stages that do not exist", REDO_ROWS))
+        faults.append(Fault(name, "it has reasons or stages that do not exist", REDO_INPUT_FAILURES))
     counts = records.plan.counts if records.plan else {}
     counted = sum(count for what, count in counts.items() if what.endswith("_failures"))
     if counts and table.num_rows != counted:
         problem = f"it has {table.num_rows:,} lines, {counted:,} failures were counted"
-        faults.append(Fault(name, problem, REDO_ROWS))
+        faults.append(Fault(name, problem, REDO_INPUT_FAILURES))
     return faults
 
 

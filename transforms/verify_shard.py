@@ -17,7 +17,9 @@ from transforms.dataset_files import DatasetFiles, Fault, read_checked
 from transforms.tar_shard import PlacedSample, dali_index
 from transforms.verify_tar import verify_tar
 
-REDO_ROWS = "restore it from a copy, or run the build again with --overwrite"
+JOINED_AGAIN = "the rows are joined again, and shards whose rows are the same are kept"
+REDO_ROWS = f"remove it and run the same build again: {JOINED_AGAIN}"
+REDO_RECORD = "remove it and run the same build again"
 
 _REASONS = {reason.value: reason for reason in FailureReason}
 _STAGES = frozenset(stage.value for stage in Stage)
@@ -27,7 +29,7 @@ Add = typing.Callable[[str, str], None]
 
 def redo_shard(shard: int) -> str:
     """Returns the remedy for a damaged file of a shard's samples or failures."""
-    return f"delete {layout.commit_file(shard)} and {layout.MANIFEST} and run the same build again"
+    return f"remove {layout.commit_file(shard)} and run the same build again: the shard is built again"
 
 
 def shard_file_names(shard: int, samples: int) -> list[str]:
@@ -49,7 +51,7 @@ def verify_shard(dataset: DatasetFiles, commit: CommitRecord, shards: int) -> li
     shard, faults = commit.shard, list[Fault]()
     if set(commit.files) != set(shard_file_names(shard, commit.samples)):
         problem = f"it lists other files than a shard of {commit.samples:,} samples has: {sorted(commit.files)}"
-        return [Fault(layout.commit_file(shard), problem, redo_shard(shard))]
+        return [Fault(layout.commit_file(shard), problem, REDO_RECORD)]
     rows = _table(dataset, commit, layout.rows_file(shard), ROW_SCHEMA, REDO_ROWS, faults)
     if rows is not None:
         faults += check_rows(rows, shard, shards)

@@ -21,6 +21,7 @@ from tests.factories import FORMAT, make_dataset, make_jpeg, make_rows, read_com
 from transforms import verify_tar
 from transforms.tar_shard import dali_index, write_tar
 from transforms.verify_dataset import Fault, NoDatasetError, verify
+from transforms.write_shard import file_digest
 
 TAR, SIDECAR, IDX = layout.tar_file(1), layout.sidecar_file(1), layout.idx_file(1)
 ROWS, FAILURES, COMMIT = layout.rows_file(1), layout.failures_file(1), layout.commit_file(1)
@@ -359,7 +360,13 @@ def _plan(root: pathlib.Path) -> Plan:
         (lambda p: {"counts": {**p.counts, "other": 1}}, layout.MANIFEST, "counts are not the plan's"),
         (lambda p: {"rows": None}, layout.PLAN, "rows are not complete"),
         (lambda p: {"rows": p.rows[:2]}, layout.PLAN, "does not list the rows of 3 shards"),
-        (lambda p: {"rows": [*p.rows[:1], PlanRows(1, p.rows[1].rows, "0"), *p.rows[2:]]}, ROWS, "other rows"),
+        (lambda p: {"rows": [*p.rows[:1], PlanRows(1, p.rows[1].rows, "0"), *p.rows[2:]]}, COMMIT, "other rows"),
+        (lambda p: {"rows": [*p.rows[:1], PlanRows(1, p.rows[1].rows, "0"), *p.rows[2:]]}, ROWS, "bytes have changed"),
+        (
+            lambda p: {"rows": [*p.rows[:1], PlanRows(1, 99, p.rows[1].digest), *p.rows[2:]]},
+            layout.PLAN,
+            "lists 99 rows",
+        ),
         (lambda p: {"format": {**FORMAT, "quality": 1}}, COMMIT, "rows_digest does not fit"),
         (lambda p: {"shards": 2}, layout.MANIFEST, "does not list the 2 shards"),
         (lambda p: {"shards": 4}, layout.commit_file(3), "it is missing"),
@@ -439,6 +446,42 @@ def test_an_unfinished_dataset_is_not_whole(dataset: pathlib.Path) -> None:
     assert {layout.MANIFEST, COMMIT} <= _files_at_fault(dataset)
 
 
+def test_rows_of_another_selection_over_a_finished_build_are_not_damaged(dataset: pathlib.Path) -> None:
+    """As `join` leaves them: rows and plan are new, the shards are not, and there is no manifest."""
+    pq.write_table(pq.read_table(dataset / ROWS).slice(1), dataset / ROWS)
+    plan = _plan(dataset)
+    rows, counts = list(plan.rows or []), dict(plan.counts)
+    rows[1] = PlanRows(1, rows[1].rows - 1, file_digest(dataset / ROWS).sha256)
+    counts |= {"rows": counts["rows"] - 1, "removed_by_filters": counts["removed_by_filters"] + 1}
+    (dataset / layout.PLAN).write_bytes(dataclasses.replace(plan, rows=rows, counts=counts).to_json())
+    (dataset / layout.MANIFEST).unlink()
+    faults = _faults(dataset)
+    assert {f.file for f in faults} == {COMMIT, layout.MANIFEST}
+    assert all(f.remedy.startswith("run the same build again") for f in faults)
+
+
+@pytest.mark.parametrize(
+    ("name", "removed"),
+    [
+        (layout.PLAN, "it"),
+        (layout.MANIFEST, "it"),
+        (COMMIT, "it"),
+        (ROWS, "it"),
+        (layout.INPUT_FAILURES, f"it and {layout.rows_file(0)}"),
+        (layout.SHARD_INDEX, layout.MANIFEST),
+        (TAR, COMMIT),
+        (SIDECAR, COMMIT),
+        (FAILURES, COMMIT),
+    ],
+)
+def test_the_remedy_keeps_what_is_whole(dataset: pathlib.Path, name: str, removed: str) -> None:
+    (dataset / name).write_bytes(b"damaged")
+    remedies = {f.remedy for f in _faults(dataset) if f.file == name}
+    assert all(r.startswith(f"remove {removed} and run the same build again") for r in remedies), remedies
+    (dataset / name).unlink()
+    assert not [f for f in _faults(dataset) if "--overwrite" in f.remedy]
+
+
 @pytest.mark.parametrize("root", ["nowhere", "", "zork://x"])
 def test_no_dataset_is_told_from_a_damaged_one(tmp_path: pathlib.Path, root: str) -> None:
     with pytest.raises(NoDatasetError):
@@ -456,7 +499,7 @@ def test_the_command_prints_one_line_a_fault(dataset: pathlib.Path, capsys: pyte
     (dataset / TAR).unlink()
     assert check_dataset.main([str(dataset)]) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == f"{TAR}: it is missing; delete {COMMIT} and manifest.json and run the same build again"
+    assert lines[0] == f"{TAR}: it is missing; remove {COMMIT} and run the same build again: the shard is built again"
     assert lines[-1].startswith("1 fault in 3 shards")
 
 
