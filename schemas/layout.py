@@ -56,6 +56,12 @@ def log_file(shard: int) -> str:
     return f"log/{shard_name(shard)}.json"
 
 
-def shard_files(shard: int) -> list[str]:
-    """Returns the names of all files that phase 2 may write for a shard, the commit record left out."""
-    return [tar_file(shard), sidecar_file(shard), idx_file(shard), failures_file(shard)]
+def shard_files(shard: int, samples: int = 1) -> list[str]:
+    """Returns the names of the files that phase 2 writes for a shard, the commit record left out.
+
+    Args:
+        shard: its number.
+        samples: how many it has; without any it has no tar, and nothing beside it.
+    """
+    beside = [tar_file(shard), sidecar_file(shard), idx_file(shard)] if samples else []
+    return [*beside, failures_file(shard)]

@@ -13,8 +13,8 @@ from schemas import layout
 from schemas.elements import JoinedBucket, RowsFile, ShardCut
 from schemas.photo_ids import LIMIT_SALT, hash64, key_order, shard_bounds
 from schemas.rows import ROW_SCHEMA
+from transforms.file_digest import file_digest
 from transforms.publish import publish
-from transforms.write_shard import file_digest
 
 ROW_GROUP_ROWS = 5_000
 _DICTIONARY_COLUMNS = [

@@ -1,13 +1,11 @@
 """Reading a dataset to judge it: each file against the size and SHA-256 it should have."""
 
-import hashlib
 import typing
 
 import fsspec
 
 from schemas.records import FileDigest
-
-READ_BYTES = 1 << 20
+from transforms.file_digest import READ_BYTES, bytes_digest
 
 
 class Fault(typing.NamedTuple):
@@ -74,37 +72,6 @@ class DatasetFiles:
         return f"{self._root.rstrip('/')}/{name}"
 
 
-class DigestingReader:
-    """A file that is hashed while it is read.
-
-    Args:
-        file: open for reading at its begin.
-
-    Attributes:
-        md5: of what has been read.
-    """
-
-    def __init__(self, file: typing.BinaryIO):
-        self._file = file
-        self._sha256 = hashlib.sha256()
-        self._bytes = 0
-        self.md5 = hashlib.md5(usedforsecurity=False)
-
-    def read(self, size: int) -> bytes:
-        """Reads ``size`` bytes; fewer at the end of the file alone."""
-        data = self._file.read(size)
-        self._sha256.update(data)
-        self.md5.update(data)
-        self._bytes += len(data)
-        return data
-
-    def finish(self) -> FileDigest:
-        """Reads the rest and returns size and SHA-256 of the whole file."""
-        while self.read(READ_BYTES):
-            pass
-        return FileDigest(self._bytes, self._sha256.hexdigest())
-
-
 def read_checked(
     dataset: DatasetFiles, name: str, expected: FileDigest | None, remedy: str, faults: list[Fault]
 ) -> bytes | None:
@@ -122,16 +89,11 @@ def read_checked(
     except OSError as error:
         faults.append(Fault(name, unreadable(error), remedy))
         return None
-    problem = digest_problem(digest_of(data), expected) if expected else None
+    problem = digest_problem(bytes_digest(data), expected) if expected else None
     if problem:
         faults.append(Fault(name, problem, remedy))
         return None
     return data
-
-
-def digest_of(data: bytes) -> FileDigest:
-    """Returns size and SHA-256 of bytes in memory."""
-    return FileDigest(len(data), hashlib.sha256(data).hexdigest())
 
 
 def digest_problem(found: FileDigest, expected: FileDigest) -> str | None:

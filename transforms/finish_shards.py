@@ -1,17 +1,16 @@
 """The end of phase 2: the shard index and the manifest, from the commit records."""
 
 import dataclasses
-import hashlib
 import pathlib
 import time
 import typing
 
 from schemas import layout
-from schemas.records import CommitRecord, FileDigest, Manifest, Plan, Totals, manifest_shard, root_hash_of, totals_of
+from schemas.records import CommitRecord, Manifest, Plan, Totals, manifest_shard, root_hash_of, totals_of
+from transforms.file_digest import bytes_digest, file_digest
 from transforms.finish_rows import AccountingError
 from transforms.publish import write_file
-from transforms.tar_shard import IndexedTar, wids_index
-from transforms.write_shard import file_digest
+from transforms.tar_shard import indexed_tar, wids_index
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,9 +39,9 @@ def finish_shards(shards: typing.Iterable[int], config: FinishConfig) -> Manifes
     output = config.output
     plan = Plan.from_json((output / layout.PLAN).read_bytes(), str(output / layout.PLAN))
     commits = [read_commit(output, shard) for shard in sorted(shards)]
-    index = wids_index([_indexed(commit) for commit in commits if commit.samples])
+    index = wids_index(indexed_tar(commit) for commit in commits if commit.samples)
     write_file(output, layout.SHARD_INDEX, index)
-    index_digest = FileDigest(len(index), hashlib.sha256(index).hexdigest())
+    index_digest = bytes_digest(index)
     manifest = Manifest(
         configuration=config.configuration,
         software=config.software,
@@ -69,11 +68,6 @@ def check_accounts(totals: Totals, rows: int) -> None:
     """
     if not rows == totals.rows == totals.samples + totals.failed:
         raise AccountingError(f"{rows} rows became {totals.samples} samples and {totals.failed} failures")
-
-
-def _indexed(commit: CommitRecord) -> IndexedTar:
-    name = layout.tar_file(commit.shard)
-    return IndexedTar(name.rsplit("/", 1)[-1], commit.samples, commit.files[name].bytes, commit.tar_md5)
 
 
 def read_commit(output: pathlib.Path, shard: int) -> CommitRecord:

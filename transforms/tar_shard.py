@@ -11,6 +11,9 @@ import pathlib
 import struct
 import typing
 
+from schemas import layout
+from schemas.records import CommitRecord
+
 BLOCK_BYTES = 512
 RECORD_BYTES = 20 * BLOCK_BYTES
 OWNER = "photobeam"
@@ -142,6 +145,12 @@ def dali_index(samples: typing.Sequence[PlacedSample]) -> bytes:
     lines = [f"v1.2 {len(samples)}"]
     lines += [" ".join(f"{m.extension} {m.offset} {m.size} {key}.{m.extension}" for m in ms) for key, ms in samples]
     return "".join(line + "\n" for line in lines).encode("ascii")
+
+
+def indexed_tar(commit: CommitRecord) -> IndexedTar:
+    """Returns what the shard index says of the tar of a committed shard that has one."""
+    name = layout.tar_file(commit.shard)
+    return IndexedTar(name.rpartition("/")[2], commit.samples, commit.files[name].bytes, commit.tar_md5)
 
 
 def wids_index(tars: typing.Iterable[IndexedTar]) -> bytes:

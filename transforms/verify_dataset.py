@@ -18,17 +18,17 @@ from schemas.records import (
     totals_of,
 )
 from schemas.rows import ROW_SCHEMA
-from transforms.dataset_files import DatasetFiles, DigestingReader, digest_of, digest_problem, read_checked, unreadable
+from transforms.dataset_files import DatasetFiles, digest_problem, read_checked, unreadable
 from transforms.dataset_files import Fault as Fault
 from transforms.dataset_files import NoDatasetError as NoDatasetError
-from transforms.tar_shard import IndexedTar, wids_index
+from transforms.file_digest import DigestingReader, bytes_digest
+from transforms.tar_shard import indexed_tar, wids_index
 from transforms.verify_shard import (
     JOINED_AGAIN,
     REDO_RECORD,
     REDO_ROWS,
     check_rows,
     read_table,
-    shard_file_names,
     verify_shard,
 )
 
@@ -160,7 +160,7 @@ def _check_planned_rows(dataset: DatasetFiles, records: _Records, shard: int) ->
     data = read_checked(dataset, name, None, REDO_ROWS, faults)
     if data is None:
         return faults
-    problem = digest_problem(digest_of(data), FileDigest(len(data), planned.digest))
+    problem = digest_problem(bytes_digest(data), FileDigest(len(data), planned.digest))
     if problem:
         return [Fault(name, problem, REDO_ROWS)]
     rows = read_table(data, name, ROW_SCHEMA, REDO_ROWS, faults)
@@ -256,12 +256,7 @@ def _check_index(dataset: DatasetFiles, records: _Records) -> list[Fault]:
     if faults or len(records.commits) < records.shards:
         return faults
     found = read_checked(dataset, layout.SHARD_INDEX, None, REDO_MANIFEST, faults)
-    tars = [(c, layout.tar_file(c.shard)) for c in records.commits.values() if c.samples]
-    index = wids_index(
-        IndexedTar(name.rpartition("/")[2], c.samples, c.files[name].bytes, c.tar_md5)
-        for c, name in tars
-        if name in c.files
-    )
+    index = wids_index(indexed_tar(c) for c in records.commits.values() if layout.tar_file(c.shard) in c.files)
     if found is not None and found != index:
         faults.append(Fault(layout.SHARD_INDEX, "it is not the index of the shards", REDO_MANIFEST))
     return faults
@@ -301,7 +296,8 @@ def _check_strays(dataset: DatasetFiles, records: _Records) -> list[Fault]:
     own = {layout.SHARD_INDEX, layout.INPUT_FAILURES}
     for shard in range(records.shards):
         commit = records.commits.get(shard)
-        own.update(shard_file_names(shard, commit.samples if commit else 1), [layout.commit_file(shard)])
+        own.update([layout.rows_file(shard), layout.commit_file(shard)])
+        own.update(layout.shard_files(shard, commit.samples if commit else 1))
     remedy = "move it elsewhere: readers take every file there for data"
     found = [name for folder in FOLDERS for name in dataset.names(folder)]
     return [Fault(name, "it is not part of this dataset", remedy) for name in found if name not in own]

@@ -16,6 +16,7 @@ from schemas.samples import SIDECAR_SCHEMA
 from transforms.dataset_files import DatasetFiles, Fault, read_checked
 from transforms.tar_shard import PlacedSample, dali_index
 from transforms.verify_tar import verify_tar
+from transforms.write_shard import in_key_order
 
 JOINED_AGAIN = "the rows are joined again, and shards whose rows are the same are kept"
 REDO_ROWS = f"remove it and run the same build again: {JOINED_AGAIN}"
@@ -32,12 +33,6 @@ def redo_shard(shard: int) -> str:
     return f"remove {layout.commit_file(shard)} and run the same build again: the shard is built again"
 
 
-def shard_file_names(shard: int, samples: int) -> list[str]:
-    """Returns the names of the files that a committed shard has."""
-    beside = [layout.tar_file(shard), layout.sidecar_file(shard), layout.idx_file(shard)]
-    return [layout.rows_file(shard), layout.failures_file(shard), *(beside if samples else [])]
-
-
 def verify_shard(dataset: DatasetFiles, commit: CommitRecord, shards: int) -> list[Fault]:
     """Checks every byte and count of a committed shard.
 
@@ -49,7 +44,7 @@ def verify_shard(dataset: DatasetFiles, commit: CommitRecord, shards: int) -> li
         shards: number of shards of the dataset.
     """
     shard, faults = commit.shard, list[Fault]()
-    if set(commit.files) != set(shard_file_names(shard, commit.samples)):
+    if set(commit.files) != {layout.rows_file(shard), *layout.shard_files(shard, commit.samples)}:
         problem = f"it lists other files than a shard of {commit.samples:,} samples has: {sorted(commit.files)}"
         return [Fault(layout.commit_file(shard), problem, REDO_RECORD)]
     rows = _table(dataset, commit, layout.rows_file(shard), ROW_SCHEMA, REDO_ROWS, faults)
@@ -74,7 +69,7 @@ def check_rows(rows: pa.Table, shard: int, shards: int) -> list[Fault]:
     """Checks that rows are in KEY order, unique, and belong into their shard."""
     faults: list[Fault] = []
     name = layout.rows_file(shard)
-    if not _in_key_order(_keys(rows)):
+    if not in_key_order(_keys(rows)):
         faults.append(Fault(name, "its photos are not unique and in KEY order", REDO_ROWS))
     ids = rows["photo_id"].to_numpy().astype(np.int64)
     strays = ids[shards_of(hash64(ids), shards) != shard]
@@ -112,17 +107,13 @@ def _keys(table: pa.Table) -> list[str]:
     return [key(photo_id) for photo_id in table["photo_id"].to_pylist()]
 
 
-def _in_key_order(keys: typing.Sequence[str]) -> bool:
-    return all(a < b for a, b in zip(keys, keys[1:], strict=False))
-
-
 def _check_failures(failures: pa.Table, commit: CommitRecord) -> list[Fault]:
     """Checks order, keys, reasons and counts of the failures."""
     keys = _keys(failures)
     reasons = failures["reason"].to_pylist()
     retryable = [_REASONS[r].retryable for r in reasons if r in _REASONS]
     problems = {
-        "its photos are not unique and in KEY order": not _in_key_order(keys),
+        "its photos are not unique and in KEY order": not in_key_order(keys),
         "its keys are not those of its photo ids": failures["key"].to_pylist() != keys,
         f"it has reasons that do not exist: {sorted(set(reasons) - _REASONS.keys())}": bool(
             set(reasons) - _REASONS.keys()
@@ -171,7 +162,7 @@ def _check_accounted(rows: pa.Table, sidecar: pa.Table, failures: pa.Table, shar
 
 def _check_repeats_rows(rows: pa.Table, sidecar: pa.Table, name: str, add: Add) -> None:
     keys = _keys(sidecar)
-    if not _in_key_order(keys):
+    if not in_key_order(keys):
         add(name, "its samples are not unique and in KEY order")
     if sidecar["key"].to_pylist() != keys:
         add(name, "its keys are not those of its photo ids")

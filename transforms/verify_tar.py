@@ -6,7 +6,8 @@ import pyarrow as pa
 
 from schemas import layout
 from schemas.records import CommitRecord
-from transforms.dataset_files import DatasetFiles, DigestingReader, Fault, digest_problem, unreadable
+from transforms.dataset_files import DatasetFiles, Fault, digest_problem, unreadable
+from transforms.file_digest import DigestingReader
 from transforms.image_codec import DECODER_ERRORS, open_image
 from transforms.tar_shard import Member, PlacedSample, TarDamageError, TarMember, read_tar
 from transforms.write_shard import sample_members
@@ -40,10 +41,10 @@ def verify_tar(
     name = layout.tar_file(commit.shard)
     try:
         with dataset.open(name) as file:
-            reader = DigestingReader(file)
+            reader = DigestingReader(file, with_md5=True)
             samples, problems = _read_samples(reader, sidecar)
             changed = digest_problem(reader.finish(), commit.files[name])
-            md5 = reader.md5.hexdigest()
+            md5 = reader.md5()
     except OSError as error:
         faults.append(Fault(name, unreadable(error), remedy))
         return None

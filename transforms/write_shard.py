@@ -1,7 +1,6 @@
 """All files of one shard, from its rows and what the image step made of them."""
 
 import collections
-import hashlib
 import pathlib
 import typing
 
@@ -14,12 +13,12 @@ from schemas.photo_ids import key
 from schemas.records import CommitRecord, FileDigest, rows_digest
 from schemas.rows import ROW_SCHEMA
 from schemas.samples import IMAGE_COLUMNS, SAMPLE_SCHEMA, SIDECAR_SCHEMA, caption, sample_json
+from transforms.file_digest import file_digest as file_digest
 from transforms.image_spool import ImageSpool, SpoolPlace
 from transforms.tar_shard import PlacedSample, WrittenTar, dali_index, write_tar
 
 SIDECAR_GROUP_ROWS = 2_000
 _ROWS_AT_A_TIME = 500
-_READ_BYTES = 1 << 20
 
 Members = tuple[tuple[str, bytes], ...]
 
@@ -110,16 +109,6 @@ def write_shard(
     )
 
 
-def file_digest(path: pathlib.Path) -> FileDigest:
-    """Reads a local file and returns its size and SHA-256."""
-    digest, size = hashlib.sha256(), 0
-    with open(path, "rb") as file:
-        while piece := file.read(_READ_BYTES):
-            digest.update(piece)
-            size += len(piece)
-    return FileDigest(size, digest.hexdigest())
-
-
 def failures_table(failures: typing.Iterable[Failure]) -> pa.Table:
     """Returns failures as a table of :data:`schemas.failures.FAILURE_SCHEMA`, in the order given."""
     return pa.Table.from_pylist([failure_columns(f, key(f.photo_id)) for f in failures], FAILURE_SCHEMA)
@@ -130,11 +119,16 @@ def sample_members(sample: typing.Mapping[str, typing.Any]) -> Members:
     return ("json", sample_json(sample)), ("txt", caption(sample).encode("utf-8"))
 
 
+def in_key_order(keys: typing.Sequence[str]) -> bool:
+    """Tells whether keys are unique and sorted."""
+    return all(a < b for a, b in zip(keys, keys[1:], strict=False))
+
+
 def _checked_keys(rows: ShardRows) -> list[str]:
     if not rows.table.schema.equals(ROW_SCHEMA):
         raise ValueError(f"shard {rows.shard}: the rows are not of ROW_SCHEMA")
     keys = [key(photo_id) for photo_id in rows.table["photo_id"].to_pylist()]
-    if any(a >= b for a, b in zip(keys, keys[1:], strict=False)):
+    if not in_key_order(keys):
         raise ValueError(f"shard {rows.shard}: the rows are not unique and in KEY order")
     return keys
 

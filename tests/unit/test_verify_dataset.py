@@ -19,9 +19,9 @@ from schemas import layout
 from schemas.records import Manifest, Plan, PlanRows
 from tests.factories import FORMAT, make_dataset, make_jpeg, make_rows, read_commit, reseal
 from transforms import verify_tar
+from transforms.file_digest import file_digest
 from transforms.tar_shard import dali_index, write_tar
 from transforms.verify_dataset import Fault, NoDatasetError, verify
-from transforms.write_shard import file_digest
 
 TAR, SIDECAR, IDX = layout.tar_file(1), layout.sidecar_file(1), layout.idx_file(1)
 ROWS, FAILURES, COMMIT = layout.rows_file(1), layout.failures_file(1), layout.commit_file(1)

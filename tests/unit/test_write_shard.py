@@ -17,8 +17,9 @@ from schemas.records import rows_digest
 from schemas.samples import SAMPLE_COLUMNS, SIDECAR_SCHEMA, caption, sample_json
 from tests import factories
 from tests.factories import make_failure, make_jpeg, make_rows, stage_shard
+from transforms.file_digest import file_digest
 from transforms.image_spool import ImageSpool, SpoolPlace
-from transforms.write_shard import ShardRows, SpooledImage, file_digest, write_shard
+from transforms.write_shard import ShardRows, SpooledImage, write_shard
 
 IDS = [7, 12, 6_985_418_911, 2**62 + 5, 13]
 FAILED = (12, 13)
