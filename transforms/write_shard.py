@@ -15,7 +15,7 @@ from schemas.rows import ROW_SCHEMA
 from schemas.samples import IMAGE_COLUMNS, SAMPLE_SCHEMA, SIDECAR_SCHEMA, caption, sample_json
 from transforms.file_digest import file_digest as file_digest
 from transforms.image_spool import ImageSpool, SpoolPlace
-from transforms.tar_shard import PlacedSample, WrittenTar, dali_index, write_tar
+from transforms.tar_shard import PlacedSample, dali_index, write_tar
 
 SIDECAR_GROUP_ROWS = 2_000
 _ROWS_AT_A_TIME = 500
@@ -85,20 +85,15 @@ def write_shard(
     keys = _checked_keys(rows)
     failures = sorted(failures, key=lambda failure: key(failure.photo_id))
     _check_accounted(keys, images, failures)
-    shard = rows.shard
-    files = {layout.rows_file(shard): rows.file}
-    name = layout.failures_file(shard)
-    files[name] = _write_parquet(failures_table(failures), staging / name)
+    name = layout.failures_file(rows.shard)
+    files = {layout.rows_file(rows.shard): rows.file, name: _write_parquet(failures_table(failures), staging / name)}
     tar_md5 = ""
     if images:
         samples = _sample_table(rows.table, keys, images)
-        tar_path = _made_path(staging / layout.tar_file(shard))
-        tar = write_tar(tar_path, _tar_samples(samples, images, spool, extension))
-        tar_md5 = tar.md5
-        files |= {layout.tar_file(shard): FileDigest(tar.bytes, tar.sha256)}
-        files |= _write_beside_tar(shard, staging, samples, tar)
+        written, tar_md5 = _write_samples(rows.shard, staging, samples, _tar_samples(samples, images, spool, extension))
+        files |= written
     return CommitRecord(
-        shard=shard,
+        shard=rows.shard,
         rows=len(keys),
         samples=len(images),
         failed=len(failures),
@@ -164,15 +159,20 @@ def _tar_samples(
         yield sample["key"], ((extension, spool.read(image.place)), *sample_members(sample))
 
 
-def _write_beside_tar(shard: int, staging: pathlib.Path, samples: pa.Table, tar: WrittenTar) -> dict[str, FileDigest]:
-    """Writes the sidecar and the DALI index of a tar."""
+def _write_samples(
+    shard: int, staging: pathlib.Path, samples: pa.Table, members: typing.Iterable[tuple[str, Members]]
+) -> tuple[dict[str, FileDigest], str]:
+    """Writes the tar, its sidecar and its DALI index; returns them, and the MD5 of the tar."""
+    tar = write_tar(_made_path(staging / layout.tar_file(shard)), members)
     sidecar = pa.table([*samples.columns, *_placements(tar.samples)], SIDECAR_SCHEMA)
     idx_path = _made_path(staging / layout.idx_file(shard))
     idx_path.write_bytes(dali_index(tar.samples))
-    return {
+    files = {
+        layout.tar_file(shard): FileDigest(tar.bytes, tar.sha256),
         layout.sidecar_file(shard): _write_parquet(sidecar, staging / layout.sidecar_file(shard)),
         layout.idx_file(shard): file_digest(idx_path),
     }
+    return files, tar.md5
 
 
 def _placements(samples: typing.Sequence[PlacedSample]) -> tuple[pa.Array, pa.Array]:
