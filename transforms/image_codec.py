@@ -14,19 +14,17 @@ Policy, each line tested:
   ones cost a second pass for about 5 % of size). PNG: compression level 6. WebP: lossy, method 4.
 """
 
-import functools
 import io
-import math
 import re
 import struct
 import typing
 import warnings
 import zlib
 
-import numpy as np
-from PIL import IcoImagePlugin, Image, ImageCms
+from PIL import IcoImagePlugin, Image
 
 from schemas.failures import FailureReason, PhotoError, Stage
+from transforms.image_colours import flat_srgb, resizable
 from transforms.image_formats import sniff
 from transforms.image_plan import TURNED_BACK, TURNED_UPRIGHT, Affine, Plan, plan_image
 from transforms.image_plan import ImageOptions as ImageOptions
@@ -166,7 +164,7 @@ def _load(name: str, data: bytes, options: ImageOptions) -> _Decoded:
     if box is None:  # Only now is the stored size known of turned TIFFs and of icons.
         size = image.size
     profile = image.info.get("icc_profile") or b""
-    return _Decoded(_resizable(image), size, box or (0, 0, *size), format_, orientation, profile)
+    return _Decoded(resizable(image), size, box or (0, 0, *size), format_, orientation, profile)
 
 
 def _draft(image: Image.Image, options: ImageOptions) -> tuple[float, float, float, float] | None:
@@ -223,41 +221,6 @@ def _lacks_end(data: bytes, name: str) -> bool:
     return end is not None and end not in data[-4096:]
 
 
-def _resizable(image: Image.Image) -> Image.Image:
-    """Returns the picture in a mode that filters mix rightly: L, RGB, RGBa (premultiplied), CMYK or LAB."""
-    if image.mode.startswith("I") or image.mode == "F":
-        return _grey8(image)
-    if image.mode in ("RGB", "L", "1") and "transparency" in image.info:
-        image.info["transparency"] = _transparency8(image.info["transparency"])
-    if image.has_transparency_data:
-        return image.convert("RGBA").convert("RGBa")
-    if image.mode in ("L", "RGB", "CMYK", "LAB"):
-        return image
-    return image.convert("L" if image.mode == "1" else "RGB")
-
-
-def _transparency8(value: typing.Any) -> typing.Any:
-    """Brings the transparent colour of a 16-bit PNG to the 8 bits that its pixels were decoded to."""
-    if isinstance(value, tuple) and max(value) > 255:
-        return tuple(v >> 8 for v in value)
-    return value
-
-
-def _grey8(image: Image.Image) -> Image.Image:
-    samples = np.asarray(image)
-    low, high = samples.min().item(), samples.max().item()
-    if samples.dtype.kind != "f" and low >= 0 and high <= 65535:
-        table = ((np.arange(65536, dtype=np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
-        transparent = image.info.get("transparency")
-        if isinstance(transparent, int):
-            table[transparent & 0xFFFF] = 255
-        return Image.fromarray(table[samples.astype(np.uint16, copy=False)])
-    if not math.isfinite(high - low):
-        raise ValueError("samples are not finite")
-    scale = 255 / (high - low) if high > low else 0.0
-    return Image.fromarray(((samples.astype(np.float64) - low) * scale).round().astype(np.uint8))
-
-
 def _check_written_size(plan: Plan, options: ImageOptions) -> None:
     width, height = plan.written
     if options.max_pixels and width * height > options.max_pixels:
@@ -283,11 +246,7 @@ def _resized(decoded: _Decoded, plan: Plan, options: ImageOptions) -> Image.Imag
 
 def _finish(image: Image.Image, decoded: _Decoded, plan: Plan) -> Image.Image:
     """Flattens, converts to sRGB, turns upright, then crops or pads; drops all metadata."""
-    if image.mode == "RGBa":
-        straight = image.convert("RGBA")
-        image = Image.new("RGB", image.size, "white")
-        image.paste(straight, mask=straight.getchannel("A"))
-    image = _to_srgb(image, decoded.profile)
+    image = flat_srgb(image, decoded.profile)
     if decoded.orientation > 1:
         image = image.transpose(TURNED_UPRIGHT[decoded.orientation])
     if plan.written != image.size:
@@ -296,29 +255,6 @@ def _finish(image: Image.Image, decoded: _Decoded, plan: Plan) -> Image.Image:
         image = canvas
     image.info = {}
     return image
-
-
-def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    space = profile[16:20]
-    if image.mode == "L" and space == b"RGB ":
-        image = image.convert("RGB")
-    if image.mode == "LAB" or {"L": b"GRAY", "RGB": b"RGB ", "CMYK": b"CMYK"}.get(image.mode) == space:
-        try:
-            transform = _srgb_transform(b"" if image.mode == "LAB" else profile, image.mode)
-            if transform is not None:
-                return typing.cast(Image.Image, ImageCms.applyTransform(image, transform))
-        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-            return image.convert("RGB")
-    return image.convert("RGB")
-
-
-@functools.lru_cache(maxsize=32)
-def _srgb_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Returns the transform to sRGB; None where the profile is sRGB already. No profile means Lab."""
-    source = ImageCms.ImageCmsProfile(io.BytesIO(profile)) if profile else ImageCms.createProfile("LAB")
-    if mode == "RGB" and ImageCms.getProfileDescription(source).startswith("sRGB"):
-        return None
-    return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
 
 
 def _encoded(image: Image.Image, options: ImageOptions) -> bytes:
