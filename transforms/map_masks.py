@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco_mask
 
+from schemas.coco_rle import decompress
 from transforms.affine import EDGE_PX, Affine, Points, apply, inverse, swaps_axes
 from transforms.image_plan import ImageOptions
 
@@ -30,9 +31,6 @@ _Value = typing.TypeVar("_Value", bound=np.generic)
 
 _TIE_PX = 1e-9
 """Moves centres that fall on the border of two pixels into the right or lower one, however they were rounded."""
-
-_LONGEST_NUMBER = 7
-"""Characters of a compressed count, 5 bits each: COCO's are differences of 32-bit numbers."""
 
 
 class RLE(typing.TypedDict):
@@ -131,9 +129,8 @@ def decode_rle(rle: ForeignRLE, max_pixels: int = ImageOptions.max_pixels) -> Ma
         [[0, 1], [1, 0]]
     """
     height, width = _size(rle, max_pixels)
-    counts = rle.get("counts")
-    runs = _parse_counts(counts) if isinstance(counts, (str, bytes)) else _check_counts(counts)
-    if (runs > height * width).any() or runs.sum() != height * width:
+    runs = _runs(rle.get("counts"))
+    if ((runs < 0) | (runs > height * width)).any() or runs.sum() != height * width:
         raise ValueError(f"run lengths do not fill {width} x {height} pixels")
     values = np.arange(len(runs)) % 2 == 1
     return np.repeat(values, runs).reshape(width, height).T
@@ -271,29 +268,10 @@ def _size(rle: ForeignRLE, max_pixels: int) -> tuple[int, int]:
     return size[0], size[1]
 
 
-def _check_counts(counts: typing.Any) -> npt.NDArray[np.int64]:
+def _runs(counts: typing.Any) -> npt.NDArray[np.int64]:
+    if isinstance(counts, (str, bytes)):
+        return decompress(counts if isinstance(counts, str) else counts.decode("latin-1"))
     runs = np.asarray(counts)
-    if runs.ndim != 1 or runs.dtype.kind not in "iu" or (runs < 0).any():
+    if runs.ndim != 1 or runs.dtype.kind not in "iu":
         raise ValueError("counts of run lengths are neither a string nor a list of numbers of pixels")
     return runs.astype(np.int64)
-
-
-def _parse_counts(counts: str | bytes) -> npt.NDArray[np.int64]:
-    """Undoes the compression: numbers of 5 bits a character, the third and later less the one two before."""
-    text = counts.encode("ascii", "replace") if isinstance(counts, str) else counts
-    digits = np.frombuffer(text, dtype=np.uint8).astype(np.int64) - 48
-    last = np.flatnonzero((digits & 32) == 0)
-    starts = np.concatenate([[0], last + 1])
-    lengths = np.diff(starts)
-    if ((digits < 0) | (digits > 63)).any() or starts[-1] != len(digits) or (lengths > _LONGEST_NUMBER).any():
-        raise ValueError("counts of run lengths are no compressed string")
-    if not len(last):
-        return digits
-    place = np.arange(len(digits)) - np.repeat(starts[:-1], lengths)
-    numbers = np.add.reduceat((digits & 31) << (5 * place), starts[:-1])
-    numbers -= np.where(digits[last] & 16, np.int64(1) << (5 * lengths), 0)
-    numbers[1::2] = np.cumsum(numbers[1::2])
-    numbers[2::2] = np.cumsum(numbers[2::2])
-    if (numbers < 0).any():
-        raise ValueError("counts of run lengths are negative")
-    return numbers
