@@ -106,7 +106,7 @@ def config_of(
 ) -> BuildConfig:
     """Turns parsed flags into a configuration."""
     return BuildConfig(
-        yfcc=tuple(flags.yfcc),
+        yfcc=tuple(build_flags.printable("--yfcc", path) for path in flags.yfcc),
         output=build_flags.output_path(flags),
         selection=RowSelection(where=flags.where, limit=flags.limit),
         samples_per_shard=flags.samples_per_shard,
@@ -115,7 +115,7 @@ def config_of(
         overwrite=flags.overwrite,
         progress=flags.progress,
         max_failure_ratio=max_failure_ratio,
-        flags={name: value for name, value in vars(flags).items() if name != "config"},
+        flags={name: build_flags.without_credentials(value) for name, value in vars(flags).items() if name != "config"},
     )
 
 
@@ -185,7 +185,7 @@ def _is_finished(config: BuildConfig, plan: Plan, committed: dict[int, str]) -> 
         return False
     if config.images is None:
         return True
-    return (config.output / layout.MANIFEST).is_file() and all(committed.get(r.shard) == r.digest for r in plan.rows)
+    return output_state.manifest_holds(config.output) and all(committed.get(r.shard) == r.digest for r in plan.rows)
 
 
 def _run_graph(config: BuildConfig, found: FoundInputs, plan: Plan, committed: dict[int, str]) -> None:

@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import os
 import pathlib
+import re
 import typing
 
 from beam_jobs.errors import UsageError
@@ -31,6 +32,7 @@ def add_source_flags(parser: FlagParser) -> None:
     group.add_argument(
         "--yfcc",
         nargs="+",
+        action="extend",
         metavar="P",
         required=True,
         help="YFCC packs (dataset, autotags, exif, places, hash), bz2 or plain: files, directories, globs, URLs; "
@@ -165,9 +167,32 @@ def output_path(flags: argparse.Namespace) -> pathlib.Path:
     Raises:
         UsageError: it is not on a local file system.
     """
-    if "://" in flags.output and not flags.output.startswith("file://"):
-        raise UsageError(f"--output {flags.output}: only local paths can be written so far")
-    return pathlib.Path(flags.output.removeprefix("file://")).absolute()
+    output = printable("--output", flags.output)
+    if "://" in output and not output.startswith("file://"):
+        raise UsageError(f"--output {output}: only local paths can be written so far")
+    return pathlib.Path(output.removeprefix("file://")).expanduser().absolute()
+
+
+def printable(flag: str, path: str) -> str:
+    """Returns a path that can be written into a record as it is.
+
+    Raises:
+        UsageError: it is empty, or not valid in the encoding of file names.
+    """
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{flag} {path!r} is not valid UTF-8; rename it, or set PYTHONUTF8=1") from error
+    if not path:
+        raise UsageError(f"{flag} is empty; name a path")
+    return path
+
+
+def without_credentials(value: typing.Any) -> typing.Any:
+    """Returns a flag's value as it may be published: without user and password of its URLs."""
+    if isinstance(value, list):
+        return [without_credentials(item) for item in value]
+    return re.sub(r"://[^/@\s]*@", "://", value) if isinstance(value, str) else value
 
 
 def _checked(make: typing.Callable[..., typing.Any], values: dict[str, typing.Any]) -> typing.Any:

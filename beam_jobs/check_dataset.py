@@ -3,6 +3,7 @@
 Exit code 0: all is well; 1: there are faults, one a line; 2: there is no dataset.
 """
 
+import os
 import sys
 import typing
 
@@ -27,7 +28,7 @@ def run(argv: typing.Sequence[str]) -> int:
     parser.add_argument("output", metavar="OUT", help="the dataset: local path or any fsspec URL")
     flags = parse(parser, argv)
     try:
-        report = verify(flags.output)
+        report = verify(os.path.expanduser(flags.output))
     except NoDatasetError as error:
         raise UsageError(str(error)) from error
     sys.stdout.write(describe(report))

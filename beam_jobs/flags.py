@@ -70,7 +70,7 @@ def _config_arguments(parser: FlagParser, path: str, line: Arguments) -> list[st
     try:
         with open(path, encoding="utf-8") as file:
             values = yaml.safe_load(file) or {}
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UsageError(f"--config {path}: {error}") from error
     if not isinstance(values, dict):
         raise UsageError(f"--config {path}: expected 'flag: value' lines")
@@ -84,8 +84,12 @@ def _config_arguments(parser: FlagParser, path: str, line: Arguments) -> list[st
 
 
 def _as_arguments(parser: FlagParser, flag: str, value: typing.Any) -> list[str]:
-    if isinstance(value, bool):
-        return [flag] if value else []
+    if value is None or value is False:
+        return []
+    if value is True:
+        return [flag]
+    if isinstance(value, dict):
+        raise UsageError(f"--config: {flag} takes a value or a list, not a mapping")
     if not isinstance(value, list):
         return [f"{flag}={value}"]
     if parser.repeats(flag):

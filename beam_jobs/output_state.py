@@ -6,7 +6,7 @@ import typing
 
 from beam_jobs.errors import UsageError
 from schemas import layout
-from schemas.records import CommitRecord, Plan, PlanInput, rows_digest
+from schemas.records import CommitRecord, Manifest, Plan, PlanInput, rows_digest
 
 _OWN_NAMES = frozenset({"rows", "shards", "failures", "commits", "log", layout.TMP, layout.PLAN, layout.MANIFEST})
 
@@ -82,7 +82,18 @@ def rows_hold(
     """Tells whether the rows are complete and made from the same inputs and flags."""
     if plan.rows is None or plan.selection != selection or plan.inputs != inputs:
         return False
-    return all((output / layout.rows_file(r.shard)).is_file() for r in plan.rows)
+    names = [layout.INPUT_FAILURES, *(layout.rows_file(r.shard) for r in plan.rows)]
+    return all((output / name).is_file() for name in names)
+
+
+def manifest_holds(output: pathlib.Path) -> bool:
+    """Tells whether there is a sound manifest, and the files that it lists beside the shards' are in place."""
+    path = output / layout.MANIFEST
+    try:
+        manifest = Manifest.from_json(path.read_bytes(), str(path))
+    except (FileNotFoundError, ValueError):
+        return False
+    return all((output / n).is_file() and (output / n).stat().st_size == d.bytes for n, d in manifest.files.items())
 
 
 def committed_shards(output: pathlib.Path, plan_format: typing.Mapping[str, typing.Any]) -> dict[int, str]:

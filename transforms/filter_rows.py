@@ -1,10 +1,13 @@
 """Which joined rows are kept: `--where`, a SQL condition evaluated by DuckDB, and `--limit`."""
 
 import dataclasses
+import re
+import uuid
 
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas.photo_ids import LIMIT_SALT, hash64
 from schemas.rows import ROW_SCHEMA
@@ -23,6 +26,9 @@ class RowSelection:
     limit: int | None = None
 
 
+_CLOCKS = frozenset({"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"})
+
+
 class ConditionError(ValueError):
     """The condition of ``--where`` is not valid, or fails on some row."""
 
@@ -31,15 +37,14 @@ def check_condition(condition: str) -> None:
     """Checks a condition against the joined row's schema, before any work.
 
     Raises:
-        ConditionError: it does not parse, names an unknown column, or is no boolean.
+        ConditionError: it does not parse, names an unknown column, looks at more than its own row, gives
+            another answer each time, or is no boolean.
     """
     connection = _connection()
-    try:
-        connection.register("photos", ROW_SCHEMA.empty_table())
-        kind = connection.execute(f"SELECT ({condition}\n) FROM photos WHERE ({condition}\n)").description[0][1]
-    except duckdb.Error as error:
-        raise ConditionError(f"--where {condition!r}: {_first_line(error)}") from error
-    if str(kind) != "BOOLEAN":
+    if changing := sorted(_function_names(condition) & _changing_functions(connection)):
+        raise ConditionError(f"--where {condition!r}: {changing[0]} gives another answer each time; leave it out")
+    kind = _query(connection, ROW_SCHEMA.empty_table(), f"({condition}\n)", condition).schema.field(0).type
+    if not pa.types.is_boolean(kind):
         raise ConditionError(f"--where {condition!r} gives {kind}, not a condition; compare it with something")
 
 
@@ -49,13 +54,29 @@ def matching_rows(rows: pa.Table, condition: str) -> pa.BooleanArray:
     Raises:
         ConditionError: the condition fails on some row.
     """
-    connection = _connection()
-    connection.register("photos", rows)
+    matching = _query(_connection(), rows, "photo_id", condition)["photo_id"]
+    return pc.is_in(rows["photo_id"].combine_chunks(), value_set=matching.combine_chunks())
+
+
+def _query(connection: duckdb.DuckDBPyConnection, rows: pa.Table, selected: str, condition: str) -> pa.Table:
+    """Selects from the matching rows. The table has a name that no subquery can know: a condition sees its own row."""
+    name = f"photos_{uuid.uuid4().hex}"
+    connection.register(name, rows)
     try:
-        result = connection.sql(f"SELECT coalesce(({condition}\n), false) AS matches FROM photos").to_arrow_table()
-    except duckdb.Error as error:
-        raise ConditionError(f"--where {condition!r}: {_first_line(error)}") from error
-    return result["matches"].combine_chunks()
+        return connection.sql(f"SELECT {selected} FROM {name} WHERE ({condition}\n)").to_arrow_table()
+    except (duckdb.Error, RuntimeError, UnicodeError, KeyError) as error:
+        message = str(error).split("\n")[0].replace(name, "the row")
+        raise ConditionError(f"--where {condition!r}: {message}") from error
+
+
+def _function_names(condition: str) -> set[str]:
+    names = re.findall(r"\b[A-Za-z_]\w*(?=\s*\()|\b(?:current_|localtime)\w*", condition, re.IGNORECASE)
+    return {name.lower() for name in names}
+
+
+def _changing_functions(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    found = connection.sql("SELECT DISTINCT function_name FROM duckdb_functions() WHERE stability <> 'CONSISTENT'")
+    return {name for (name,) in found.fetchall()} | _CLOCKS
 
 
 def select_rows(rows: pa.Table, selection: RowSelection) -> pa.Table:
@@ -69,9 +90,5 @@ def select_rows(rows: pa.Table, selection: RowSelection) -> pa.Table:
 
 
 def _connection() -> duckdb.DuckDBPyConnection:
-    """One thread, so that the order of rows is kept; no access to files or the network."""
+    """No access to files or the network."""
     return duckdb.connect(config={"threads": 1, "enable_external_access": False})
-
-
-def _first_line(error: duckdb.Error) -> str:
-    return str(error).split("\n")[0]

@@ -107,14 +107,16 @@ def _expand(path: str) -> list[tuple[str, bool]]:
     """Lists the files of a path, and whether each was named itself."""
     try:
         fs, root = fsspec.url_to_fs(path)
-        if any(c in root for c in "*?["):
-            found, named = fs.glob(root), False
-        elif fs.isdir(root):
+        if fs.isdir(root):
             found, named = fs.find(root), False
+        elif fs.exists(root):
+            found, named = [root], True
         else:
-            found, named = [root] if fs.exists(root) else [], True
-    except (OSError, ValueError, ImportError) as error:
+            found, named = fs.glob(root) if any(c in root for c in "*?[") else [], False
+    except Exception as error:  # noqa: BLE001  each file system raises errors of its own library
         raise InputError(f"--yfcc {path}: {error}") from error
+    if named and not fs.isfile(root):
+        raise InputError(f"--yfcc {path}: is no regular file; packs are read in parts, so save it as a file first")
     files = [f for f in found if named or (fs.isfile(f) and f.rsplit("/", 1)[-1][0] not in "._")]
     if not files:
         raise InputError(f"--yfcc {path}: there is no such file; check the path")

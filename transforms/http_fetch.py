@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import datetime
 import email.utils
+import errno
 import ssl
 import time
 import types
@@ -248,6 +249,8 @@ def _too_large(max_image_bytes: int) -> FetchError:
 
 
 def _transport_error(error: BaseException, status: int) -> FetchError:
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        raise OSError(error.errno, f"{error.strerror}: raise `ulimit -n` or lower --concurrency") from error
     if isinstance(error, aiohttp.TooManyRedirects):
         status = error.history[-1].status
     for types_, reason, detail in _TRANSPORT_REASONS:

@@ -15,6 +15,7 @@ Policy, each line tested:
 """
 
 import io
+import math
 import re
 import struct
 import typing
@@ -222,12 +223,14 @@ def _lacks_end(data: bytes, name: str) -> bool:
 
 
 def _check_written_size(plan: Plan, options: ImageOptions) -> None:
-    width, height = plan.written
+    """Bounds the written image and the one it is cut from, which `crop` may make far larger."""
+    width, height = max(plan.written, plan.scaled, key=math.prod)
     if options.max_pixels and width * height > options.max_pixels:
-        detail = f"would be written with {width} x {height} pixels, more than --max_pixels {options.max_pixels}"
+        detail = f"would be made with {width} x {height} pixels, more than --max_pixels {options.max_pixels}"
         raise PhotoError(FailureReason.TOO_MANY_PIXELS, Stage.ENCODE, detail)
-    if max(*plan.scaled, width, height) > MAX_SIDE_PX[options.format]:
-        detail = f"{width} x {height} pixels, but a side of {options.format} has at most {MAX_SIDE_PX[options.format]}"
+    longest = max(*plan.scaled, *plan.written)
+    if longest > MAX_SIDE_PX[options.format]:
+        detail = f"a side of {longest} pixels, but {options.format} has at most {MAX_SIDE_PX[options.format]}"
         raise PhotoError(FailureReason.ENCODE_ERROR, Stage.ENCODE, detail)
 
 

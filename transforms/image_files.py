@@ -121,7 +121,8 @@ class _Directory:
 
     def files(self) -> typing.Iterator[ImageFile]:
         for name, info in self._fs.find(self._path, detail=True).items():
-            yield ImageFile(name, info["size"] or 0)
+            if info["type"] == "file":
+                yield ImageFile(name, info["size"] or 0)
 
     def read(self, file: ImageFile, max_bytes: int) -> bytes:
         return self._fs.cat_file(file.name, 0, max_bytes + 1)

@@ -8,6 +8,7 @@ import re
 import typing
 
 import aiohttp
+import yarl
 
 from schemas.failures import FailureReason, Stage
 from schemas.yfcc import mirror_key
@@ -76,8 +77,18 @@ class PlacesConfig:
     mirror_root: str = YFCC_MIRROR_ROOT
 
     def __post_init__(self) -> None:
-        if not re.match(r"https?://[^/]", self.mirror_root):
+        if not _is_base_url(self.mirror_root):
             raise ValueError(f"--mirror yfcc={self.mirror_root} is no base URL: give one like http://host/path")
+
+
+def _is_base_url(text: str) -> bool:
+    """Whether paths can be put below it."""
+    try:
+        url = yarl.URL(text)
+        plain = not (url.query_string or url.fragment or re.search(r"\s", text))
+        return plain and url.scheme in ("http", "https") and bool(url.host) and url.port is not None
+    except ValueError:
+        return False
 
 
 class Place(typing.Protocol):

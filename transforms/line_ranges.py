@@ -7,6 +7,7 @@ give the same lines.
 """
 
 import contextlib
+import errno
 import os
 import threading
 import typing
@@ -145,7 +146,7 @@ def open_reader(url: str) -> typing.Iterator[tuple[ReadAt, int]]:
             size = fs.size(path)
         if size is None:
             raise OSError(f"{url}: the server does not tell the file's size; copy the file to local disk first")
-        yield _remote_reader(file), size
+        yield _remote_reader(file, url), size
 
 
 def _local_reader(descriptor: int) -> ReadAt:
@@ -161,13 +162,16 @@ def _local_reader(descriptor: int) -> ReadAt:
     return read_at
 
 
-def _remote_reader(file: typing.BinaryIO) -> ReadAt:
+def _remote_reader(file: typing.BinaryIO, url: str) -> ReadAt:
     lock = threading.Lock()
 
     def read_at(offset: int, length: int) -> bytes:
-        with lock:
-            file.seek(offset)
-            return file.read(length)
+        try:
+            with lock:
+                file.seek(offset)
+                return file.read(length)
+        except Exception as error:  # noqa: BLE001  each file system raises errors of its own library
+            raise OSError(errno.EIO, f"cannot be read at byte {offset} ({error}); try again", url) from error
 
     return read_at
 

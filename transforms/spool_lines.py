@@ -18,7 +18,7 @@ from schemas.text_columns import partition
 from schemas.yfcc import DATASET_FIELDS_WITHOUT_HASH, MAX_LINE_BYTES, Pack
 from transforms.find_inputs import InputFile
 from transforms.input_failures import FailureFile, input_failure
-from transforms.line_ranges import LineBlock, open_reader, places, read_line_blocks, split_ranges
+from transforms.line_ranges import CorruptInputError, LineBlock, open_reader, places, read_line_blocks, split_ranges
 from transforms.split_lines import SplitLines, split_lines
 
 SPOOL_SCHEMA = pa.schema(
@@ -95,6 +95,8 @@ def spool_range(input_range: InputRange, folder: pathlib.Path, bucket_bits: int)
 def _read_batches(input_range: InputRange, failures: FailureFile) -> typing.Iterator[pa.RecordBatch]:
     """Yields the well-formed lines of a range; adds the malformed ones to ``failures``."""
     with open_reader(input_range.url) as (read_at, size):
+        if size != input_range.size:
+            raise CorruptInputError(f"{input_range.url} had {input_range.size} bytes and has {size}; run it again")
         blocks = read_line_blocks(
             read_at,
             size,

@@ -19,6 +19,17 @@ from schemas import layout
 from tests.fault_server import Answer, FaultServer
 from tests.jobs.conftest import write_lines
 from tests.jobs.test_build_yfcc import build, data_hashes, manifest_of
+from transforms import find_inputs
+
+BAD_ROOTS = [
+    "http://",
+    "http://host?a=b",
+    "http://host#f",
+    "http://h:99999",
+    "http://h:abc",
+    "http://a b",
+    "http://[::1",
+]
 
 
 def join(source: typing.Any, output: pathlib.Path, *flags: typing.Any) -> int:
@@ -58,6 +69,21 @@ def test_a_useless_input_is_refused_before_any_work(
         path.write_bytes(content)
     assert_refused(join(path, tmp_path / "out"), 2, capsys, tmp_path / "out", "--yfcc", *words)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_fifo_is_refused(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "pack")
+    assert_refused(join(tmp_path / "pack", tmp_path / "out"), 2, capsys, tmp_path / "out", "no regular file")
+
+
+def test_an_input_that_shrinks_stops_the_run(
+    tmp_path: pathlib.Path, lines: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write_lines(tmp_path / "in", lines)
+    seen = find_inputs.find_inputs([str(source)])
+    larger = seen._replace(files=[f._replace(size=f.size + 1) for f in seen.files])
+    monkeypatch.setattr(build_dataset, "find_inputs", lambda specs: larger)
+    assert_refused(join(source, tmp_path / "out"), 1, capsys, tmp_path / "out", str(source), "run it again")
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "trailing"])
@@ -114,6 +140,11 @@ def test_carriage_returns_and_a_missing_last_newline_are_harmless(tmp_path: path
         (["--where", "titel = 'x'"], ["--where", "titel"]),
         (["--where", "title ="], ["--where"]),
         (["--where", "photo_id + 1"], ["--where", "not a condition"]),
+        (["--where", "random() < 0.5"], ["--where", "random gives another answer each time"]),
+        (["--where", "date_taken < current_date"], ["--where", "current_date gives another answer each time"]),
+        (["--where", "photo_id = (SELECT max(photo_id) FROM photos)"], ["--where", "photos"]),
+        (["--where", "true), (false"], ["--where"]),
+        (["--where", "\ud800"], ["--where"]),
         (["--where", "count(*) > 0"], ["--where", "aggregates"]),
         (["--where", "unnest(user_tags) = 'x'"], ["--where", "UNNEST"]),
         (["--where", "row_number() OVER () > 1"], ["--where", "window"]),
@@ -140,7 +171,7 @@ def test_a_wrong_flag_is_refused(
         (["--image_size", "0"], ["--image_size"]),
         (["--resize", "bigger"], ["--resize"]),
         (["--mirror", "flickr=http://x"], ["--mirror"]),
-        (["--mirror", "yfcc=http://"], ["--mirror yfcc=http:"]),
+        *((["--mirror", f"yfcc={url}"], ["--mirror yfcc=http:"]) for url in BAD_ROOTS),
         (["--max_failure_ratio", "nan"], ["--max_failure_ratio", "from 0 to 1"]),
         (["--images", "/no/such/place"], ["--images /no/such/place"]),
         (["--images", "none", "--images", "auto"], ["--images none stands alone"]),

@@ -184,7 +184,15 @@ def test_a_missing_commit_is_built_again_alone(tmp_path: pathlib.Path, lines: li
 
 @pytest.mark.parametrize(
     "name",
-    ["shards/000001.tar", "shards/000001.idx", "failures/000001.parquet", "rows/000001.parquet", "manifest.json"],
+    [
+        "shards/000001.tar",
+        "shards/000001.idx",
+        "shards/index.json",
+        "failures/000001.parquet",
+        "failures/input.parquet",
+        "rows/000001.parquet",
+        "manifest.json",
+    ],
 )
 def test_a_lost_file_comes_back(tmp_path: pathlib.Path, lines: list[str], mirror: FaultServer, name: str) -> None:
     source = write_lines(tmp_path / "in", lines)
@@ -194,6 +202,27 @@ def test_a_lost_file_comes_back(tmp_path: pathlib.Path, lines: list[str], mirror
     assert build(source, mirror, tmp_path / "out") == 0
     assert data_hashes(tmp_path / "out") == before
     assert check_dataset.main([str(tmp_path / "out")]) == 0
+
+
+def test_a_damaged_manifest_is_written_again(tmp_path: pathlib.Path, lines: list[str], mirror: FaultServer) -> None:
+    source = write_lines(tmp_path / "in", lines)
+    build(source, mirror, tmp_path / "out")
+    (tmp_path / "out" / layout.MANIFEST).write_text("")
+    assert build(source, mirror, tmp_path / "out") == 0
+    assert check_dataset.main([str(tmp_path / "out")]) == 0
+
+
+def test_credentials_of_urls_are_not_published(tmp_path: pathlib.Path, lines: list[str], mirror: FaultServer) -> None:
+    root = mirror.url.replace("://", "://user:secret@")
+    build(write_lines(tmp_path / "in", lines[:2]), mirror, tmp_path / "out", "--mirror", f"yfcc={root}")
+    assert b"secret" not in (tmp_path / "out" / layout.MANIFEST).read_bytes()
+
+
+def test_sources_may_be_named_one_by_one(tmp_path: pathlib.Path, lines: list[str]) -> None:
+    tags = write_lines(tmp_path / "tags", [f"{lines[0].split(chr(9))[1]}\toutdoor:0.9"])
+    flags = ["--yfcc", tags, "--yfcc", write_lines(tmp_path / "in[1]", lines), "--output", tmp_path / "out"]
+    assert join_metadata.main([*map(str, flags), "--progress", "none"]) == 0
+    assert plan_of(tmp_path / "out").counts["autotags_lines"] == 1
 
 
 def test_rows_of_a_run_that_died_with_more_shards_do_not_stay(

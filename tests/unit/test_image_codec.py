@@ -497,3 +497,10 @@ def test_an_orientation_out_of_range_is_ignored(orientation: int) -> None:
 def test_an_option_out_of_range_is_named(flag: str, value: typing.Any) -> None:
     with pytest.raises(ValueError, match=f"--{flag} {value} is .*: give "):
         ImageOptions(**{flag: value})
+
+
+def test_what_a_crop_is_cut_from_is_bounded_too() -> None:
+    strip = saved(Image.new("RGB", (1, 20_000)), "PNG")
+    with pytest.raises(PhotoError, match="would be made with 256 x 5120000 pixels") as error:
+        encode_image(strip, ImageOptions(format="png", resize="crop", upscale=True))
+    assert error.value.reason is FailureReason.TOO_MANY_PIXELS
