@@ -21,8 +21,8 @@ def check_is_ours(output: pathlib.Path) -> None:
         return
     if not output.is_dir():
         raise UsageError(f"--output {output} is a file; choose a directory")
-    names = {p.name for p in output.iterdir()} - {layout.TMP}
-    foreign = sorted(names - _OWN_NAMES if names & {layout.PLAN, layout.MANIFEST} else names)
+    begun = any((output / name).exists() for name in (layout.PLAN, layout.MANIFEST, layout.LEASE))
+    foreign = sorted(p.name for p in output.iterdir() if p.name not in (_OWN_NAMES if begun else {layout.TMP}))
     if foreign:
         raise UsageError(f"--output {output} holds something else ({', '.join(foreign[:3])}); choose another directory")
 

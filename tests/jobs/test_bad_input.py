@@ -253,6 +253,8 @@ def test_a_damaged_plan_is_named(tmp_path: pathlib.Path, lines: list[str], capsy
     (tmp_path / "out" / layout.PLAN).write_text("{}")
     assert join(source, tmp_path / "out") == 2
     assert "plan.json is damaged" in capsys.readouterr().err
+    (tmp_path / "out" / layout.PLAN).unlink()
+    assert join(source, tmp_path / "out") == 0
 
 
 def test_a_full_disk_stops_the_run_and_leaves_no_half_file(

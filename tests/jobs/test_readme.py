@@ -105,6 +105,7 @@ def test_the_table_of_flags_is_complete() -> None:
         build_flags.add_image_flags,
         build_flags.add_fetch_flags,
         build_flags.add_run_flags,
+        build_flags.add_failure_flag,
     ):
         add(parser)
     actions = {a.dest: a for a in parser._actions if a.dest != "help"}

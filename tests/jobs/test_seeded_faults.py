@@ -43,8 +43,8 @@ FAULTS = {
     ),
     "lose_a_malformed_line": Fault(
         "transforms/split_lines.py",
-        "for i in np.flatnonzero(~good)\n",
-        "for i in np.flatnonzero(~good)[1:]\n",
+        "for i in malformed\n",
+        "for i in malformed[1:]\n",
         BUILD + "test_every_line_becomes_a_sample_or_a_failure",
     ),
     "let_arrival_choose": Fault(
@@ -68,7 +68,7 @@ FAULTS = {
     ),
     "forget_the_commit": Fault(
         "transforms/build_shard.py",
-        "    write_file(record, commit.to_json())",
+        "    write_file(output, record, commit.to_json())",
         "",
         BUILD + "test_a_second_run_fetches_and_joins_nothing",
     ),
