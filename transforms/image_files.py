@@ -121,7 +121,7 @@ class _Directory:
 
     def files(self) -> typing.Iterator[ImageFile]:
         for name, info in self._fs.find(self._path, detail=True).items():
-            if info["type"] != "other":
+            if info["type"] == "file" or info.get("islink"):
                 yield ImageFile(name, info["size"] or 0)
 
     def read(self, file: ImageFile, max_bytes: int) -> bytes:
