@@ -91,14 +91,19 @@ def parse_args(argv: typing.Sequence[str]) -> BuildConfig:
     Raises:
         UsageError: names flag, value and remedy.
     """
+    flags = parse(make_parser(), argv)
+    return config_of(flags, build_flags.image_step(flags), flags.max_failure_ratio)
+
+
+def make_parser() -> FlagParser:
+    """Returns the parser of all flags but ``--config``."""
     parser = FlagParser("build", __doc__ or "")
     build_flags.add_source_flags(parser)
     build_flags.add_image_flags(parser)
     build_flags.add_fetch_flags(parser)
     build_flags.add_run_flags(parser)
     build_flags.add_failure_flag(parser)
-    flags = parse(parser, argv)
-    return config_of(flags, build_flags.image_step(flags), flags.max_failure_ratio)
+    return parser
 
 
 def config_of(

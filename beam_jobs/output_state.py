@@ -6,9 +6,9 @@ import typing
 
 from beam_jobs.errors import UsageError
 from schemas import layout
-from schemas.records import CommitRecord, Manifest, Plan, PlanInput, rows_digest
+from schemas.records import CommitRecord, FileDigest, Manifest, Plan, PlanInput, rows_digest
 
-_OWN_NAMES = frozenset({"rows", "shards", "failures", "commits", "log", layout.TMP, layout.PLAN, layout.MANIFEST})
+_OWN_NAMES = frozenset({*layout.SHARD_FOLDERS, layout.TMP, layout.PLAN, layout.MANIFEST})
 
 
 def check_is_ours(output: pathlib.Path) -> None:
@@ -45,7 +45,7 @@ def read_plan(output: pathlib.Path) -> Plan | None:
 def clear(output: pathlib.Path) -> None:
     """Removes a dataset, all but its lease: first what says that it is whole, last what says that it is ours."""
     (output / layout.MANIFEST).unlink(missing_ok=True)
-    for name in ("commits", "shards", "failures", "rows", "log"):
+    for name in layout.SHARD_FOLDERS:
         shutil.rmtree(output / name, ignore_errors=True)
     (output / layout.PLAN).unlink(missing_ok=True)
 
@@ -93,7 +93,7 @@ def manifest_holds(output: pathlib.Path) -> bool:
         manifest = Manifest.from_json(path.read_bytes(), str(path))
     except (FileNotFoundError, ValueError):
         return False
-    return all((output / n).is_file() and (output / n).stat().st_size == d.bytes for n, d in manifest.files.items())
+    return _are_in_place(manifest.files, output)
 
 
 def committed_shards(output: pathlib.Path, plan_format: typing.Mapping[str, typing.Any]) -> dict[int, str]:
@@ -116,5 +116,9 @@ def committed_shards(output: pathlib.Path, plan_format: typing.Mapping[str, typi
 
 def _is_whole(commit: CommitRecord, output: pathlib.Path) -> bool:
     """Compares the sizes of a shard's own files; its rows may be newer."""
-    own = {name: commit.files[name].bytes for name in layout.shard_files(commit.shard) if name in commit.files}
-    return all((output / n).is_file() and (output / n).stat().st_size == size for n, size in own.items())
+    own = {name: commit.files[name] for name in layout.shard_files(commit.shard) if name in commit.files}
+    return _are_in_place(own, output)
+
+
+def _are_in_place(files: typing.Mapping[str, FileDigest], output: pathlib.Path) -> bool:
+    return all((output / n).is_file() and (output / n).stat().st_size == d.bytes for n, d in files.items())

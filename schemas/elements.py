@@ -37,7 +37,6 @@ class SpoolFile(typing.NamedTuple):
 
     Attributes:
         unit: of the range.
-        url: the input file.
         pack: value of :class:`schemas.yfcc.Pack`.
         path: the spool file.
         pieces: packed records of :data:`transforms.spool_lines.PIECE`, in file order.
@@ -47,7 +46,6 @@ class SpoolFile(typing.NamedTuple):
     """
 
     unit: int
-    url: str
     pack: str
     path: str
     pieces: bytes

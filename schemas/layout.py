@@ -10,6 +10,9 @@ INPUT_FAILURES = "failures/input.parquet"
 TMP = "_tmp"
 LEASE = "_tmp/lease.json"
 
+SHARD_FOLDERS = ("commits", "shards", "failures", "rows", "log")
+"""Folders whose files are of one shard each; what says that a shard is complete comes first."""
+
 
 def shard_name(shard: int) -> str:
     """Returns the shard's six-digit name.

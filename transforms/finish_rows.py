@@ -95,7 +95,7 @@ def finish_rows(output: pathlib.Path, folder: pathlib.Path, summary: RowsSummary
 
 def _remove_beyond(output: pathlib.Path, shards: int) -> None:
     """Removes files of shards that no longer exist: an earlier run may have died with more of them."""
-    for folder in ("commits", "shards", "failures", "rows", "log"):
+    for folder in layout.SHARD_FOLDERS:
         for path in (output / folder).glob("[0-9]*"):
             if int(path.stem) >= shards:
                 path.unlink()

@@ -82,7 +82,6 @@ def spool_range(input_range: InputRange, folder: pathlib.Path, bucket_bits: int)
     partial.replace(path)
     return SpoolFile(
         unit=input_range.unit,
-        url=input_range.url,
         pack=input_range.pack,
         path=str(path),
         pieces=np.array(pieces, PIECE).tobytes(),

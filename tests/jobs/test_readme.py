@@ -12,11 +12,10 @@ import typing
 
 import pytest
 
-from beam_jobs import build_flags, cli, demo
+from beam_jobs import build_dataset, cli, demo
 from beam_jobs.demo_corpus import MIRROR, PACKS, write_corpus
 from beam_jobs.demo_server import serve
 from beam_jobs.errors import JobError, UsageError
-from beam_jobs.flags import FlagParser
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _README = (_ROOT / "README.md").read_text("utf-8")
@@ -99,15 +98,7 @@ def test_the_command_for_a_fresh_clone_names_what_setup_installs() -> None:
 
 def test_the_table_of_flags_is_complete() -> None:
     table = dict(re.findall(r"^\| `--(\w+)[^`]*` \| (.*) \|$", _README, re.MULTILINE))
-    parser = FlagParser("build", "")
-    for add in (
-        build_flags.add_source_flags,
-        build_flags.add_image_flags,
-        build_flags.add_fetch_flags,
-        build_flags.add_run_flags,
-        build_flags.add_failure_flag,
-    ):
-        add(parser)
+    parser = build_dataset.make_parser()
     actions = {a.dest: a for a in parser._actions if a.dest != "help"}
     assert sorted(table) == sorted([*actions, "config"])
     for name, action in actions.items():

@@ -4,8 +4,7 @@ import json
 import pathlib
 import re
 
-from beam_jobs import build_dataset, build_flags
-from beam_jobs.flags import FlagParser
+from beam_jobs import build_dataset
 from schemas import format_doc, records
 from schemas.failures import FailureReason
 from transforms.filter_rows import RowSelection
@@ -30,15 +29,7 @@ def test_every_reason_is_explained_and_the_unused_ones_are_unused():
 
 def test_every_flag_of_build_is_of_one_kind():
     kinds = [*format_doc.SELECTION_FLAGS, *format_doc.FORMAT_FLAGS, *format_doc.RUN_FLAGS]
-    parser = FlagParser("build", "")
-    for add in (
-        build_flags.add_source_flags,
-        build_flags.add_image_flags,
-        build_flags.add_fetch_flags,
-        build_flags.add_run_flags,
-        build_flags.add_failure_flag,
-    ):
-        add(parser)
+    parser = build_dataset.make_parser()
     flags = {flag.removeprefix("--") for flag in parser.flags()} - {"-h", "help"}
     assert sorted(kinds) == sorted(flags | {"config"})
 
