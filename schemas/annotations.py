@@ -9,7 +9,7 @@ import typing
 
 import pyarrow as pa
 
-from schemas.rows import MILLISECONDS, Column
+from schemas.columns import MILLISECONDS, Column
 
 UNKNOWN_FLAG = -1
 """Of a flag (1 or 0) that the source did not set."""
@@ -23,6 +23,7 @@ _STRING, _FLOAT = pa.string(), pa.float64()
 _FLOATS = pa.list_(pa.float64())
 _IMAGE = [("source", _STRING), ("image_id", _STRING)]
 _CLASS = [("label_id", _STRING), ("label", _STRING)]
+_EDGES = ("xmin", "ymin", "xmax", "ymax")
 _FLAGS = ("is_crowd", "is_occluded", "is_truncated", "is_group_of", "is_depiction", "is_inside")
 
 COPY = pa.struct(
@@ -49,13 +50,14 @@ BOX = pa.struct(
         ("annotation_id", _INT64),
         ("units", _STRING),
         *_CLASS,
-        *((edge, _FLOAT) for edge in ("xmin", "ymin", "xmax", "ymax")),
+        *((edge, _FLOAT) for edge in _EDGES),
         *((flag, _INT8) for flag in _FLAGS),
         ("area", _FLOAT),
         ("confidence", _FLOAT),
         ("annotator", _STRING),
     ]
 )
+CLICK = pa.struct([("x", _FLOAT), ("y", _FLOAT), ("is_inside", _INT8)])
 SEGMENT = pa.struct(
     [
         *_IMAGE,
@@ -71,6 +73,9 @@ SEGMENT = pa.struct(
         ("rle_width", _INT32),
         ("mask_file", _STRING),
         ("mask_value", _INT32),
+        *((edge, _FLOAT) for edge in _EDGES),
+        ("predicted_iou", _FLOAT),
+        ("clicks", pa.list_(CLICK)),
     ]
 )
 KEYPOINTS = pa.struct(
@@ -87,6 +92,42 @@ KEYPOINTS = pa.struct(
     ]
 )
 IMAGE_LABEL = pa.struct([*_IMAGE, *_CLASS, ("confidence", _FLOAT), ("annotator", _STRING)])
+RELATIONSHIP = pa.struct(
+    [
+        *_IMAGE,
+        ("units", _STRING),
+        ("relationship", _STRING),
+        *((f"{field}{part}", _STRING) for part in (1, 2) for field in ("label_id", "label")),
+        *((f"{edge}{part}", _FLOAT) for part in (1, 2) for edge in _EDGES),
+    ]
+)
+POINT = pa.struct(
+    [
+        *_IMAGE,
+        ("units", _STRING),
+        *_CLASS,
+        ("x", _FLOAT),
+        ("y", _FLOAT),
+        ("answer", _STRING),
+        ("yes_votes", _INT32),
+        ("no_votes", _INT32),
+        ("unsure_votes", _INT32),
+        ("annotator", _STRING),
+    ]
+)
+UTTERANCE = pa.struct([("text", _STRING), ("start_s", _FLOAT), ("end_s", _FLOAT)])
+TRACE = pa.struct([("x", _FLOATS), ("y", _FLOATS), ("time_s", _FLOATS)])
+NARRATIVE = pa.struct(
+    [
+        *_IMAGE,
+        ("annotator_id", _INT64),
+        ("units", _STRING),
+        ("text", _STRING),
+        ("utterances", pa.list_(UTTERANCE)),
+        ("traces", pa.list_(TRACE)),
+        ("voice_recording", _STRING),
+    ]
+)
 RATING = pa.struct(
     [*_IMAGE, ("kind", _STRING), ("caption_image_id", _STRING), ("caption_id", _INT64), ("scores", _FLOATS)]
 )
@@ -117,7 +158,8 @@ ANNOTATION_COLUMNS = (
         pa.list_(SEGMENT),
         "Outlines and masks of `kind` `instance`, `stuff`, `panoptic` or `mask`: `polygons` as x, y, x, y, …, or"
         " `rle_counts` (COCO's compressed run lengths, column by column, of a mask of `rle_height` x `rle_width`),"
-        " or pixels of `mask_value` in `mask_file`.",
+        " or pixels of `mask_value` in `mask_file`; Open Images' have the box, the predicted IoU and the clicks"
+        " (`is_inside` 1 or 0) that they were drawn from.",
         required=True,
     ),
     Column(
@@ -134,6 +176,26 @@ ANNOTATION_COLUMNS = (
         required=True,
     ),
     Column(
+        "relationships",
+        pa.list_(RELATIONSHIP),
+        "Subject (1), relationship and object (2), each with its box in `units`; of an attribute (`is`) the second"
+        " box repeats the first.",
+        required=True,
+    ),
+    Column(
+        "points",
+        pa.list_(POINT),
+        "Points that people were asked about: whether they lie on the class (`answer` `yes`, `no` or `unsure`), and"
+        " who voted how.",
+        required=True,
+    ),
+    Column(
+        "narratives",
+        pa.list_(NARRATIVE),
+        "Spoken descriptions: their words with times, and the traces of the pointer meanwhile, in `units`.",
+        required=True,
+    ),
+    Column(
         "ratings",
         pa.list_(RATING),
         "How well a caption, perhaps of another image, fits this one: `expert` scores from 1 to 4 by three people,"
@@ -143,10 +205,12 @@ ANNOTATION_COLUMNS = (
 )
 """List columns; never null."""
 
-IMAGE_COLUMNS = (
+SOURCE_IMAGE_COLUMNS = (
     Column("coco_image_id", _INT64, "COCO's image id; of several, the lowest."),
     Column("coco_split", _STRING, "Split and year of that COCO image, such as `train2017`."),
     Column("coco_file_name", _STRING, "File name of that COCO image."),
+    Column("open_images_id", _STRING, "Open Images' image id, 16 hex digits; of several, the lowest."),
+    Column("open_images_split", _STRING, "`train`, `validation` or `test` of that image of Open Images."),
     Column("flickr8k_split", _STRING, "`train`, `dev` or `test` of Flickr8k, null if in none."),
 )
 """Scalars, for convenience."""
@@ -161,6 +225,9 @@ _LEADING = {
     "segments": ("source", "image_id", "kind", "annotation_id", "label_id"),
     "keypoints": ("source", "image_id", "annotation_id", "label_id"),
     "image_labels": ("source", "image_id", "label_id", "confidence", "annotator"),
+    "relationships": ("source", "image_id", "relationship", "label_id1", "label_id2"),
+    "points": ("source", "image_id", "label_id", "x", "y"),
+    "narratives": ("source", "image_id", "annotator_id", "text"),
     "ratings": ("source", "image_id", "kind", "caption_image_id", "caption_id"),
 }
 

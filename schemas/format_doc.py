@@ -14,10 +14,11 @@ import numpy as np
 import pyarrow as pa
 
 from schemas import layout
+from schemas.columns import Column
 from schemas.failures import FAILURE_SCHEMA, INPUT_FAILURE_SCHEMA, MAX_DETAIL_CHARS, MAX_RAW_BYTES, FailureReason
 from schemas.photo_ids import KEY_DIGITS, LIMIT_SALT, MAX_FLICKR_ID, hash64, key, shards_of
 from schemas.records import CommitRecord, FileDigest, Manifest, ManifestShard, Plan, PlanInput, PlanRows, Totals
-from schemas.rows import ROW_COLUMNS, Column
+from schemas.rows import ROW_COLUMNS
 from schemas.samples import IMAGE_COLUMNS, PLACEMENT_COLUMNS, SAMPLE_SCHEMA, sample_json
 
 SELECTION_FLAGS = ("yfcc", "where", "limit")

@@ -83,7 +83,11 @@ def _is_constant(values: pa.Array) -> bool:
 
 
 def _equal(left: pa.Array, right: pa.Array) -> Mask:
-    """Compares two arrays of one type, value by value; null equals null, a list one with equal values."""
+    """Compares two arrays of one type, value by value; null equals null, a list or a struct one with equal values."""
+    if pa.types.is_struct(left.type):
+        both = zip(left.flatten(), right.flatten(), strict=True)
+        same: Mask = np.logical_and.reduce([_equal(pc.is_null(left), pc.is_null(right)), *(_equal(*p) for p in both)])
+        return same
     if not pa.types.is_list(left.type):
         both_null = pc.and_(pc.is_null(left), pc.is_null(right))
         equal: Mask = pc.or_(pc.fill_null(pc.equal(left, right), False), both_null).to_numpy(zero_copy_only=False)
@@ -131,7 +135,9 @@ def _close(left: pa.Array, right: pa.Array) -> Mask:
 
 
 def _comparable(value: typing.Any) -> typing.Any:
-    """Turns nested lists into tuples, null after every list."""
+    """Turns nested lists and structs into tuples, null after everything else."""
     if value is None:
         return (1,)
-    return (0, tuple(_comparable(v) for v in value)) if isinstance(value, list) else value
+    if isinstance(value, dict):
+        return (0, tuple(_comparable(v) for v in value.values()))
+    return (0, tuple(_comparable(v) for v in value) if isinstance(value, list) else value)

@@ -5,33 +5,10 @@ Parquet holds null for a missing scalar and empty lists, never null lists. The s
 '' for strings and times, -1 for integers, -999.0 for floats, [] for lists.
 """
 
-import typing
-
 import pyarrow as pa
 
-MILLISECONDS = pa.timestamp("ms")
-
-
-class Column(typing.NamedTuple):
-    """One documented column of a table.
-
-    Attributes:
-        name: column name.
-        type: Arrow type.
-        doc: one sentence for ``docs/format.md``.
-        required: never null.
-    """
-
-    name: str
-    type: pa.DataType
-    doc: str
-    required: bool = False
-
-
-def schema_of(columns: typing.Iterable[Column]) -> pa.Schema:
-    """Returns the Arrow schema; the documentation is left out, so that editing it moves no bytes."""
-    return pa.schema([pa.field(c.name, c.type, nullable=not c.required) for c in columns])
-
+from schemas.annotations import ANNOTATION_COLUMNS, SOURCE_IMAGE_COLUMNS
+from schemas.columns import MILLISECONDS, Column, schema_of
 
 AUTOTAG = pa.struct([("name", pa.string()), ("score", pa.float64())])
 EXIF_VALUE = pa.struct([("tag", pa.string()), ("value", pa.string())])
@@ -39,7 +16,12 @@ PLACE = pa.struct([("woeid", pa.int64()), ("name", pa.string()), ("type", pa.str
 
 PHOTO_COLUMNS = (
     Column("photo_id", pa.int64(), "Flickr photo id, or a surrogate of at least 2^62; unique.", required=True),
-    Column("id_source", pa.string(), "Where `photo_id` comes from: `flickr`.", required=True),
+    Column(
+        "id_source",
+        pa.string(),
+        "Where `photo_id` comes from: `flickr`, or the source whose own id the surrogate is made of.",
+        required=True,
+    ),
     Column("sources", pa.list_(pa.string()), "Sources that know this photo, sorted.", required=True),
 )
 
@@ -114,6 +96,6 @@ WARNING_COLUMNS = (
     ),
 )
 
-ROW_COLUMNS = (*PHOTO_COLUMNS, *YFCC_COLUMNS, *WARNING_COLUMNS)
+ROW_COLUMNS = (*PHOTO_COLUMNS, *YFCC_COLUMNS, *ANNOTATION_COLUMNS, *SOURCE_IMAGE_COLUMNS, *WARNING_COLUMNS)
 ROW_SCHEMA = schema_of(ROW_COLUMNS)
 """Schema of ``rows/NNNNNN.parquet``."""

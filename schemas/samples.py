@@ -7,9 +7,18 @@ import typing
 
 import pyarrow as pa
 
-from schemas.rows import ROW_COLUMNS, Column, schema_of
+from schemas.columns import Column, schema_of
+from schemas.rows import ROW_COLUMNS
 
-AFFINE = pa.struct([("source", pa.string()), ("size", pa.int32()), ("matrix", pa.list_(pa.float64()))])
+AFFINE = pa.struct(
+    [
+        ("source", pa.string()),
+        ("image_id", pa.string()),
+        ("units", pa.string()),
+        ("size", pa.int32()),
+        ("matrix", pa.list_(pa.float64())),
+    ]
+)
 
 IMAGE_COLUMNS = (
     Column("key", pa.string(), "Sample key: `photo_id` zero-padded to 12 digits.", required=True),
@@ -29,8 +38,8 @@ IMAGE_COLUMNS = (
     Column(
         "transforms",
         pa.list_(AFFINE),
-        "Per source and size the 2x3 affine `[a, b, c, d, e, f]`: x' = ax + by + c, y' = dx + ey + f, "
-        "from pixels of the source image to pixels of the written one.",
+        "Per source's copy and size the 2x3 affine `[a, b, c, d, e, f]`: x' = ax + by + c, y' = dx + ey + f, "
+        "from `units` of the copy `image_id` to pixels of the written image; the first is that of the fetched file.",
         required=True,
     ),
 )

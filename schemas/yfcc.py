@@ -16,8 +16,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.columns import MILLISECONDS
 from schemas.photo_ids import MAX_FLICKR_ID
-from schemas.rows import AUTOTAG, EXIF_VALUE, MILLISECONDS, PLACE, YFCC_COLUMNS
+from schemas.rows import AUTOTAG, EXIF_VALUE, PLACE, YFCC_COLUMNS
 from schemas.text_columns import (
     buffers_of,
     empty_as_null,

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from schemas import layout
+from schemas.annotations import ANNOTATION_COLUMNS, SOURCE_IMAGE_COLUMNS
 from schemas.failures import INPUT_FAILURE_SCHEMA, Failure, FailureReason, Stage, failure_columns
 from schemas.photo_ids import hash64, key, key_order, shards_of
 from schemas.records import (
@@ -71,6 +72,8 @@ def make_row(photo_id: int) -> dict[str, typing.Any]:
         "autotags": [] if empty else [{"name": "fog", "score": 0.861}, {"name": "outdoor", "score": 1.0}],
         "exif": [] if empty else [{"tag": "Exif SubIFD.Focal Length", "value": "50.0 mm"}],
         "places": [] if empty else [{"woeid": 23424803, "name": "Ireland", "type": "Country"}],
+        **{c.name: [] for c in ANNOTATION_COLUMNS},
+        **{c.name: None for c in SOURCE_IMAGE_COLUMNS},
         "warnings": [] if empty else ["date_taken"],
     }
 
@@ -100,7 +103,15 @@ def image_columns(image: bytes) -> dict[str, typing.Any]:
         "sha256": hashlib.sha256(image).hexdigest(),
         "fetched_from": "mirror",
         "orientation": 1,
-        "transforms": [{"source": "yfcc", "size": 32, "matrix": [0.5, 0.0, 0.0, 0.0, 0.5, 0.0]}],
+        "transforms": [
+            {
+                "source": "yfcc",
+                "image_id": None,
+                "units": "pixels",
+                "size": 32,
+                "matrix": [0.5, 0.0, 0.0, 0.0, 0.5, 0.0],
+            }
+        ],
     }
 
 

@@ -16,9 +16,13 @@ BATCH_ROWS = 4096
 COCO_IMAGE = pa.struct([("coco_image_id", pa.int64()), ("coco_split", pa.string()), ("coco_file_name", pa.string())])
 """What ``coco_image`` holds: the scalar columns of one COCO image; of several of a photo the least counts."""
 
+OPEN_IMAGES_IMAGE = pa.struct([("open_images_id", pa.string()), ("open_images_split", pa.string())])
+"""What ``open_images_image`` holds, likewise."""
+
 PART_TYPES: typing.Final[dict[str, pa.DataType]] = {
     **ELEMENTS,
     "coco_image": COCO_IMAGE,
+    "open_images_image": OPEN_IMAGES_IMAGE,
     "flickr8k_split": pa.string(),
     "warnings": pa.string(),
 }

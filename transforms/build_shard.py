@@ -14,6 +14,7 @@ import typing
 import pyarrow.parquet as pq
 
 from schemas import layout
+from schemas.annotations import PIXELS
 from schemas.failures import Failure, FailureReason, PhotoError, Stage
 from schemas.photo_ids import key
 from schemas.records import CommitRecord
@@ -169,7 +170,15 @@ def _image_columns(
         "sha256": sha256,
         "fetched_from": fetched_from,
         "orientation": encoded.orientation,
-        "transforms": [{"source": "yfcc", "size": options.image_size, "matrix": list(encoded.matrix)}],
+        "transforms": [
+            {
+                "source": "yfcc",
+                "image_id": None,
+                "units": PIXELS,
+                "size": options.image_size,
+                "matrix": list(encoded.matrix),
+            }
+        ],
     }
 
 

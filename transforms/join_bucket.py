@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from schemas.annotations import ANNOTATION_COLUMNS, SOURCE_IMAGE_COLUMNS
 from schemas.elements import Bucket, JoinedBucket, SpoolFile
 from schemas.failures import Failure, FailureReason, Stage
 from schemas.photo_ids import hash64
@@ -117,6 +118,8 @@ def join_lines(
     count = len(photo_ids)
     columns["id_source"] = pa.repeat(pa.scalar("flickr"), count)
     columns["sources"] = _repeated_list("yfcc", count)
+    columns |= {c.name: pa.array([[]] * count, c.type) for c in ANNOTATION_COLUMNS}
+    columns |= {c.name: pa.nulls(count, c.type) for c in SOURCE_IMAGE_COLUMNS}
     columns["warnings"] = _warnings(unreadable, count)
     return pa.table([columns[name] for name in ROW_SCHEMA.names], schema=ROW_SCHEMA), unmatched
 

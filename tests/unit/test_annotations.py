@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from schemas.annotations import ANNOTATION_COLUMNS, ELEMENTS, IMAGE_COLUMNS, SORT_FIELDS
+from schemas.annotations import ANNOTATION_COLUMNS, ELEMENTS, SORT_FIELDS, SOURCE_IMAGE_COLUMNS
+from schemas.columns import schema_of
 from schemas.merge_annotations import merge_elements, merge_lists
 from schemas.photo_ids import MAX_FLICKR_ID, key
-from schemas.rows import schema_of
 from schemas.surrogate_ids import is_surrogate, surrogate_id
 
 Element = dict[str, typing.Any]
@@ -34,7 +34,7 @@ def test_own_ids_and_sources_do_not_run_into_each_other() -> None:
 
 
 def test_columns_are_documented_and_lists_never_null() -> None:
-    columns = (*ANNOTATION_COLUMNS, *IMAGE_COLUMNS)
+    columns = (*ANNOTATION_COLUMNS, *SOURCE_IMAGE_COLUMNS)
     assert all(c.doc for c in columns)
     assert [f.nullable for f in schema_of(ANNOTATION_COLUMNS)] == [False] * len(ANNOTATION_COLUMNS)
 
@@ -87,6 +87,8 @@ def _drawn(column: str, rng: random.Random) -> list[Element]:
     def value(type_: pa.DataType) -> typing.Any:
         if pa.types.is_list(type_):
             return rng.choice([None, [value(type_.value_type) or _zero(type_.value_type) for _ in range(2)]])
+        if pa.types.is_struct(type_):
+            return {f.name: value(f.type) for f in type_}
         return values.get(type_, lambda: rng.choice([None, 0, 1]))()
 
     few = [{f.name: value(f.type) for f in ELEMENTS[column]} for _ in range(20)]
