@@ -36,10 +36,12 @@ class AnnotationPart(typing.NamedTuple):
         batches: by name of the column of the row that they go to, of :data:`PART_TYPES`; each has
             columns ``photo_id`` (int64) and that name.
         failures: rows of ``failures/input.parquet``.
+        records: entries or lines of the file that were read, those that failed included.
     """
 
     batches: dict[str, pa.RecordBatch]
     failures: list[dict[str, typing.Any]]
+    records: int
 
 
 def part_batch(column: str, photo_ids: npt.NDArray[np.int64], elements: pa.Array) -> pa.RecordBatch:

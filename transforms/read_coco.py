@@ -179,7 +179,7 @@ def _read_images(index: CocoIndex, items: Items, begin: int, images: list[Json])
         rows.append((photo_id, copy, scalars))
         warnings += [(photo_id, f"copies.{field}") for field in unreadable]
     faults = [_Fault(item, FailureReason.MALFORMED_ROW, fault) for item, fault in enumerate(why) if fault]
-    return AnnotationPart(_image_batches(rows, warnings), _failures(index, items, begin, faults, "image"))
+    return AnnotationPart(_image_batches(rows, warnings), _failures(index, items, begin, faults, "image"), len(images))
 
 
 def _image_batches(
@@ -219,7 +219,7 @@ def _read_annotations(index: CocoIndex, items: Items, begin: int, values: list[J
         for i in unknown
     ]
     batches = {e.column: _known(e, photos) for e in found}
-    return AnnotationPart(batches, _failures(index, items, begin, faults, "annotation"))
+    return AnnotationPart(batches, _failures(index, items, begin, faults, "annotation"), len(values))
 
 
 def _expanded(values: list[Json], kind: CocoKind) -> tuple[list[Json], typing.Sequence[int]]:

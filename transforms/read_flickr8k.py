@@ -127,7 +127,7 @@ def _read_batch(
     if elements:
         column = "ratings" if file.kind in (Flickr8kKind.EXPERT, Flickr8kKind.CROWD) else "captions"
         batches[column] = part_batch(column, np.array(photos, np.int64), pa.array(elements, ELEMENTS[column]))
-    return AnnotationPart(batches, failures)
+    return AnnotationPart(batches, failures, len(lines))
 
 
 def _parse(kind: Flickr8kKind, raw: bytes) -> CaptionLine | RatingLine | str | _Refused:
