@@ -27,8 +27,9 @@ from beam_jobs.progress_line import show_progress
 from schemas import layout
 from schemas.failures import FailureReason
 from schemas.records import Manifest, Plan, PlanInput
+from schemas.sources import Source
 from transforms.filter_rows import ConditionError, RowSelection, check_condition
-from transforms.find_inputs import FoundInputs, InputError, decoded_bytes, find_inputs
+from transforms.find_inputs import FoundInputs, InputError, base_of, decoded_bytes, find_inputs
 from transforms.finish_shards import FinishConfig
 from transforms.image_files import ImagePlaceError
 from transforms.image_places import check_places
@@ -42,6 +43,9 @@ _log = logging.getLogger("photobeam")
 SPOOL_FACTOR = 3
 """Free space asked for, as a multiple of the decoded input: spool, joined buckets and rows stand together."""
 
+NAMES_SHOWN = 5
+"""Of files that are left out."""
+
 SOFTWARE = ("photobeam", "apache-beam", "pyarrow", "numpy", "pillow", "duckdb", "aiohttp")
 
 
@@ -50,7 +54,8 @@ class BuildConfig:
     """A checked command line.
 
     Attributes:
-        yfcc: specs of the packs.
+        sources: paths of each source.
+        base: whose photos make the dataset; '' for the first source.
         output: root of the dataset.
         selection: which rows are kept.
         samples_per_shard: rows per shard.
@@ -62,7 +67,8 @@ class BuildConfig:
         flags: everything as given, for the manifest.
     """
 
-    yfcc: tuple[str, ...]
+    sources: dict[Source, tuple[str, ...]]
+    base: str
     output: pathlib.Path
     selection: RowSelection
     samples_per_shard: int
@@ -73,10 +79,9 @@ class BuildConfig:
     max_failure_ratio: float
     flags: dict[str, typing.Any]
 
-    @property
-    def format(self) -> dict[str, typing.Any]:
+    def format(self, base: str) -> dict[str, typing.Any]:
         """The flags that shape rows and samples, as the plan records them."""
-        row_format = {"base": "yfcc", "samples_per_shard": self.samples_per_shard}
+        row_format = {"base": base, "samples_per_shard": self.samples_per_shard}
         return row_format | (build_flags.image_format(self.images) if self.images else {})
 
 
@@ -111,7 +116,8 @@ def config_of(
 ) -> BuildConfig:
     """Turns parsed flags into a configuration."""
     return BuildConfig(
-        yfcc=tuple(build_flags.printable("--yfcc", path) for path in flags.yfcc),
+        sources=build_flags.sources(flags),
+        base=flags.base,
         output=build_flags.output_path(flags),
         selection=RowSelection(where=flags.where, limit=flags.limit),
         samples_per_shard=flags.samples_per_shard,
@@ -139,20 +145,21 @@ def run(config: BuildConfig) -> int:
             check_condition(config.selection.where)
         if config.images:
             check_places(config.images.places)
-        found = find_inputs(config.yfcc)
+        found = find_inputs(config.sources)
+        base = base_of(found, config.base)
         output_state.check_is_ours(config.output)
         check_writable(config.output)
         with hold_output(config.output):
-            return _run_held(config, found)
+            return _run_held(config, found, base)
     except (ConditionError, ImagePlaceError, InputError, CorruptInputError, OutputError, OutputInUseError) as error:
         raise UsageError(str(error)) from error
 
 
-def _run_held(config: BuildConfig, found: FoundInputs) -> int:
-    for url in found.left_out:
-        _log.info("left out, no YFCC pack: %s", url)
+def _run_held(config: BuildConfig, found: FoundInputs, base: str) -> int:
+    if found.left_out:
+        _log.info("left out, of no known kind: %s", _some(found.left_out))
     output_state.sweep(config.output)
-    plan, old = _wanted_plan(config, found)
+    plan, old = _wanted_plan(config, found, config.format(base))
     if plan.rows is None:
         check_space(config.output, SPOOL_FACTOR * decoded_bytes(found.files))
     if config.overwrite:
@@ -166,17 +173,24 @@ def _run_held(config: BuildConfig, found: FoundInputs) -> int:
     return _report(config)
 
 
-def _wanted_plan(config: BuildConfig, found: FoundInputs) -> tuple[Plan, Plan | None]:
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - NAMES_SHOWN:,} more" if len(names) > NAMES_SHOWN else ""
+    return ", ".join(names[:NAMES_SHOWN]) + more
+
+
+def _wanted_plan(
+    config: BuildConfig, found: FoundInputs, wanted_format: dict[str, typing.Any]
+) -> tuple[Plan, Plan | None]:
     """Returns the plan of this run, with the rows where they still hold, and the one that stands."""
-    inputs = [PlanInput(f.url, f.pack.value, f.size, f.fingerprint) for f in found.files]
+    inputs = [PlanInput(f.url, f"{f.source.value}/{f.kind}", f.size, f.fingerprint) for f in found.files]
     selection = dataclasses.asdict(config.selection)
-    plan = Plan(selection=selection, format=config.format, inputs=inputs)
+    plan = Plan(selection=selection, format=wanted_format, inputs=inputs)
     old = None if config.overwrite else output_state.read_plan(config.output)
     if old is None:
         return plan, old
-    output_state.check_format(old, config.format)
+    output_state.check_format(old, wanted_format)
     kept: dict[str, typing.Any] = {
-        "format": {**old.format, **config.format},
+        "format": {**old.format, **wanted_format},
         "shards": old.shards,
         "tombstones": old.tombstones,
     }
@@ -262,13 +276,13 @@ def _warn_of_stale_shards(config: BuildConfig, plan: Plan) -> None:
 
 
 def accounts(plan: Plan) -> str:
-    """Returns what became of the input lines, a line for the dataset and one for each other pack."""
+    """Returns what became of the input lines: those of the base, then of each pack and each column of a source."""
     counts = plan.counts
-    packs = sorted(name.removesuffix("_unmatched") for name in counts if name.endswith("_unmatched"))
+    kinds = sorted(name.removesuffix("_unmatched") for name in counts if name.endswith("_unmatched"))
     return (
         f"{counts['input_lines']:,} lines: {counts['rows']:,} rows, {counts['removed_by_filters']:,} removed by "
         f"filters, {counts['collapsed_lines']:,} repeated, {counts['input_failures']:,} malformed or duplicate\n"
-    ) + "".join(f"  {p}: {counts[f'{p}_lines']:,} lines, {counts[f'{p}_unmatched']:,} without a photo\n" for p in packs)
+    ) + "".join(f"  {k}: {counts[f'{k}_lines']:,} lines, {counts[f'{k}_unmatched']:,} without a photo\n" for k in kinds)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import typing
 
 from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser
+from schemas.sources import ALL_SOURCES, Source
 from transforms.http_fetch import FetchOptions
 from transforms.image_codec import ImageOptions
 from transforms.image_places import PlacesConfig
@@ -16,6 +17,13 @@ from transforms.image_places import PlacesConfig
 SAMPLES_PER_SHARD = 10_000
 MAX_FAILURE_RATIO = 0.5
 LOCAL_RUNNERS = ("DirectRunner", "FnApiRunner")
+_PATHS_HELP = ": files, directories, globs, URLs"
+_SOURCE_HELP = {
+    Source.YFCC: "YFCC packs (dataset, autotags, exif, places, hash), bz2 or plain; PACK=PATH states what a file is",
+    Source.COCO: "COCO JSON of any kind and year, or the zip that holds it",
+    Source.OPEN_IMAGES: "Open Images CSV, JSON and JSONL, V4 to V7",
+    Source.FLICKR8K: "Flickr8k token and lemma files, Kaggle's captions.txt, split lists, ratings",
+}
 
 
 class ImageStep(typing.NamedTuple):
@@ -29,14 +37,15 @@ class ImageStep(typing.NamedTuple):
 def add_source_flags(parser: FlagParser) -> None:
     """Adds what decides which rows there are, and where they go."""
     group = parser.add_argument_group("sources and rows")
+    for source, files in _SOURCE_HELP.items():
+        group.add_argument(
+            f"--{source.value}", nargs="+", action="extend", default=[], metavar="P", help=f"{files}{_PATHS_HELP}"
+        )
     group.add_argument(
-        "--yfcc",
-        nargs="+",
-        action="extend",
-        metavar="P",
-        required=True,
-        help="YFCC packs (dataset, autotags, exif, places, hash), bz2 or plain: files, directories, globs, URLs; "
-        "PACK=PATH states what a file is",
+        "--base",
+        choices=[*(source.value for source in Source), ALL_SOURCES],
+        default="",
+        help="whose photos make the dataset, the other sources enrich them (the first of these that is given)",
     )
     group.add_argument("--output", required=True, metavar="DIR", help="where the dataset goes")
     group.add_argument("--where", default="", metavar="SQL", help="SQL condition on the joined row")
@@ -124,6 +133,18 @@ def add_failure_flag(parser: FlagParser) -> None:
         metavar="R",
         help="exit 1 if more of the photos fail, videos left out (%(default)s)",
     )
+
+
+def sources(flags: argparse.Namespace) -> dict[Source, tuple[str, ...]]:
+    """Returns the paths of each source that is given.
+
+    Raises:
+        UsageError: none is.
+    """
+    given = {source: getattr(flags, source.value) for source in Source if getattr(flags, source.value)}
+    if not given:
+        raise UsageError(f"no source is given: name one of {', '.join(f'--{s.value}' for s in Source)}")
+    return {source: tuple(printable(f"--{source.value}", path) for path in paths) for source, paths in given.items()}
 
 
 def image_step(flags: argparse.Namespace) -> ImageStep | None:

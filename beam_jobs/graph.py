@@ -9,13 +9,14 @@ from beam_jobs.build_flags import ImageStep
 from beam_jobs.local_runner import run_locally
 from schemas.elements import RowsFile
 from schemas.records import Plan
+from transforms.annotation_files import AnnotationFiles
 from transforms.build_shard import ShardConfig
 from transforms.build_shards import BuildShards, ShardsConfig
 from transforms.filter_rows import RowSelection
 from transforms.find_inputs import InputFile, bucket_bits
 from transforms.finish_shards import FinishConfig
+from transforms.input_ranges import ranges_of
 from transforms.join_rows import JoinConfig, JoinRows
-from transforms.spool_lines import ranges_of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,7 +77,9 @@ def _join_config(work: Work) -> JoinConfig:
     return JoinConfig(
         output=work.output,
         folder=folder,
+        files=AnnotationFiles(tuple(work.files)),
         ranges=tuple(ranges_of(work.files)),
+        base=work.plan.format["base"],
         bucket_bits=bucket_bits(work.files),
         selection=work.selection,
         samples_per_shard=work.plan.format["samples_per_shard"],

@@ -18,6 +18,7 @@ from beam_jobs.errors import JobError
 from transforms.bz2_bits import CorruptInputError
 from transforms.filter_rows import ConditionError
 from transforms.image_files import ImagePlaceError
+from transforms.json_stream import BadJsonError
 from transforms.worker_pool import WorkerDiedError
 
 _WHILE_RUNNING = re.compile(r" \[while running .*$", re.DOTALL)
@@ -28,7 +29,7 @@ _QUIET_LOGGERS = (
 )
 """They log what is raised as well, or warn of threads that are meant."""
 
-EXPECTED_ERRORS = (ConditionError, CorruptInputError, ImagePlaceError, WorkerDiedError, OSError)
+EXPECTED_ERRORS = (BadJsonError, ConditionError, CorruptInputError, ImagePlaceError, WorkerDiedError, OSError)
 """What the operator can mend; anything else is a bug and keeps its traceback."""
 
 

@@ -14,8 +14,9 @@ class InputRange(typing.NamedTuple):
     Attributes:
         unit: running number over all ranges, in the order of files and places.
         url: the file.
-        pack: value of :class:`schemas.yfcc.Pack`.
-        fields: number of fields of its lines.
+        source: value of :class:`schemas.sources.Source`.
+        kind: what the file holds, as :class:`transforms.input_files.InputFile` has it.
+        fields: number of fields of its lines; 0 where that does not matter.
         size: of the whole file, bytes.
         start: first byte of the range.
         stop: byte after its last.
@@ -24,7 +25,8 @@ class InputRange(typing.NamedTuple):
 
     unit: int
     url: str
-    pack: str
+    source: str
+    kind: str
     fields: int
     size: int
     start: int
@@ -32,26 +34,55 @@ class InputRange(typing.NamedTuple):
     compressed: bool
 
 
-class SpoolFile(typing.NamedTuple):
-    """The lines of one range, grouped by bucket, in a file of their own.
+class IndexedImages(typing.NamedTuple):
+    """The images that one annotation file lists.
 
     Attributes:
-        unit: of the range.
-        pack: value of :class:`schemas.yfcc.Pack`.
-        path: the spool file.
-        pieces: packed records of :data:`transforms.spool_lines.PIECE`, in file order.
-        failures_path: file of the malformed lines; '' if there is none.
-        lines: lines read, malformed ones included.
-        malformed: malformed lines.
+        unit: of the file's range.
+        source: value of :class:`schemas.sources.Source`.
+        path: file of their photo ids; with another suffix, of what the source's reader needs.
     """
 
     unit: int
-    pack: str
+    source: str
+    path: str
+
+
+class ImageIndex(typing.NamedTuple):
+    """The images of all annotation files.
+
+    Attributes:
+        folder: with the index of each file.
+        base_path: file of the sorted photo ids of the base, without which nothing is spooled; '' if all are.
+        open_images_path: file of the photos of Open Images' images; '' if no file lists them.
+    """
+
+    folder: str
+    base_path: str
+    open_images_path: str
+
+
+class SpoolFile(typing.NamedTuple):
+    """What one range holds, grouped by kind and bucket, in a file of its own.
+
+    Attributes:
+        unit: of the range.
+        path: the spool file.
+        pieces: packed records of :data:`transforms.spool_file.PIECE`, in file order.
+        failures_path: file of what is malformed; '' if there is none.
+        lines: lines or entries read, malformed ones included.
+        malformed: those that are.
+        counts: JSON object: name of a kind to how many were read (``lines``), and of these were malformed
+            (``failures``) or belong to no photo of the base (``unmatched``); likewise of a source to the entries read.
+    """
+
+    unit: int
     path: str
     pieces: bytes
     failures_path: str
     lines: int
     malformed: int
+    counts: str
 
 
 class Bucket(typing.NamedTuple):
@@ -74,7 +105,8 @@ class JoinedBucket(typing.NamedTuple):
         path: file of its rows in order of their hash; '' if none is left.
         rows: rows in it.
         filtered: rows removed by filters.
-        counts: JSON object: pack to its ``collapsed``, ``duplicates`` and ``unmatched`` lines.
+        counts: JSON object: name of a kind to its ``lines``, and of these the ``kept``, ``collapsed``,
+            ``duplicates`` and ``unmatched``; ``conflicts``: how many photos have what does not fit together.
         failures_path: file of the duplicates; '' if there is none.
     """
 
@@ -130,5 +162,5 @@ class ShardDone(typing.NamedTuple):
     failed: int
 
 
-for _element in (InputRange, SpoolFile, Bucket, JoinedBucket, ShardCut, RowsFile, ShardDone):
+for _element in (InputRange, IndexedImages, ImageIndex, SpoolFile, Bucket, JoinedBucket, ShardCut, RowsFile, ShardDone):
     coders.registry.register_coder(_element, coders.RowCoder)

@@ -20,10 +20,11 @@ from schemas.photo_ids import KEY_DIGITS, LIMIT_SALT, MAX_FLICKR_ID, hash64, key
 from schemas.records import CommitRecord, FileDigest, Manifest, ManifestShard, Plan, PlanInput, PlanRows, Totals
 from schemas.rows import ROW_COLUMNS
 from schemas.samples import IMAGE_COLUMNS, PLACEMENT_COLUMNS, SAMPLE_SCHEMA, sample_json
+from schemas.sources import Source
 
-SELECTION_FLAGS = ("yfcc", "where", "limit")
-FORMAT_FLAGS = ("samples_per_shard", "image_size", "resize", "upscale", "filter", "format", "quality", "max_pixels",
-                "max_image_bytes")  # fmt: skip
+SELECTION_FLAGS = (*(source.value for source in Source), "where", "limit")
+FORMAT_FLAGS = ("base", "samples_per_shard", "image_size", "resize", "upscale", "filter", "format", "quality",
+                "max_pixels", "max_image_bytes")  # fmt: skip
 RUN_FLAGS = ("output", "images", "mirror", "concurrency", "timeout_s", "deadline_s", "retries", "user_agent",
              "max_failure_ratio", "workers", "runner", "overwrite", "progress", "config")  # fmt: skip
 

@@ -10,13 +10,18 @@ import typing
 import pyarrow.parquet as pq
 
 from schemas import layout
+from schemas.annotations import ELEMENTS
 from schemas.elements import JoinedBucket, RowsFile, SpoolFile
 from schemas.failures import INPUT_FAILURE_SCHEMA
 from schemas.records import Plan, PlanRows
-from schemas.yfcc import Pack
+from schemas.sources import ALL_SOURCES, PHOTO_KINDS, SPOOL_KINDS, Source
+from transforms.join_bucket import CONFLICTS
 from transforms.publish import publish, write_file
 
 FAILURE_BATCH_ROWS = 1_000
+_SPOOLED = frozenset(kind.name for kind in SPOOL_KINDS)
+_UNPUBLISHED = frozenset(kind.name for kind in SPOOL_KINDS if kind.column and kind.column not in ELEMENTS)
+_PUBLISHED = ("lines", "unmatched", "collapsed", "failures")
 
 
 class RowsSummary(typing.NamedTuple):
@@ -26,12 +31,14 @@ class RowsSummary(typing.NamedTuple):
         spooled: one per input range.
         joined: one per bucket.
         written: one per shard.
+        base: whose photos make the dataset.
         limit: of ``--limit``, None for all.
     """
 
     spooled: list[SpoolFile]
     joined: list[JoinedBucket]
     written: list[RowsFile]
+    base: str
     limit: int | None
 
 
@@ -40,34 +47,39 @@ class AccountingError(RuntimeError):
 
 
 def account(summary: RowsSummary) -> dict[str, int]:
-    """Adds up what became of every input line.
+    """Adds up what became of everything that was read.
 
     Returns:
-        ``input_lines`` (of the dataset) = ``rows`` + ``removed_by_filters`` + ``collapsed_lines`` +
-        ``input_failures``; and for each other pack ``PACK_lines``, ``PACK_unmatched`` (no such photo),
-        ``PACK_collapsed`` and ``PACK_failures``.
+        ``input_lines`` (those of the base that name its photos: lines of the dataset pack, images of the other
+        sources) = ``rows`` + ``removed_by_filters`` + ``collapsed_lines`` + ``input_failures``. For each pack and each
+        column of a source ``KIND_lines``, ``KIND_unmatched`` (no such photo), ``KIND_collapsed`` and
+        ``KIND_failures``; of each annotation source ``SOURCE_lines`` and ``SOURCE_failures``: all that was read.
+        ``repeated_images`` and ``different_sizes``: see :func:`transforms.join_elements.count_conflicts`.
 
     Raises:
-        AccountingError: the sum does not come out.
+        AccountingError: a sum does not come out.
     """
-    packs = _count_packs(summary)
-    dataset = packs.pop(Pack.DATASET.value, collections.Counter())
+    kinds = _count_kinds(summary)
     joined_rows = sum(bucket.rows for bucket in summary.joined)
+    filtered = sum(bucket.filtered for bucket in summary.joined)
     rows = sum(written.rows for written in summary.written)
+    photos = {k.name: kinds[k.name] for s, k in PHOTO_KINDS.items() if summary.base in (s.value, ALL_SOURCES)}
+    lines, failures = (sum(c[what] for c in photos.values()) for what in ("lines", "failures"))
     counts = {
-        "input_lines": dataset["lines"],
+        "input_lines": lines,
         "rows": rows,
-        "removed_by_filters": sum(bucket.filtered for bucket in summary.joined) + joined_rows - rows,
-        "collapsed_lines": dataset["collapsed"],
-        "input_failures": dataset["failures"],
+        "removed_by_filters": filtered + joined_rows - rows,
+        "collapsed_lines": lines - failures - joined_rows - filtered,
+        "input_failures": failures,
     }
-    lost = counts["input_lines"] - sum(counts[n] for n in counts if n != "input_lines")
     kept = joined_rows if summary.limit is None else min(joined_rows, summary.limit)
-    if lost or rows != kept:
-        raise AccountingError(f"{lost} of {dataset['lines']} lines are lost; {rows} rows written of {kept} joined")
-    for pack, counted in sorted(packs.items()):
-        counts |= {f"{pack}_{name}": counted[name] for name in ("lines", "unmatched", "collapsed", "failures")}
-    return counts
+    if rows != kept or counts["collapsed_lines"] < 0:
+        raise AccountingError(f"{rows} rows written of {kept} joined, from {lines} lines")
+    hidden = _UNPUBLISHED | ({PHOTO_KINDS[Source.YFCC].name} & photos.keys())
+    for kind, counted in sorted(kinds.items()):
+        if kind not in hidden:
+            counts |= {f"{kind}_{name}": counted[name] for name in _PUBLISHED if name in counted}
+    return counts | _count_conflicts(summary)
 
 
 def finish_rows(output: pathlib.Path, folder: pathlib.Path, summary: RowsSummary) -> None:
@@ -101,15 +113,37 @@ def _remove_beyond(output: pathlib.Path, shards: int) -> None:
                 path.unlink()
 
 
-def _count_packs(summary: RowsSummary) -> dict[str, collections.Counter[str]]:
-    packs: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+def _count_kinds(summary: RowsSummary) -> dict[str, collections.Counter[str]]:
+    """Adds up by kind, and checks that all that was spooled was joined.
+
+    Raises:
+        AccountingError: it was not.
+    """
+    kinds: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    joined: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     for spooled in summary.spooled:
-        packs[spooled.pack].update(lines=spooled.lines, failures=spooled.malformed)
+        for kind, counted in json.loads(spooled.counts).items():
+            kinds[kind].update(counted)
     for bucket in summary.joined:
-        for pack, counted in json.loads(bucket.counts).items():
-            packs[pack].update(counted)
-            packs[pack]["failures"] += counted["duplicates"]
-    return packs
+        for kind, counted in json.loads(bucket.counts).items():
+            if kind != CONFLICTS:
+                joined[kind].update(counted)
+    for kind, counted in kinds.items():
+        found = joined[kind]
+        spooled_lines = counted["lines"] - counted["failures"] - counted["unmatched"]
+        ended = found["kept"] + found["collapsed"] + found["duplicates"] + found["unmatched"]
+        if kind in _SPOOLED and not spooled_lines == found["lines"] == ended:
+            raise AccountingError(f"{kind}: {spooled_lines} spooled, {found['lines']} joined, {ended} accounted for")
+        if kind in _SPOOLED:
+            counted.update(unmatched=found["unmatched"], collapsed=found["collapsed"], failures=found["duplicates"])
+    return kinds
+
+
+def _count_conflicts(summary: RowsSummary) -> dict[str, int]:
+    counted: collections.Counter[str] = collections.Counter()
+    for bucket in summary.joined:
+        counted.update(json.loads(bucket.counts).get(CONFLICTS, {}))
+    return dict(counted)
 
 
 def _write_input_failures(paths: list[str], staged: pathlib.Path, final: pathlib.Path) -> None:

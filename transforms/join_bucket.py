@@ -1,4 +1,4 @@
-"""Phase 1, second half: the spooled lines of one bucket become joined rows, in order of their hash."""
+"""Phase 1, second half: what was spooled of one bucket becomes joined rows, in order of their hash."""
 
 import json
 import pathlib
@@ -8,26 +8,32 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from schemas.annotations import ANNOTATION_COLUMNS, SOURCE_IMAGE_COLUMNS
 from schemas.elements import Bucket, JoinedBucket, SpoolFile
 from schemas.failures import Failure, FailureReason, Stage
-from schemas.photo_ids import hash64
+from schemas.photo_ids import MAX_FLICKR_ID, hash64
 from schemas.rows import ROW_COLUMNS, ROW_SCHEMA
-from schemas.yfcc import READ_PAYLOADS, Pack, Parsed, mirror_key, read_dataset
+from schemas.sources import ALL_SOURCES, PACK_KINDS, PHOTO_KINDS, SPOOL_KINDS, Source, SpoolKind
+from schemas.yfcc import Pack
 from transforms.duplicate_lines import unique_lines
 from transforms.filter_rows import RowSelection, select_rows
 from transforms.input_failures import FailureFile, input_failure
-from transforms.spool_lines import PIECE, SPOOL_SCHEMA
+from transforms.join_elements import JoinedElements, count_conflicts, join_elements
+from transforms.join_lines import JoinedLines, PackLines, join_lines
+from transforms.spool_file import PIECE, spool_schema
 
 BATCH_ROWS = 2_000
 """Rows in one record batch of a joined bucket: what a shard's cut reads at least."""
 
+CONFLICTS = "conflicts"
+"""Among a bucket's counts: how many photos have copies that do not fit together."""
+
+PhotoIds = npt.NDArray[np.int64]
+
 
 class _Lines(typing.NamedTuple):
-    """The unique lines of one pack: ids in order of their hash, lines, and what was refused or collapsed."""
+    """What became of the lines of one pack."""
 
-    photo_ids: npt.NDArray[np.int64]
-    lines: pa.BinaryArray
+    unique: PackLines
     refused: pa.Table
     collapsed: int
 
@@ -36,21 +42,19 @@ def write_spool_index(spool_files: typing.Iterable[SpoolFile], path: pathlib.Pat
     """Writes the list of all pieces, by bucket and then in input order.
 
     Returns:
-        The buckets that have lines.
+        The buckets that have any.
     """
     files = sorted((f for f in spool_files if f.pieces), key=lambda f: f.unit)
     pieces = [np.frombuffer(f.pieces, PIECE) for f in files]
     owner = np.repeat(np.arange(len(files)), [len(p) for p in pieces])
     merged = np.concatenate([*pieces, np.empty(0, PIECE)])
     order = np.argsort(merged["bucket"], kind="stable")
-    owners = pa.array(owner[order], pa.int32())
     table = pa.table(
         {
-            "bucket": merged["bucket"][order],
-            "offset": merged["offset"][order],
-            "length": merged["length"][order],
-            "path": pa.DictionaryArray.from_arrays(owners, pa.array([f.path for f in files], pa.string())),
-            "pack": pa.DictionaryArray.from_arrays(owners, pa.array([f.pack for f in files], pa.string())),
+            **{name: merged[name][order] for name in ("bucket", "kind", "offset", "length")},
+            "path": pa.DictionaryArray.from_arrays(
+                pa.array(owner[order], pa.int32()), pa.array([f.path for f in files], pa.string())
+            ),
         }
     )
     with pa.ipc.new_file(path, table.schema) as writer:
@@ -59,138 +63,134 @@ def write_spool_index(spool_files: typing.Iterable[SpoolFile], path: pathlib.Pat
 
 
 def join_bucket(
-    bucket: Bucket, urls: typing.Sequence[str], selection: RowSelection, folder: pathlib.Path
+    bucket: Bucket, urls: typing.Sequence[str], base: str, selection: RowSelection, folder: pathlib.Path
 ) -> JoinedBucket:
-    """Joins one bucket: a left join of the packs on the dataset, by photo id.
+    """Joins one bucket: a left join of all that was spooled on the photos of the base.
 
     A retried call writes the same bytes to the same names.
 
     Args:
         bucket: which one, and the index of its pieces.
         urls: input file of every unit.
+        base: a source, or ``all``.
         selection: which rows are kept.
         folder: existing local folder for the rows and the failures.
     """
     spooled = _read_pieces(bucket)
-    unique = {pack: _unique(table, pack) for pack, table in spooled.items()}
-    dataset = unique.get(Pack.DATASET) or _unique(SPOOL_SCHEMA.empty_table(), Pack.DATASET)
-    packs = {pack: (u.photo_ids, u.lines) for pack, u in unique.items()}
-    rows, unmatched = join_lines(dataset.photo_ids, dataset.lines, packs)
+    lines = {pack: _unique(spooled.pop(kind), pack) for pack, kind in PACK_KINDS.items() if kind in spooled}
+    photo_ids = _photos_of(base, lines, spooled)
+    by_lines = join_lines(photo_ids, {pack: found.unique for pack, found in lines.items()})
+    by_elements = join_elements(photo_ids, spooled)
+    rows = joined_rows(photo_ids, by_lines, by_elements)
     kept = select_rows(rows, selection)
     stem = f"{bucket.bucket:05d}"
     with FailureFile(folder / f"{stem}.failures.parquet") as failures:
-        for pack, lines in sorted(unique.items()):
-            failures.append(_duplicate_rows(lines.refused, urls, pack))
+        for pack, found in sorted(lines.items()):
+            failures.append(_duplicate_rows(found.refused, urls, pack))
+    counts = {pack.value: _counts(found, by_lines.unmatched[pack]) for pack, found in lines.items()}
+    if by_elements.counts:
+        counts |= {**by_elements.counts, CONFLICTS: count_conflicts(by_elements.columns["copies"])}
     return JoinedBucket(
         bucket=bucket.bucket,
         path=_write_joined(kept, folder / f"{stem}.arrow"),
         rows=kept.num_rows,
         filtered=rows.num_rows - kept.num_rows,
-        counts=json.dumps({pack.value: _counts(lines, unmatched.get(pack, 0)) for pack, lines in unique.items()}),
+        counts=json.dumps(counts),
         failures_path=failures.path,
     )
 
 
-def join_lines(
-    photo_ids: npt.NDArray[np.int64],
-    lines: pa.BinaryArray,
-    packs: typing.Mapping[Pack, tuple[npt.NDArray[np.int64], pa.BinaryArray]],
-) -> tuple[pa.Table, dict[Pack, int]]:
-    """Joins unique lines into rows.
-
-    Args:
-        photo_ids: of the dataset lines, in order of their hash.
-        lines: dataset lines in their 25-field form.
-        packs: photo ids in order of their hash, and payloads.
-
-    Returns:
-        Rows of ROW_SCHEMA in the order of ``photo_ids``, and the pack lines without a photo.
-    """
-    parsed = read_dataset(lines)
-    columns, unreadable, unmatched = dict(parsed.columns), dict(parsed.unreadable), {}
-    hashes = hash64(photo_ids)
-    for pack in READ_PAYLOADS:
-        pack_ids, payloads = packs.get(pack, (np.empty(0, np.int64), pa.array([], pa.binary())))
-        aligned, found = _align(hashes, hash64(pack_ids), payloads)
-        _add_pack(columns, unreadable, READ_PAYLOADS[pack](aligned))
-        unmatched[pack] = len(pack_ids) - found
-    columns["hash"] = _with_computed_hashes(columns["hash"], columns["download_url"])
-    count = len(photo_ids)
-    columns["id_source"] = pa.repeat(pa.scalar("flickr"), count)
-    columns["sources"] = _repeated_list("yfcc", count)
-    columns |= {c.name: pa.array([[]] * count, c.type) for c in ANNOTATION_COLUMNS}
-    columns |= {c.name: pa.nulls(count, c.type) for c in SOURCE_IMAGE_COLUMNS}
-    columns["warnings"] = _warnings(unreadable, count)
-    return pa.table([columns[name] for name in ROW_SCHEMA.names], schema=ROW_SCHEMA), unmatched
+def joined_rows(photo_ids: PhotoIds, by_lines: JoinedLines, by_elements: JoinedElements) -> pa.Table:
+    """Returns rows of ROW_SCHEMA, in the order of the photos."""
+    columns = {**by_lines.columns, **by_elements.columns, "photo_id": pa.array(photo_ids)}
+    columns["sources"], columns["id_source"] = _sources(photo_ids, by_lines.known, columns["copies"])
+    columns["warnings"] = _warnings(by_lines.unreadable, by_elements.warnings, len(photo_ids))
+    return pa.table([columns[name] for name in ROW_SCHEMA.names], schema=ROW_SCHEMA)
 
 
-def _read_pieces(bucket: Bucket) -> dict[Pack, pa.Table]:
+def _read_pieces(bucket: Bucket) -> dict[SpoolKind, pa.Table]:
     with pa.memory_map(bucket.index_path) as source:
         index = pa.ipc.open_file(source).read_all()
         begin, end = np.searchsorted(index["bucket"].to_numpy(), [bucket.bucket, bucket.bucket + 1])
         pieces = index.slice(begin, end - begin).to_pylist()
-    batches: dict[Pack, list[pa.RecordBatch]] = {}
+    batches: dict[SpoolKind, list[pa.RecordBatch]] = {}
     for piece in pieces:
         with open(piece["path"], "rb") as spool:
             spool.seek(piece["offset"])
             data = spool.read(piece["length"])
-        batches.setdefault(Pack(piece["pack"]), []).append(pa.ipc.read_record_batch(data, SPOOL_SCHEMA))
-    return {pack: pa.Table.from_batches(found, SPOOL_SCHEMA).combine_chunks() for pack, found in batches.items()}
+        kind = SPOOL_KINDS[piece["kind"]]
+        batches.setdefault(kind, []).append(pa.ipc.read_record_batch(data, spool_schema(kind)))
+    return {kind: pa.Table.from_batches(found).combine_chunks() for kind, found in batches.items()}
 
 
 def _unique(table: pa.Table, pack: Pack) -> _Lines:
     photo_ids, lines = table["photo_id"].to_numpy(), _chunk(table["line"])
     unique = unique_lines(photo_ids, lines, pack)
-    kept = pa.array(unique.kept)
-    return _Lines(photo_ids[unique.kept], lines.take(kept), table.take(pa.array(unique.refused)), unique.collapsed)
+    kept = PackLines(photo_ids[unique.kept], lines.take(pa.array(unique.kept)))
+    return _Lines(kept, table.take(pa.array(unique.refused)), unique.collapsed)
+
+
+def _photos_of(base: str, lines: typing.Mapping[Pack, _Lines], tables: typing.Mapping[SpoolKind, pa.Table]) -> PhotoIds:
+    """Returns the photos of the base, unique, in order of their hash."""
+    dataset = lines[Pack.DATASET].unique.photo_ids if Pack.DATASET in lines else np.empty(0, np.int64)
+    if base == Source.YFCC.value:
+        return dataset
+    wanted = [kind for source, kind in PHOTO_KINDS.items() if base in (source.value, ALL_SOURCES) and kind in tables]
+    known = [dataset] if base == ALL_SOURCES else []
+    ids = np.unique(
+        np.concatenate([np.empty(0, np.int64), *known, *(tables[k]["photo_id"].to_numpy() for k in wanted)])
+    )
+    return ids[np.argsort(hash64(ids))]
 
 
 def _counts(lines: _Lines, unmatched: int) -> dict[str, int]:
-    return {"collapsed": lines.collapsed, "duplicates": lines.refused.num_rows, "unmatched": unmatched}
+    kept = len(lines.unique.photo_ids) - unmatched
+    duplicates = lines.refused.num_rows
+    return {
+        "lines": kept + unmatched + lines.collapsed + duplicates,
+        "kept": kept,
+        "collapsed": lines.collapsed,
+        "duplicates": duplicates,
+        "unmatched": unmatched,
+    }
+
+
+def _sources(photo_ids: PhotoIds, in_yfcc: npt.NDArray[np.bool_], copies: pa.ListArray) -> tuple[pa.Array, pa.Array]:
+    """Returns which sources know each photo, and whose id it has: a surrogate is that of the one source."""
+    owners = np.repeat(np.arange(len(copies)), np.diff(copies.offsets.to_numpy()))
+    source = copies.flatten().field("source")
+    masks = {s.value: np.zeros(len(photo_ids), np.bool_) for s in sorted(Source)}
+    for name, mask in masks.items():
+        mask[owners[source.to_numpy(zero_copy_only=False) == name]] = True
+    masks[Source.YFCC.value] |= in_yfcc
+    names = np.array(list(masks), object)
+    first = names[np.argmax(np.array(list(masks.values())), axis=0)] if len(photo_ids) else names[:0]
+    id_source = np.where(photo_ids > MAX_FLICKR_ID, first, "flickr")
+    return _named_lists(masks, len(photo_ids)), pa.array(id_source, pa.string())
+
+
+def _warnings(
+    unreadable: typing.Mapping[str, npt.NDArray[np.bool_]], more: tuple[npt.NDArray[np.int64], list[str]], count: int
+) -> pa.ListArray:
+    """Names per row what could not be read, in column order: columns, and fields of the elements of lists."""
+    masks = {name: mask for name, mask in unreadable.items() if mask.any()}
+    for photo, name in zip(more[0].tolist(), more[1], strict=True):
+        masks.setdefault(name, np.zeros(count, np.bool_))[photo] = True
+    order = [c.name for c in ROW_COLUMNS]
+    ordered = sorted(masks, key=lambda name: (order.index(name.partition(".")[0]), name))
+    return _named_lists({name: masks[name] for name in ordered}, count)
+
+
+def _named_lists(masks: typing.Mapping[str, npt.NDArray[np.bool_]], count: int) -> pa.ListArray:
+    """Returns per row the names whose mask is set there, in their order."""
+    rows, which = np.nonzero(np.array(list(masks.values()), np.bool_).reshape(len(masks), count).T)
+    offsets = np.searchsorted(rows, np.arange(count + 1)).astype(np.int32)
+    names = pa.array(list(masks), pa.string())
+    return pa.ListArray.from_arrays(pa.array(offsets), names.take(pa.array(which)))
 
 
 def _chunk(column: pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-
-
-def _align(
-    hashes: npt.NDArray[np.uint64], pack_hashes: npt.NDArray[np.uint64], payloads: pa.BinaryArray
-) -> tuple[pa.BinaryArray, int]:
-    """Puts payloads beside the photos they belong to, empty where there is none; counts those that found one."""
-    if not len(pack_hashes):
-        return pa.repeat(pa.scalar(b"", pa.binary()), len(hashes)), 0
-    places = np.minimum(np.searchsorted(pack_hashes, hashes), len(pack_hashes) - 1)
-    found = pack_hashes[places] == hashes
-    aligned = payloads.take(pa.array(places, mask=~found))
-    return aligned.fill_null(b"") if not found.all() else aligned, int(found.sum())
-
-
-def _add_pack(columns: dict[str, pa.Array], unreadable: dict[str, npt.NDArray[np.bool_]], parsed: Parsed) -> None:
-    for name, column in parsed.columns.items():
-        columns[name] = column if name not in columns else columns[name].fill_null(column)
-    unreadable.update(parsed.unreadable)
-
-
-def _with_computed_hashes(hashes: pa.StringArray, download_urls: pa.StringArray) -> pa.StringArray:
-    """Fills hashes that no file states from the download URL, as they are all made."""
-    if not hashes.null_count:
-        return hashes
-    pairs = zip(hashes.to_pylist(), download_urls.to_pylist(), strict=True)
-    return pa.array([h or (mirror_key(url) if url else None) for h, url in pairs], pa.string())
-
-
-def _repeated_list(value: str, count: int) -> pa.ListArray:
-    offsets = pa.array(np.arange(count + 1, dtype=np.int32))
-    return pa.ListArray.from_arrays(offsets, pa.repeat(pa.scalar(value), count))
-
-
-def _warnings(unreadable: typing.Mapping[str, npt.NDArray[np.bool_]], count: int) -> pa.ListArray:
-    """Names per row the columns whose value could not be read, in column order."""
-    names = [c.name for c in ROW_COLUMNS if c.name in unreadable and unreadable[c.name].any()]
-    masks = np.array([unreadable[name] for name in names], np.bool_).reshape(len(names), count)
-    rows, which = np.nonzero(masks.T)
-    offsets = np.searchsorted(rows, np.arange(count + 1)).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array([names[i] for i in which], pa.string()))
 
 
 def _duplicate_rows(refused: pa.Table, urls: typing.Sequence[str], pack: Pack) -> list[dict[str, typing.Any]]:

@@ -1,4 +1,4 @@
-"""Phase 1 as a graph: input ranges → spool → buckets → joined rows → `rows/`."""
+"""Phase 1 as a graph: input ranges → index of images → spool → buckets → joined rows → `rows/`."""
 
 import dataclasses
 import pathlib
@@ -6,14 +6,28 @@ import typing
 
 import apache_beam as beam
 
-from schemas.elements import Bucket, InputRange, JoinedBucket, RowsFile, ShardCut, SpoolFile
+from schemas.elements import (
+    Bucket,
+    ImageIndex,
+    IndexedImages,
+    InputRange,
+    JoinedBucket,
+    RowsFile,
+    ShardCut,
+    SpoolFile,
+)
+from schemas.sources import Source
 from transforms import progress
+from transforms.annotation_files import AnnotationFiles
+from transforms.base_photos import BasePhotos
 from transforms.cut_rows import count_shards, cut_shard, limit_hash, write_bucket_list
 from transforms.filter_rows import RowSelection
 from transforms.finish_rows import RowsSummary, finish_rows
 from transforms.gather import Gather
+from transforms.index_images import index_images, lists_images, merge_indexes
 from transforms.join_bucket import join_bucket, write_spool_index
-from transforms.spool_lines import spool_range
+from transforms.spool_annotations import spool_annotations
+from transforms.spool_lines import spool_lines
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,7 +37,9 @@ class JoinConfig:
     Attributes:
         output: root of the dataset.
         folder: existing folder for everything unfinished, on the same file system.
+        files: all input files.
         ranges: input ranges, numbered in order.
+        base: whose photos make the dataset: a source or ``all``.
         bucket_bits: log2 of the number of buckets.
         selection: which rows are kept.
         samples_per_shard: rows per shard; decides the number of shards.
@@ -32,7 +48,9 @@ class JoinConfig:
 
     output: pathlib.Path
     folder: pathlib.Path
+    files: AnnotationFiles
     ranges: tuple[InputRange, ...]
+    base: str
     bucket_bits: int
     selection: RowSelection
     samples_per_shard: int
@@ -55,12 +73,22 @@ class JoinRows(beam.PTransform):
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection[RowsFile]:
         """Wires the stages."""
         config = self._config
-        spooled = (
+        ranges = (
             pipeline
             | "Start" >> beam.Impulse()
             | "ListRanges" >> beam.FlatMap(lambda _: config.ranges).with_output_types(InputRange)
             | "SpreadRanges" >> beam.Reshuffle()
-            | "SpoolLines" >> beam.ParDo(_SpoolFn(config))
+        )
+        index = (
+            ranges
+            | "ListImages" >> beam.Filter(lists_images).with_output_types(InputRange)
+            | "IndexImages" >> beam.ParDo(_IndexFn(config))
+            | "GatherIndexes" >> Gather(IndexedImages)
+            | "MergeIndexes" >> beam.ParDo(_MergeIndexesFn(config))
+        )
+        spooled = (
+            ranges
+            | "Spool" >> beam.ParDo(_SpoolFn(config), beam.pvalue.AsSingleton(index))
             | "GatherSpool" >> Gather(SpoolFile)
         )
         joined = (
@@ -82,14 +110,35 @@ class JoinRows(beam.PTransform):
         )
 
 
+class _IndexFn(beam.DoFn):
+    def __init__(self, config: JoinConfig):
+        self._config = config
+
+    def process(self, input_range: InputRange) -> typing.Iterator[IndexedImages]:
+        yield index_images(input_range, self._config.files, self._config.folder)
+
+
+class _MergeIndexesFn(beam.DoFn):
+    def __init__(self, config: JoinConfig):
+        self._config = config
+
+    def process(self, indexed: list[IndexedImages]) -> typing.Iterator[ImageIndex]:
+        yield merge_indexes(indexed, self._config.base, self._config.folder)
+
+
 class _SpoolFn(beam.DoFn):
     def __init__(self, config: JoinConfig):
         self._config = config
         self._lines = beam.metrics.Metrics.counter("JoinRows", "lines")
         self._malformed = beam.metrics.Metrics.counter("JoinRows", "malformed")
 
-    def process(self, input_range: InputRange) -> typing.Iterator[SpoolFile]:
-        spooled = spool_range(input_range, self._config.folder, self._config.bucket_bits)
+    def process(self, input_range: InputRange, index: ImageIndex) -> typing.Iterator[SpoolFile]:
+        config = self._config
+        if input_range.source == Source.YFCC.value:
+            base = BasePhotos(index.base_path)
+            spooled = spool_lines(input_range, config.folder, config.bucket_bits, base)
+        else:
+            spooled = spool_annotations(input_range, config.files, index, config.folder, config.bucket_bits)
         self._lines.inc(spooled.lines)
         self._malformed.inc(spooled.malformed)
         progress.count("lines", spooled.lines)
@@ -112,7 +161,8 @@ class _JoinFn(beam.DoFn):
 
     def process(self, bucket: Bucket) -> typing.Iterator[JoinedBucket]:
         urls = [r.url for r in self._config.ranges]
-        joined = join_bucket(bucket, urls, self._config.selection, self._config.folder)
+        config = self._config
+        joined = join_bucket(bucket, urls, config.base, config.selection, config.folder)
         self._rows.inc(joined.rows)
         yield joined
 
@@ -151,6 +201,6 @@ class _CompleteFn(beam.DoFn):
     def process(
         self, written: list[RowsFile], spooled: list[SpoolFile], joined: list[JoinedBucket]
     ) -> typing.Iterator[RowsFile]:
-        summary = RowsSummary(spooled, joined, written, self._config.selection.limit)
+        summary = RowsSummary(spooled, joined, written, self._config.base, self._config.selection.limit)
         finish_rows(self._config.output, self._config.folder, summary)
         yield from sorted(written)

@@ -10,8 +10,10 @@ A file is a path or an fsspec URL; one within a zip is read in place by its chai
 
 import contextlib
 import itertools
+import re
 import typing
 import zipfile
+import zlib
 
 import fsspec
 import numpy as np
@@ -36,6 +38,10 @@ from schemas.coco_faults import Categories, find_fault
 from schemas.failures import FailureReason
 from transforms.annotation_parts import BATCH_ROWS, COCO_IMAGE, AnnotationPart, part_batch, read_failure
 from transforms.json_stream import BadJsonError, Items, JsonReader, item_spans
+
+_HEAD_BYTES = 4096
+_FIRST_KEY = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*(?:"(?:info|images|annotations|licenses|categories|type)"\s*:|\})')
+_BAD_ZIPS = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
 
 
 class CocoIndex(typing.NamedTuple):
@@ -80,6 +86,16 @@ def coco_urls(url: str) -> list[str]:
         except zipfile.BadZipFile as error:
             raise BadJsonError(url, -1, f"cannot be decompressed ({error})") from error
     return [f"zip://{n}::{url}" for n in sorted(names) if n.endswith(".json") and not n.startswith("__MACOSX/")]
+
+
+def looks_like_coco(url: str) -> bool:
+    """Tells by the first key of a file whether it may be one of COCO's; reading it tells for sure."""
+    try:
+        with fsspec.open(url, "rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except _BAD_ZIPS as error:
+        raise BadJsonError(url, -1, f"cannot be decompressed ({error})") from error
+    return _FIRST_KEY.match(head) is not None
 
 
 def read_image_ids(url: str) -> CocoIndex:
@@ -139,7 +155,7 @@ def _open(url: str) -> typing.Iterator[JsonReader]:
     with contextlib.ExitStack() as stack:
         try:
             file = stack.enter_context(fsspec.open(url, "rb"))
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        except _BAD_ZIPS as error:
             raise BadJsonError(url, -1, f"cannot be decompressed ({error})") from error
         yield JsonReader(file, url)
 

@@ -16,6 +16,7 @@ import pytest
 
 from beam_jobs import build_dataset, check_dataset, join_metadata
 from schemas import layout
+from schemas.sources import Source
 from tests.fault_server import Answer, FaultServer
 from tests.jobs.conftest import write_lines
 from tests.jobs.test_build_yfcc import build, data_hashes, manifest_of
@@ -80,7 +81,7 @@ def test_an_input_that_shrinks_stops_the_run(
     tmp_path: pathlib.Path, lines: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = write_lines(tmp_path / "in", lines)
-    seen = find_inputs.find_inputs([str(source)])
+    seen = find_inputs.find_inputs({Source.YFCC: [str(source)]})
     larger = seen._replace(files=[f._replace(size=f.size + 1) for f in seen.files])
     monkeypatch.setattr(build_dataset, "find_inputs", lambda specs: larger)
     assert_refused(join(source, tmp_path / "out"), 1, capsys, tmp_path / "out", str(source), "run it again")

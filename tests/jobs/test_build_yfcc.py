@@ -23,7 +23,7 @@ from schemas.rows import ROW_SCHEMA
 from schemas.samples import SIDECAR_SCHEMA
 from tests.fault_server import Answer, FaultServer
 from tests.jobs.conftest import mirror_path, picture, write_lines
-from transforms import join_rows, spool_lines
+from transforms import input_ranges, join_rows, spool_lines
 
 Flags = typing.Sequence[typing.Any]
 
@@ -138,8 +138,8 @@ def test_bytes_do_not_depend_on_order_splitting_or_workers(
             path.write_bytes(
                 b"".join(bz2.compress(path.read_bytes()[i : i + 2_000]) for i in range(0, path.stat().st_size, 2_000))
             )
-    monkeypatch.setattr(spool_lines, "PLAIN_RANGE_BYTES", range_bytes)
-    monkeypatch.setattr(spool_lines, "BZ2_RANGE_BYTES", range_bytes)
+    monkeypatch.setattr(input_ranges, "PLAIN_RANGE_BYTES", range_bytes)
+    monkeypatch.setattr(input_ranges, "BZ2_RANGE_BYTES", range_bytes)
     monkeypatch.setattr(spool_lines, "BLOCK_BYTES", block_bytes)
     monkeypatch.setattr("transforms.find_inputs.BUCKET_BYTES", bucket_bytes)
     build(tmp_path / "in", mirror, tmp_path / "out", "--workers", workers)
@@ -165,7 +165,7 @@ def test_a_build_goes_on_from_a_join(
     flags = ["--yfcc", source, "--output", tmp_path / "out", "--samples_per_shard", 20, "--progress", "none"]
     assert join_metadata.main([str(f) for f in flags]) == 0
     assert not (tmp_path / "out/shards").exists()
-    monkeypatch.setattr(join_rows, "spool_range", None)
+    monkeypatch.setattr(join_rows, "spool_lines", None)
     assert build(source, mirror, tmp_path / "out") == 0
     assert manifest_of(tmp_path / "out").totals.samples == 54
 

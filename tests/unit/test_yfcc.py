@@ -18,7 +18,9 @@ from schemas.rows import ROW_SCHEMA
 from schemas.samples import SAMPLE_SCHEMA, sample_json
 from schemas.yfcc import Pack
 from tests.yfcc_corpus import dataset_line, mirror_key
-from transforms.join_bucket import join_lines
+from transforms.join_bucket import joined_rows
+from transforms.join_elements import join_elements
+from transforms.join_lines import PackLines, join_lines
 
 FIELDS = dict(zip(yfcc._FIELDS, dataset_line(7, 6985418911, random.Random(1)).split("\t"), strict=True))
 
@@ -29,8 +31,9 @@ def line_with(**values: str) -> bytes:
 
 def row_of(*lines: bytes, packs: dict[Pack, bytes] | None = None) -> dict:
     ids = np.array([int(line.split(b"\t")[1]) for line in lines])
-    payloads = {pack: (ids[:1], pa.array([payload], pa.binary())) for pack, payload in (packs or {}).items()}
-    rows, _ = join_lines(ids, pa.array(lines, pa.binary()), payloads)
+    payloads = {pack: PackLines(ids[:1], pa.array([payload], pa.binary())) for pack, payload in (packs or {}).items()}
+    by_lines = join_lines(ids, {Pack.DATASET: PackLines(ids, pa.array(lines, pa.binary())), **payloads})
+    rows = joined_rows(ids, by_lines, join_elements(ids, {}))
     assert rows.schema == ROW_SCHEMA
     return rows.to_pylist()[0]
 

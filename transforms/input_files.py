@@ -1,0 +1,78 @@
+"""Files that source flags name: listed from paths, and described."""
+
+import typing
+
+import fsspec
+
+from schemas.sources import Source
+
+
+class InputError(ValueError):
+    """A source flag names something that cannot be read; the message names it and the remedy."""
+
+
+class InputFile(typing.NamedTuple):
+    """One file to read.
+
+    Attributes:
+        url: absolute path or URL.
+        source: whose it is.
+        kind: what it holds: the pack of YFCC, or what the source's own reader calls it.
+        fields: number of fields of its lines; 0 where that does not matter.
+        size: bytes, of a member of a zip decompressed.
+        compressed: whether it is bz2.
+        fingerprint: what changes when the file changes: modification time or ETag.
+    """
+
+    url: str
+    source: Source
+    kind: str
+    fields: int
+    size: int
+    compressed: bool
+    fingerprint: str
+
+
+def list_files(flag: str, path: str) -> list[tuple[str, bool]]:
+    """Lists the files of a file, directory, glob or fsspec URL, and whether each was named itself.
+
+    Args:
+        flag: the source's, for messages.
+        path: as given.
+
+    Raises:
+        InputError: it leads nowhere.
+    """
+    try:
+        fs, root = fsspec.url_to_fs(path)
+        if fs.isdir(root):
+            found, named = fs.find(root), False
+        elif fs.exists(root):
+            found, named = [root], True
+        else:
+            found, named = fs.glob(root) if any(c in root for c in "*?[") else [], False
+    except Exception as error:  # noqa: BLE001  each file system raises errors of its own library
+        raise InputError(f"{flag} {path}: {error}") from error
+    if named and not fs.isfile(root):
+        raise InputError(f"{flag} {path}: is no regular file; inputs are read in parts, so save it as a file first")
+    files = [f for f in found if named or (fs.isfile(f) and f.rsplit("/", 1)[-1][0] not in "._")]
+    if not files:
+        raise InputError(f"{flag} {path}: there is no such file; check the path")
+    return [(f if "file" in _protocols(fs) else fs.unstrip_protocol(f), named) for f in files]
+
+
+def size_of(url: str) -> int:
+    """Returns the size of a file in bytes, of a member of a zip decompressed."""
+    fs, path = fsspec.url_to_fs(url)
+    return int(fs.info(path)["size"])
+
+
+def fingerprint(url: str) -> str:
+    """Returns what changes when a file changes; of a member of a zip, that of the zip."""
+    fs, path = fsspec.url_to_fs(url.rpartition("::")[2])
+    info = fs.info(path)
+    return str(next((info[k] for k in ("ETag", "etag", "mtime", "LastModified") if info.get(k)), ""))
+
+
+def _protocols(fs: typing.Any) -> tuple[str, ...]:
+    return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)

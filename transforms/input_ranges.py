@@ -1,0 +1,25 @@
+"""Cuts input files into ranges of bytes, each read by one step."""
+
+import typing
+
+from schemas.elements import InputRange
+from schemas.sources import Source
+from transforms.find_inputs import InputFile
+from transforms.line_ranges import split_ranges
+
+PLAIN_RANGE_BYTES = 64 << 20
+BZ2_RANGE_BYTES = 16 << 20
+
+
+def ranges_of(files: typing.Iterable[InputFile]) -> list[InputRange]:
+    """Cuts the files into ranges, numbered in order; a file that cannot be cut is one range."""
+    return [
+        InputRange(unit, f.url, f.source.value, f.kind, f.fields, f.size, start, stop, f.compressed)
+        for unit, (f, start, stop) in enumerate((f, *cut) for f in files for cut in _cuts(f))
+    ]
+
+
+def _cuts(file: InputFile) -> typing.Iterable[tuple[int, int]]:
+    if file.source is not Source.YFCC:
+        return [(0, file.size)]
+    return split_ranges(file.size, BZ2_RANGE_BYTES if file.compressed else PLAIN_RANGE_BYTES)

@@ -1,0 +1,71 @@
+"""Phase 1, first half: what an annotation file says, grouped by column and hash bucket, in one spool file."""
+
+import collections
+import json
+import pathlib
+import typing
+
+import pyarrow as pa
+
+from schemas.elements import ImageIndex, InputRange, SpoolFile
+from schemas.sources import COLUMN_KINDS, Source
+from transforms.annotation_files import AnnotationFiles
+from transforms.annotation_parts import AnnotationPart
+from transforms.base_photos import BasePhotos
+from transforms.index_images import coco_index
+from transforms.input_failures import FailureFile
+from transforms.read_coco import read_coco
+from transforms.read_flickr8k import read_flickr8k
+from transforms.spool_file import SpoolWriter
+
+
+def spool_annotations(
+    input_range: InputRange, files: AnnotationFiles, index: ImageIndex, folder: pathlib.Path, bucket_bits: int
+) -> SpoolFile:
+    """Spools a range of an annotation file.
+
+    A retried call writes the same bytes to the same name.
+
+    Args:
+        input_range: what to read.
+        files: all input files.
+        index: of all images; what belongs to no photo of its base is counted and dropped.
+        folder: existing local folder for the spool file and the file of malformed entries.
+        bucket_bits: log2 of the number of buckets.
+
+    Raises:
+        BadJsonError: the file is damaged or ends early.
+    """
+    stem = f"{input_range.unit:06d}"
+    source, base = Source(input_range.source), BasePhotos(index.base_path)
+    records = 0
+    counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    path = folder / f"{stem}.spool"
+    with SpoolWriter(path, bucket_bits) as spool, FailureFile(folder / f"{stem}.failures.parquet") as failures:
+        for part in _parts(input_range, files, index):
+            records += part.records
+            failures.append(part.failures)
+            for column, batch in part.batches.items():
+                kind, kept = COLUMN_KINDS[source, column], _of_base(batch, base)
+                spool.add(kind, kept)
+                counts[kind.name].update(lines=batch.num_rows, unmatched=batch.num_rows - kept.num_rows)
+    return SpoolFile(
+        unit=input_range.unit,
+        path=str(path),
+        pieces=spool.pieces,
+        failures_path=failures.path,
+        lines=records,
+        malformed=failures.rows,
+        counts=json.dumps({source.value: {"lines": records, "failures": failures.rows}, **counts}),
+    )
+
+
+def _parts(input_range: InputRange, files: AnnotationFiles, index: ImageIndex) -> typing.Iterator[AnnotationPart]:
+    if input_range.source == Source.COCO.value:
+        return read_coco(coco_index(input_range, pathlib.Path(index.folder)))
+    return read_flickr8k(files.flickr8k(input_range.url), files.splits)
+
+
+def _of_base(batch: pa.RecordBatch, base: BasePhotos) -> pa.RecordBatch:
+    kept = base.among(batch["photo_id"].to_numpy())
+    return batch if kept is None or kept.all() else batch.filter(pa.array(kept))
