@@ -7,6 +7,7 @@ import re
 from beam_jobs import build_dataset
 from schemas import format_doc, records
 from schemas.failures import FailureReason
+from schemas.sources import Source
 from transforms.filter_rows import RowSelection
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -36,8 +37,9 @@ def test_every_flag_of_build_is_of_one_kind():
 
 def test_the_kinds_are_those_of_the_plan():
     config = build_dataset.parse_args(["--yfcc", "in", "--output", "out"])
-    assert {f.name for f in dataclasses.fields(RowSelection)} | {"yfcc"} == set(format_doc.SELECTION_FLAGS)
-    assert config.format.keys() - {"base"} == set(format_doc.FORMAT_FLAGS)
+    selection = {f.name for f in dataclasses.fields(RowSelection)} | {source.value for source in Source}
+    assert selection == set(format_doc.SELECTION_FLAGS)
+    assert config.format("yfcc").keys() == set(format_doc.FORMAT_FLAGS)
 
 
 def test_digests_are_made_as_the_page_says():
