@@ -156,7 +156,8 @@ def missing_columns(head: bytes) -> tuple[OpenImagesKind | None, list[str]]:
     if not marks[kind]:
         kind = OpenImagesKind.IMAGE_LABELS
     missing = [column for column in TABLES[kind].needed if column not in found]
-    return (kind, missing) if 2 * len(missing) < len(TABLES[kind].needed) else (None, [])
+    alike = len(found & set(TABLES[kind].columns())) > 1 and 2 * len(missing) <= len(TABLES[kind].needed)
+    return (kind, missing) if alike else (None, [])
 
 
 def ends_lines_with_cr(head: bytes) -> bool:

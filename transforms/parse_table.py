@@ -140,7 +140,9 @@ def _is_regular(records: Records, layout: Layout) -> bool:
     Of such records, as many rows are the records one by one.
     """
     data = records.data
-    if records.too_long or b"\0" in data or data.count(b"\r") != data.count(b"\r\n") or not _is_utf8(data):
+    if records.too_long or b"\0" in data or not _is_utf8(data):
+        return False
+    if b"\r" in data and data.count(b"\r") != data.count(b"\r\n"):
         return False
     begins = np.frombuffer(data, np.uint8)[records.starts]
     return not _LINE_ENDS[begins].any() and not is_open(records.raw(len(records) - 1).decode(), layout.delimiter)
