@@ -94,18 +94,20 @@ def _parse_each(records: Records, layout: Layout, wanted: list[str]) -> ParsedTa
 
 def _fields(raw: bytes, layout: Layout) -> list[str] | str:
     """Splits a record; a text instead of a list is why it cannot be."""
+    if b"\0" in raw:
+        return "it has a NUL"
     try:
         text = raw.decode("utf-8")
         fields = next(csv.reader([text], delimiter=layout.delimiter), [])
     except UnicodeDecodeError:
         return "it is not valid UTF-8"
-    except csv.Error as error:
-        return f"it is no record of a CSV ({error})"
+    except csv.Error:
+        return "it has a line end outside quotes, or too long a value"
     if is_open(text, layout.delimiter):
         return "a quote is not closed"
     if len(fields) != len(layout.columns):
         return f"{len(fields)} fields where {len(layout.columns)} were expected"
-    return "it has a NUL" if "\0" in text else fields
+    return fields
 
 
 def _rows(found: list[list[str]], layout: Layout, wanted: list[str]) -> TableRows:

@@ -25,7 +25,7 @@ from transforms.parse_table import parse_table
 from transforms.text_records import Form, Records, Source, read_quoted_records, read_records
 
 _MAX_NARRATIVE_BYTES = 8 << 20
-_BATCH_NARRATIVES = 256
+_BATCH_NARRATIVES = 64
 _BOM = b"\xef\xbb\xbf"
 
 _Fault = tuple[FailureReason, str]
