@@ -15,6 +15,9 @@ MAX_FLICKR_ID = 2**62 - 1
 LIMIT_SALT = 1
 """Salt of the hash by which ``--limit`` chooses."""
 
+CLASS_SALT = 2
+"""Salt of the hash by which ``--per_class_limit`` chooses."""
+
 _GOLDEN = 0x9E3779B97F4A7C15
 
 Hashes = npt.NDArray[np.uint64]

@@ -127,6 +127,20 @@ def read_image_ids(url: str) -> CocoIndex:
     return CocoIndex(url, kind, image_ids, photo_ids, categories, licenses)
 
 
+def read_category_names(url: str) -> set[tuple[str, str]]:
+    """Reads the id and name of each category, and of the file no more than that takes.
+
+    Raises:
+        BadJsonError: it is damaged or ends early.
+    """
+    with _open(url) as reader:
+        for key in reader.members():
+            if key == "categories":
+                found = read_categories([value for items in reader.items() for value in items.values])
+                return {(category.label_id, category.label) for category in found.values()}
+    return set()
+
+
 def read_coco(index: CocoIndex) -> typing.Iterator[AnnotationPart]:
     """Reads images and annotations: the second pass.
 
