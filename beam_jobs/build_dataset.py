@@ -19,12 +19,15 @@ import typing
 import uuid
 
 from beam_jobs import build_flags, output_state
+from beam_jobs.by_split import run_by_split
 from beam_jobs.cli import run_command
 from beam_jobs.errors import FAILED, OK, JobError, UsageError
 from beam_jobs.flags import FlagParser, parse
 from beam_jobs.interrupt import end_on_signals
 from beam_jobs.progress_line import show_progress
+from beam_jobs.selection_flags import add_selection_flags, row_selection
 from schemas import layout
+from schemas.classes import ChosenClass
 from schemas.failures import FailureReason
 from schemas.records import Manifest, Plan, PlanInput
 from schemas.sources import Source
@@ -36,6 +39,7 @@ from transforms.image_places import check_places
 from transforms.lease import OutputInUseError, hold_output
 from transforms.line_ranges import CorruptInputError
 from transforms.publish import OutputError, check_space, check_writable, write_file
+from transforms.read_classes import choose_classes
 from transforms.worker_pool import stop_shared_pool
 
 _log = logging.getLogger("photobeam")
@@ -45,6 +49,8 @@ SPOOL_FACTOR = 3
 
 NAMES_SHOWN = 5
 """Of files that are left out."""
+
+Classes = tuple[ChosenClass, ...]
 
 SOFTWARE = ("photobeam", "apache-beam", "pyarrow", "numpy", "pillow", "duckdb", "aiohttp")
 
@@ -58,6 +64,7 @@ class BuildConfig:
         base: whose photos make the dataset; '' for the first source.
         output: root of the dataset.
         selection: which rows are kept.
+        by_split: one dataset for each split, under its name in the output.
         samples_per_shard: rows per shard.
         images: what happens to the images; None for rows alone.
         workers: threads of phase 1, processes of phase 2.
@@ -71,6 +78,7 @@ class BuildConfig:
     base: str
     output: pathlib.Path
     selection: RowSelection
+    by_split: bool
     samples_per_shard: int
     images: build_flags.ImageStep | None
     workers: int
@@ -104,6 +112,7 @@ def make_parser() -> FlagParser:
     """Returns the parser of all flags but ``--config``."""
     parser = FlagParser("build", __doc__ or "")
     build_flags.add_source_flags(parser)
+    add_selection_flags(parser)
     build_flags.add_image_flags(parser)
     build_flags.add_fetch_flags(parser)
     build_flags.add_run_flags(parser)
@@ -119,7 +128,8 @@ def config_of(
         sources=build_flags.sources(flags),
         base=flags.base,
         output=build_flags.output_path(flags),
-        selection=RowSelection(where=flags.where, limit=flags.limit),
+        selection=row_selection(flags),
+        by_split=flags.by_split,
         samples_per_shard=flags.samples_per_shard,
         images=images,
         workers=flags.workers,
@@ -131,7 +141,7 @@ def config_of(
 
 
 def run(config: BuildConfig) -> int:
-    """Carries out a build.
+    """Carries out a build, or one for each split.
 
     Returns:
         Exit code: 0, or 1 if more photos failed than ``--max_failure_ratio`` permits.
@@ -140,6 +150,16 @@ def run(config: BuildConfig) -> int:
         UsageError: the command cannot be carried out; nothing was done.
         JobError: it failed on the way; what is committed stays.
     """
+    if not config.by_split:
+        return _run_one(config)
+    return run_by_split(config.output, lambda split, output: _run_one(_config_of_split(config, split, output)))
+
+
+def _config_of_split(config: BuildConfig, split: str, output: pathlib.Path) -> BuildConfig:
+    return dataclasses.replace(config, output=output, selection=dataclasses.replace(config.selection, split=split))
+
+
+def _run_one(config: BuildConfig) -> int:
     try:
         if config.selection.where:
             check_condition(config.selection.where)
@@ -147,15 +167,16 @@ def run(config: BuildConfig) -> int:
             check_places(config.images.places)
         found = find_inputs(config.sources)
         base = base_of(found, config.base)
+        classes = choose_classes(config.selection, found.files)
         output_state.check_is_ours(config.output)
         check_writable(config.output)
         with hold_output(config.output):
-            return _run_held(config, found, base)
+            return _run_held(config, found, base, classes)
     except (ConditionError, ImagePlaceError, InputError, CorruptInputError, OutputError, OutputInUseError) as error:
         raise UsageError(str(error)) from error
 
 
-def _run_held(config: BuildConfig, found: FoundInputs, base: str) -> int:
+def _run_held(config: BuildConfig, found: FoundInputs, base: str, classes: Classes) -> int:
     if found.left_out:
         _log.info("left out, of no known kind: %s", _some(found.left_out))
     output_state.sweep(config.output)
@@ -169,7 +190,7 @@ def _run_held(config: BuildConfig, found: FoundInputs, base: str) -> int:
     committed = output_state.committed_shards(config.output, plan.format) if config.images else {}
     if not _is_finished(config, plan, committed):
         (config.output / layout.MANIFEST).unlink(missing_ok=True)
-        _run_graph(config, found, plan, committed)
+        _run_graph(config, found, plan, committed, classes)
     return _report(config)
 
 
@@ -183,7 +204,7 @@ def _wanted_plan(
 ) -> tuple[Plan, Plan | None]:
     """Returns the plan of this run, with the rows where they still hold, and the one that stands."""
     inputs = [PlanInput(f.url, f"{f.source.value}/{f.kind}", f.size, f.fingerprint) for f in found.files]
-    selection = dataclasses.asdict(config.selection)
+    selection = config.selection.recorded()
     plan = Plan(selection=selection, format=wanted_format, inputs=inputs)
     old = None if config.overwrite else output_state.read_plan(config.output)
     if old is None:
@@ -207,7 +228,9 @@ def _is_finished(config: BuildConfig, plan: Plan, committed: dict[int, str]) -> 
     return output_state.manifest_holds(config.output) and all(committed.get(r.shard) == r.digest for r in plan.rows)
 
 
-def _run_graph(config: BuildConfig, found: FoundInputs, plan: Plan, committed: dict[int, str]) -> None:
+def _run_graph(
+    config: BuildConfig, found: FoundInputs, plan: Plan, committed: dict[int, str], classes: Classes
+) -> None:
     run_id = f"{time.strftime('%Y%m%dT%H%M%S')}-{uuid.uuid4().hex[:8]}"
     folder = config.output / layout.TMP / run_id
     todo = sum(r.rows for r in plan.rows or [] if committed.get(r.shard) != r.digest)
@@ -222,6 +245,7 @@ def _run_graph(config: BuildConfig, found: FoundInputs, plan: Plan, committed: d
                     files=found.files,
                     plan=plan,
                     selection=config.selection,
+                    classes=classes,
                     images=config.images,
                     committed=committed,
                     workers=config.workers,

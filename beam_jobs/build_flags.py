@@ -8,7 +8,7 @@ import re
 import typing
 
 from beam_jobs.errors import UsageError
-from beam_jobs.flags import FlagParser
+from beam_jobs.flags import FlagParser, positive, ratio
 from schemas.sources import ALL_SOURCES, Source
 from transforms.http_fetch import FetchOptions
 from transforms.image_codec import ImageOptions
@@ -35,8 +35,8 @@ class ImageStep(typing.NamedTuple):
 
 
 def add_source_flags(parser: FlagParser) -> None:
-    """Adds what decides which rows there are, and where they go."""
-    group = parser.add_argument_group("sources and rows")
+    """Adds what is read, and where the rows go."""
+    group = parser.add_argument_group("sources and output")
     for source, files in _SOURCE_HELP.items():
         group.add_argument(
             f"--{source.value}", nargs="+", action="extend", default=[], metavar="P", help=f"{files}{_PATHS_HELP}"
@@ -48,10 +48,8 @@ def add_source_flags(parser: FlagParser) -> None:
         help="whose photos make the dataset, the other sources enrich them (the first of these that is given)",
     )
     group.add_argument("--output", required=True, metavar="DIR", help="where the dataset goes")
-    group.add_argument("--where", default="", metavar="SQL", help="SQL condition on the joined row")
-    group.add_argument("--limit", type=_positive, metavar="N", help="that many photos, spread over all shards")
     group.add_argument(
-        "--samples_per_shard", type=_positive, default=SAMPLES_PER_SHARD, metavar="N", help="(%(default)s)"
+        "--samples_per_shard", type=positive, default=SAMPLES_PER_SHARD, metavar="N", help="(%(default)s)"
     )
 
 
@@ -115,7 +113,7 @@ def add_run_flags(parser: FlagParser) -> None:
     """Adds what changes how a run goes, and nothing in its output."""
     group = parser.add_argument_group("run")
     group.add_argument(
-        "--workers", type=_positive, default=os.cpu_count() or 1, metavar="N", help="processes (number of cores)"
+        "--workers", type=positive, default=os.cpu_count() or 1, metavar="N", help="processes (number of cores)"
     )
     group.add_argument(
         "--runner", type=_runner, default="DirectRunner", help="where it runs: this machine (%(default)s)"
@@ -128,7 +126,7 @@ def add_failure_flag(parser: FlagParser) -> None:
     """Adds when a finished build counts as failed."""
     parser.add_argument(
         "--max_failure_ratio",
-        type=_ratio,
+        type=ratio,
         default=MAX_FAILURE_RATIO,
         metavar="R",
         help="exit 1 if more of the photos fail, videos left out (%(default)s)",
@@ -223,23 +221,7 @@ def _checked(make: typing.Callable[..., typing.Any], values: dict[str, typing.An
         raise UsageError(str(error)) from error
 
 
-def _positive(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return int(text)
-
-
 def _runner(name: str) -> str:
     if name not in LOCAL_RUNNERS:
         raise argparse.ArgumentTypeError(f"{name} is not supported; leave it out to run on this machine")
     return name
-
-
-def _ratio(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 to 1")
-    return value

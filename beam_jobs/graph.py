@@ -7,6 +7,7 @@ import apache_beam as beam
 
 from beam_jobs.build_flags import ImageStep
 from beam_jobs.local_runner import run_locally
+from schemas.classes import ChosenClass
 from schemas.elements import RowsFile
 from schemas.records import Plan
 from transforms.annotation_files import AnnotationFiles
@@ -29,6 +30,7 @@ class Work:
         files: inputs.
         plan: of the output; its rows are None until phase 1 is complete.
         selection: which rows are kept.
+        classes: those of the selection.
         images: what happens to the images; None for rows alone.
         committed: shards that stand, with the digest of their rows.
         workers: threads of phase 1, processes of phase 2.
@@ -40,6 +42,7 @@ class Work:
     files: list[InputFile]
     plan: Plan
     selection: RowSelection
+    classes: tuple[ChosenClass, ...]
     images: ImageStep | None
     committed: dict[int, str]
     workers: int
@@ -82,6 +85,7 @@ def _join_config(work: Work) -> JoinConfig:
         base=work.plan.format["base"],
         bucket_bits=bucket_bits(work.files),
         selection=work.selection,
+        classes=work.classes,
         samples_per_shard=work.plan.format["samples_per_shard"],
         shards=work.plan.shards,
     )

@@ -70,7 +70,7 @@ class KnownClasses:
         self._named: dict[str, set[Label]] = collections.defaultdict(set)
         self._spelling: dict[str, str] = {}
         for mid in {*open_images, *(c for tree in self._trees for c in tree.classes if is_mid(c))}:
-            self._add((mid, open_images.get(mid, mid)), Label(Source.OPEN_IMAGES.value, mid))
+            self._add((mid, open_images.get(mid, "")), Label(Source.OPEN_IMAGES.value, mid))
         for label_id, name in coco:
             self._add((label_id, name), Label(Source.COCO.value, label_id, name))
 
@@ -99,9 +99,10 @@ class KnownClasses:
         return ChosenClass(name, tuple(sorted(labels)))
 
     def _add(self, names: tuple[str, str], label: Label) -> None:
-        for name in names:
+        for name in filter(None, names):
             self._named[name.lower()].add(label)
-        self._spelling.setdefault(names[1].lower(), names[1])
+        if names[1]:
+            self._spelling.setdefault(names[1].lower(), names[1])
 
     def _subclasses(self, labels: set[Label]) -> set[Label]:
         mids = [label.label_id for label in labels if label.source == Source.OPEN_IMAGES.value]
@@ -113,9 +114,7 @@ class KnownClasses:
         return {(label.label or self._open_images.get(label.label_id, label.label_id)).lower() for label in labels}
 
     def _unknown(self, name: str) -> str:
-        if not self._spelling:
-            return f"no class is known by the name {name!r}; give a file that names classes ({NAMING_FILES})"
         near = difflib.get_close_matches(name.lower(), self._spelling, NAMES_SHOWN)
-        names = " or ".join(self._spelling[n] for n in near)
-        remedy = f"did you mean {names}?" if near else f"give another, or a file that has it ({NAMING_FILES})"
-        return f"none of the {len(self._spelling):,} known classes is {name!r}; {remedy}"
+        hint = f"; did you mean {' or '.join(self._spelling[n] for n in near)}?" if near else "."
+        known = f"none of the {len(self._spelling):,} known classes is" if self._spelling else "no class is known as"
+        return f"{known} {name!r}{hint} Classes are named by {NAMING_FILES}"

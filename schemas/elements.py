@@ -106,7 +106,7 @@ class JoinedBucket(typing.NamedTuple):
         rows: rows in it.
         filtered: rows removed by filters.
         counts: JSON object: name of a kind to its ``lines``, and of these the ``kept``, ``collapsed``,
-            ``duplicates`` and ``unmatched``; ``conflicts``: how many photos have what does not fit together.
+            ``duplicates`` and ``unmatched``; ``photos``: how many have what does not fit together, or no split.
         failures_path: file of the duplicates; '' if there is none.
     """
 
@@ -124,14 +124,12 @@ class ShardCut(typing.NamedTuple):
     Attributes:
         shard: its number.
         shards: number of all shards.
-        buckets_path: file that lists the joined buckets.
-        max_limit_hash: largest salted hash that ``--limit`` keeps, decimal; '' if all are kept.
+        buckets_path: file that lists the joined buckets, and which of their rows are kept.
     """
 
     shard: int
     shards: int
     buckets_path: str
-    max_limit_hash: str
 
 
 class RowsFile(typing.NamedTuple):

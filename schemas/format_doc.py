@@ -16,17 +16,18 @@ import pyarrow as pa
 from schemas import layout
 from schemas.columns import Column
 from schemas.failures import FAILURE_SCHEMA, INPUT_FAILURE_SCHEMA, MAX_DETAIL_CHARS, MAX_RAW_BYTES, FailureReason
-from schemas.photo_ids import KEY_DIGITS, LIMIT_SALT, MAX_FLICKR_ID, hash64, key, shards_of
+from schemas.photo_ids import CLASS_SALT, KEY_DIGITS, LIMIT_SALT, MAX_FLICKR_ID, hash64, key, shards_of
 from schemas.records import CommitRecord, FileDigest, Manifest, ManifestShard, Plan, PlanInput, PlanRows, Totals
 from schemas.rows import ROW_COLUMNS
 from schemas.samples import IMAGE_COLUMNS, PLACEMENT_COLUMNS, SAMPLE_SCHEMA, sample_json
 from schemas.sources import Source
 
-SELECTION_FLAGS = (*(source.value for source in Source), "where", "limit")
+SELECTION_FLAGS = (*(source.value for source in Source), "split", "where", "classes", "class_evidence",
+                   "min_confidence", "per_class_limit", "only_these_classes", "limit")  # fmt: skip
 FORMAT_FLAGS = ("base", "samples_per_shard", "image_size", "resize", "upscale", "filter", "format", "quality",
                 "max_pixels", "max_image_bytes")  # fmt: skip
-RUN_FLAGS = ("output", "images", "mirror", "concurrency", "timeout_s", "deadline_s", "retries", "user_agent",
-             "max_failure_ratio", "workers", "runner", "overwrite", "progress", "config")  # fmt: skip
+RUN_FLAGS = ("output", "by_split", "images", "mirror", "concurrency", "timeout_s", "deadline_s", "retries",
+             "user_agent", "max_failure_ratio", "workers", "runner", "overwrite", "progress", "config")  # fmt: skip
 
 FAILURE_DOCS = {
     "photo_id": "The photo; -1 where an input line has no readable id.",
@@ -143,9 +144,11 @@ rows = samples + failures.
 def _keys() -> str:
     ids = np.array(_VECTOR_IDS, np.int64)
     hashes = hash64(ids)
-    vectors = zip(_VECTOR_IDS, hashes, hash64(ids, LIMIT_SALT), shards_of(hashes, _VECTOR_SHARDS), strict=True)
-    rows = [(str(i), f"`{key(i)}`", f"`{h:016x}`", f"`{salted:016x}`", str(s)) for i, h, salted, s in vectors]
-    head = ("photo_id", "KEY", "hash64", f"hash64, salt {LIMIT_SALT}", f"shard of {_VECTOR_SHARDS:,}")
+    salted = [hash64(ids, salt) for salt in (LIMIT_SALT, CLASS_SALT)]
+    vectors = zip(_VECTOR_IDS, shards_of(hashes, _VECTOR_SHARDS), hashes, *salted, strict=True)
+    rows = [(str(i), f"`{key(i)}`", *(f"`{h:016x}`" for h in found), str(s)) for i, s, *found in vectors]
+    salts = [f"hash64, salt {salt}" for salt in (LIMIT_SALT, CLASS_SALT)]
+    head = ("photo_id", "KEY", "hash64", *salts, f"shard of {_VECTOR_SHARDS:,}")
     return f"""
 ## Keys, hash and shards
 
@@ -163,7 +166,9 @@ hash64 = z ^ (z >> 31)
 
 A photo's shard is `floor(hash64(photo_id) * shards / 2^64)`; the number of shards is
 ceil(rows / `--samples_per_shard`), fixed at an output's first run. `--limit N` keeps the N photos with the
-smallest `hash64(photo_id, salt = {LIMIT_SALT})`, so that they spread over all shards.
+smallest `hash64(photo_id, salt = {LIMIT_SALT})`, so that they spread over all shards. Before that,
+`--per_class_limit N` keeps a photo if for one of the classes it is among the N photos with the smallest
+`hash64(photo_id, salt = {CLASS_SALT})` that have it; a class is a name of `--classes`, its subclasses included.
 
 {_table(head, rows)}
 
@@ -226,7 +231,23 @@ def _flags() -> str:
         ("run", RUN_FLAGS, "Never invalidates anything."),
     )
     rows = [(kind, " ".join(f"`--{flag}`" for flag in flags), effect) for kind, flags, effect in kinds]
-    return "## Kinds of flags\n\n" + _table(("kind", "flags", "changed on a second run"), rows)
+    return f"""
+## Kinds of flags
+
+{_table(("kind", "flags", "changed on a second run"), rows)}
+
+Rows are selected in this order: `--split`, `--where`, `--classes`, `--per_class_limit`, `--limit`. `--where` sees a
+row with all its annotations; `--only_these_classes` then removes those of other classes, and keeps a relationship if
+one side is of the classes.
+
+A photo has a class by `boxes` if a box, a segment or either side of a relationship is of it, whatever their flags; by
+`human` if people verified the image label (annotator `verification` or `crowdsource-verification`, confidence 1); by
+`machine` if another image label, by `autotags` if an autotag has at least `--min_confidence`. Classes of Open Images
+include their subclasses by the hierarchy, parts not among them; categories of COCO have none.
+
+With `--by_split` the datasets below the output are as if made with `--split train`, `validation` and `test`: a photo
+that is in one split of one source and in another split of another source is in both, one without a split is in none.
+"""
 
 
 def _records() -> str:

@@ -12,6 +12,7 @@ SPLITS = ("train", "validation", "test")
 
 _ALIASES = {"val": "validation", "dev": "validation"}
 _PATTERNS: typing.Final = {
+    "": ".+",
     "train": r"train(20\d\d)?",
     "validation": r"validation|val(20\d\d)?|dev",
     "test": r"test(20\d\d)?",
@@ -41,8 +42,8 @@ def read_split(name: str) -> str:
     return split
 
 
-def split_pattern(split: str) -> str:
-    """Returns the regular expression of the names that the sources have for a split of :func:`read_split`.
+def split_pattern(split: str = "") -> str:
+    """Returns the regular expression of the names that the sources have for a split of :func:`read_split`; '' for any.
 
     Example:
         >>> [bool(re.search(split_pattern("train"), name)) for name in ("train", "train2014", "val2014")]

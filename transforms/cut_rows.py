@@ -1,4 +1,4 @@
-"""From joined buckets to shards: how many there are, which rows `--limit` keeps, and `rows/NNNNNN.parquet`."""
+"""From joined buckets to shards: how many there are, which rows limits leave, and `rows/NNNNNN.parquet`."""
 
 import json
 import pathlib
@@ -13,7 +13,9 @@ from schemas import layout
 from schemas.elements import JoinedBucket, RowsFile, ShardCut
 from schemas.photo_ids import LIMIT_SALT, hash64, key_order, shard_bounds
 from schemas.rows import ROW_SCHEMA
+from transforms.class_limit import left_by_classes, max_class_hashes
 from transforms.file_digest import file_digest
+from transforms.filter_rows import RowSelection
 from transforms.publish import publish
 
 ROW_GROUP_ROWS = 5_000
@@ -26,6 +28,20 @@ _DICTIONARY_COLUMNS = [
 _LIMIT_BINS = 1 << 16
 
 
+class KeptRows(typing.NamedTuple):
+    """Which joined rows become rows of the dataset, as far as only all buckets together decide that.
+
+    Attributes:
+        rows: how many do.
+        max_limit_hash: largest salted hash that ``--limit`` keeps, None if all are kept.
+        max_class_hashes: the same for each class by ``--per_class_limit``, which comes first; () without it.
+    """
+
+    rows: int
+    max_limit_hash: int | None = None
+    max_class_hashes: tuple[int, ...] = ()
+
+
 def count_shards(rows: int, samples_per_shard: int) -> int:
     """Returns how many shards hold that many rows.
 
@@ -36,27 +52,46 @@ def count_shards(rows: int, samples_per_shard: int) -> int:
     return -(-rows // samples_per_shard)
 
 
-def limit_hash(buckets: typing.Sequence[JoinedBucket], limit: int | None) -> int | None:
-    """Finds the largest salted hash among the ``limit`` smallest of all rows, in bounded memory.
+def keep_rows(buckets: typing.Sequence[JoinedBucket], selection: RowSelection) -> KeptRows:
+    """Decides which joined rows become rows of the dataset, in bounded memory, whatever the buckets.
 
-    Returns:
-        The hash, or None if there are no more rows than the limit.
+    Args:
+        buckets: all of them, their rows selected by ``selection``.
+        selection: which rows are kept.
     """
-    if limit is None or sum(b.rows for b in buckets) <= limit:
-        return None
+    rows = sum(b.rows for b in buckets)
+    class_hashes: tuple[int, ...] = ()
+    if selection.per_class_limit:
+        batches = (batch for bucket in buckets for batch in _bucket_batches(bucket.path))
+        class_hashes = max_class_hashes(batches, len(selection.classes), selection.per_class_limit)
+        rows = sum(len(salted) for salted in _salted_hashes(buckets, class_hashes))
+    if selection.limit is None or rows <= selection.limit:
+        return KeptRows(rows, None, class_hashes)
+    return KeptRows(selection.limit, _limit_hash(buckets, selection.limit, class_hashes), class_hashes)
+
+
+def _limit_hash(buckets: typing.Sequence[JoinedBucket], limit: int, class_hashes: typing.Sequence[int]) -> int:
+    """Finds the largest salted hash among the ``limit`` smallest of all rows; there are more."""
     histogram = np.zeros(_LIMIT_BINS, np.int64)
-    for salted in _salted_hashes(buckets):
+    for salted in _salted_hashes(buckets, class_hashes):
         histogram += np.bincount(salted >> np.uint64(48), minlength=_LIMIT_BINS)
     below = np.concatenate(([0], np.cumsum(histogram)))
     last_bin = int(np.searchsorted(below, limit)) - 1
-    candidates = np.concatenate([s[s >> np.uint64(48) == last_bin] for s in _salted_hashes(buckets)])
+    candidates = np.concatenate([s[s >> np.uint64(48) == last_bin] for s in _salted_hashes(buckets, class_hashes)])
     return int(np.sort(candidates)[limit - below[last_bin] - 1])
 
 
-def write_bucket_list(buckets: typing.Iterable[JoinedBucket], path: pathlib.Path, bucket_bits: int) -> None:
-    """Writes which file holds which bucket."""
+def write_bucket_list(
+    buckets: typing.Iterable[JoinedBucket], kept: KeptRows, path: pathlib.Path, bucket_bits: int
+) -> None:
+    """Writes which file holds which bucket, and which of their rows are kept."""
     files = {str(b.bucket): b.path for b in buckets if b.path}
-    path.write_text(json.dumps({"bucket_bits": bucket_bits, "files": files}))
+    path.write_text(json.dumps({"bucket_bits": bucket_bits, "files": files, "kept": kept._asdict()}))
+
+
+def read_kept_rows(path: str | pathlib.Path) -> KeptRows:
+    """Reads which rows are kept from the list of buckets."""
+    return KeptRows(**json.loads(pathlib.Path(path).read_text())["kept"])
 
 
 def cut_shard(cut: ShardCut, output: pathlib.Path, staging: pathlib.Path) -> RowsFile:
@@ -67,7 +102,8 @@ def cut_shard(cut: ShardCut, output: pathlib.Path, staging: pathlib.Path) -> Row
         output: root of the dataset; ``rows/`` exists.
         staging: existing folder on the same file system.
     """
-    batches = (_within_limit(batch, cut.max_limit_hash) for batch in _shard_batches(cut))
+    kept = read_kept_rows(cut.buckets_path)
+    batches = (_kept_of(batch, kept) for batch in _shard_batches(cut))
     table = pa.Table.from_batches(list(batches), ROW_SCHEMA)
     table = table.take(pa.array(key_order(table["photo_id"].to_numpy())))
     staged = staging / f"{layout.shard_name(cut.shard)}.rows.parquet"
@@ -89,20 +125,32 @@ def write_rows(table: pa.Table, path: pathlib.Path) -> None:
     )
 
 
-def _within_limit(batch: pa.RecordBatch, max_limit_hash: str) -> pa.RecordBatch:
-    if not max_limit_hash:
-        return batch
-    salted = hash64(batch["photo_id"].to_numpy(), LIMIT_SALT)
-    return batch.filter(pa.array(salted <= np.uint64(int(max_limit_hash))))
+def _kept_of(batch: pa.RecordBatch, kept: KeptRows) -> pa.RecordBatch:
+    """Keeps what all buckets together have left of a batch, and of its columns those of rows."""
+    if kept.max_class_hashes:
+        batch = batch.filter(pa.array(left_by_classes(batch, kept.max_class_hashes))).select(ROW_SCHEMA.names)
+    if kept.max_limit_hash is not None:
+        salted = hash64(batch["photo_id"].to_numpy(), LIMIT_SALT)
+        batch = batch.filter(pa.array(salted <= np.uint64(kept.max_limit_hash)))
+    return batch
 
 
-def _salted_hashes(buckets: typing.Iterable[JoinedBucket]) -> typing.Iterator[npt.NDArray[np.uint64]]:
+def _salted_hashes(
+    buckets: typing.Iterable[JoinedBucket], class_hashes: typing.Sequence[int]
+) -> typing.Iterator[npt.NDArray[np.uint64]]:
     for bucket in buckets:
-        if bucket.path:
-            with pa.memory_map(bucket.path) as source:
-                reader = pa.ipc.open_file(source)
-                for i in range(reader.num_record_batches):
-                    yield hash64(reader.get_batch(i)["photo_id"].to_numpy(), LIMIT_SALT)
+        for batch in _bucket_batches(bucket.path):
+            salted = hash64(batch["photo_id"].to_numpy(), LIMIT_SALT)
+            yield salted[left_by_classes(batch, class_hashes)] if class_hashes else salted
+
+
+def _bucket_batches(path: str) -> typing.Iterator[pa.RecordBatch]:
+    """Yields the record batches of a joined bucket; none of one without rows."""
+    if path:
+        with pa.memory_map(path) as source:
+            reader = pa.ipc.open_file(source)
+            for i in range(reader.num_record_batches):
+                yield reader.get_batch(i)
 
 
 def _shard_batches(cut: ShardCut) -> typing.Iterator[pa.RecordBatch]:
@@ -111,11 +159,8 @@ def _shard_batches(cut: ShardCut) -> typing.Iterator[pa.RecordBatch]:
     low, high = shard_bounds(cut.shard, cut.shards)
     shift = 64 - listing["bucket_bits"]
     for bucket in range(low >> shift, ((high - 1) >> shift) + 1):
-        if path := listing["files"].get(str(bucket)):
-            with pa.memory_map(path) as source:
-                reader = pa.ipc.open_file(source)
-                for i in range(reader.num_record_batches):
-                    yield from _slice_of_hashes(reader.get_batch(i), low, high)
+        for batch in _bucket_batches(listing["files"].get(str(bucket), "")):
+            yield from _slice_of_hashes(batch, low, high)
 
 
 def _slice_of_hashes(batch: pa.RecordBatch, low: int, high: int) -> typing.Iterator[pa.RecordBatch]:

@@ -15,7 +15,7 @@ from schemas.elements import JoinedBucket, RowsFile, SpoolFile
 from schemas.failures import INPUT_FAILURE_SCHEMA
 from schemas.records import Plan, PlanRows
 from schemas.sources import ALL_SOURCES, PHOTO_KINDS, SPOOL_KINDS, Source
-from transforms.join_bucket import CONFLICTS
+from transforms.join_bucket import PHOTO_COUNTS
 from transforms.publish import publish, write_file
 
 FAILURE_BATCH_ROWS = 1_000
@@ -32,14 +32,14 @@ class RowsSummary(typing.NamedTuple):
         joined: one per bucket.
         written: one per shard.
         base: whose photos make the dataset.
-        limit: of ``--limit``, None for all.
+        planned: rows that limits leave of those joined.
     """
 
     spooled: list[SpoolFile]
     joined: list[JoinedBucket]
     written: list[RowsFile]
     base: str
-    limit: int | None
+    planned: int
 
 
 class AccountingError(RuntimeError):
@@ -54,7 +54,8 @@ def account(summary: RowsSummary) -> dict[str, int]:
         sources) = ``rows`` + ``removed_by_filters`` + ``collapsed_lines`` + ``input_failures``. For each pack and each
         column of a source ``KIND_lines``, ``KIND_unmatched`` (no such photo), ``KIND_collapsed`` and
         ``KIND_failures``; of each annotation source ``SOURCE_lines`` and ``SOURCE_failures``: all that was read.
-        ``repeated_images`` and ``different_sizes``: see :func:`transforms.join_elements.count_conflicts`.
+        ``repeated_images`` and ``different_sizes``: see :func:`transforms.join_elements.count_conflicts`;
+        ``photos_without_split`` where photos of a split are kept.
 
     Raises:
         AccountingError: a sum does not come out.
@@ -72,14 +73,13 @@ def account(summary: RowsSummary) -> dict[str, int]:
         "collapsed_lines": lines - failures - joined_rows - filtered,
         "input_failures": failures,
     }
-    kept = joined_rows if summary.limit is None else min(joined_rows, summary.limit)
-    if rows != kept or counts["collapsed_lines"] < 0:
-        raise AccountingError(f"{rows} rows written of {kept} joined, from {lines} lines")
+    if rows != summary.planned or counts["collapsed_lines"] < 0:
+        raise AccountingError(f"{rows} rows written of {summary.planned} planned, from {lines} lines")
     hidden = _UNPUBLISHED | ({PHOTO_KINDS[Source.YFCC].name} & photos.keys())
     for kind, counted in sorted(kinds.items()):
         if kind not in hidden:
             counts |= {f"{kind}_{name}": counted[name] for name in _PUBLISHED if name in counted}
-    return counts | _count_conflicts(summary)
+    return counts | _count_photos(summary)
 
 
 def finish_rows(output: pathlib.Path, folder: pathlib.Path, summary: RowsSummary) -> None:
@@ -126,7 +126,7 @@ def _count_kinds(summary: RowsSummary) -> dict[str, collections.Counter[str]]:
             kinds[kind].update(counted)
     for bucket in summary.joined:
         for kind, counted in json.loads(bucket.counts).items():
-            if kind != CONFLICTS:
+            if kind != PHOTO_COUNTS:
                 joined[kind].update(counted)
     for kind, counted in kinds.items():
         found = joined[kind]
@@ -139,10 +139,10 @@ def _count_kinds(summary: RowsSummary) -> dict[str, collections.Counter[str]]:
     return kinds
 
 
-def _count_conflicts(summary: RowsSummary) -> dict[str, int]:
+def _count_photos(summary: RowsSummary) -> dict[str, int]:
     counted: collections.Counter[str] = collections.Counter()
     for bucket in summary.joined:
-        counted.update(json.loads(bucket.counts).get(CONFLICTS, {}))
+        counted.update(json.loads(bucket.counts).get(PHOTO_COUNTS, {}))
     return dict(counted)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from schemas.classes import ChosenClass
 from schemas.elements import Bucket, JoinedBucket, SpoolFile
 from schemas.failures import Failure, FailureReason, Stage
 from schemas.photo_ids import MAX_FLICKR_ID, hash64
@@ -15,7 +16,7 @@ from schemas.rows import ROW_COLUMNS, ROW_SCHEMA
 from schemas.sources import ALL_SOURCES, PACK_KINDS, PHOTO_KINDS, SPOOL_KINDS, Source, SpoolKind
 from schemas.yfcc import Pack
 from transforms.duplicate_lines import unique_lines
-from transforms.filter_rows import RowSelection, select_rows
+from transforms.filter_rows import RowSelection, in_split, select_rows
 from transforms.input_failures import FailureFile, input_failure
 from transforms.join_elements import JoinedElements, count_conflicts, join_elements
 from transforms.join_lines import JoinedLines, PackLines, join_lines
@@ -24,8 +25,11 @@ from transforms.spool_file import PIECE, spool_schema
 BATCH_ROWS = 2_000
 """Rows in one record batch of a joined bucket: what a shard's cut reads at least."""
 
-CONFLICTS = "conflicts"
-"""Among a bucket's counts: how many photos have copies that do not fit together."""
+PHOTO_COUNTS = "photos"
+"""Among a bucket's counts: how many photos have copies that do not fit together, and how many are in no split."""
+
+WITHOUT_SPLIT = "photos_without_split"
+"""Counted where photos of a split are kept."""
 
 PhotoIds = npt.NDArray[np.int64]
 
@@ -63,7 +67,12 @@ def write_spool_index(spool_files: typing.Iterable[SpoolFile], path: pathlib.Pat
 
 
 def join_bucket(
-    bucket: Bucket, urls: typing.Sequence[str], base: str, selection: RowSelection, folder: pathlib.Path
+    bucket: Bucket,
+    urls: typing.Sequence[str],
+    base: str,
+    selection: RowSelection,
+    folder: pathlib.Path,
+    classes: typing.Sequence[ChosenClass] = (),
 ) -> JoinedBucket:
     """Joins one bucket: a left join of all that was spooled on the photos of the base.
 
@@ -75,6 +84,7 @@ def join_bucket(
         base: a source, or ``all``.
         selection: which rows are kept.
         folder: existing local folder for the rows and the failures.
+        classes: those of the selection.
     """
     spooled = _read_pieces(bucket)
     lines = {pack: _unique(spooled.pop(kind), pack) for pack, kind in PACK_KINDS.items() if kind in spooled}
@@ -82,14 +92,16 @@ def join_bucket(
     by_lines = join_lines(photo_ids, {pack: found.unique for pack, found in lines.items()})
     by_elements = join_elements(photo_ids, spooled)
     rows = joined_rows(photo_ids, by_lines, by_elements)
-    kept = select_rows(rows, selection)
+    kept = select_rows(rows, selection, classes)
     stem = f"{bucket.bucket:05d}"
     with FailureFile(folder / f"{stem}.failures.parquet") as failures:
         for pack, found in sorted(lines.items()):
             failures.append(_duplicate_rows(found.refused, urls, pack))
     counts = {pack.value: _counts(found, by_lines.unmatched[pack]) for pack, found in lines.items()}
     if by_elements.counts:
-        counts |= {**by_elements.counts, CONFLICTS: count_conflicts(by_elements.columns["copies"])}
+        counts |= {**by_elements.counts, PHOTO_COUNTS: count_conflicts(by_elements.columns["copies"])}
+    if selection.split:
+        counts[PHOTO_COUNTS] = {**counts.get(PHOTO_COUNTS, {}), WITHOUT_SPLIT: int((~in_split(rows)).sum())}
     return JoinedBucket(
         bucket=bucket.bucket,
         path=_write_joined(kept, folder / f"{stem}.arrow"),

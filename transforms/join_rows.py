@@ -6,6 +6,7 @@ import typing
 
 import apache_beam as beam
 
+from schemas.classes import ChosenClass
 from schemas.elements import (
     Bucket,
     ImageIndex,
@@ -20,7 +21,7 @@ from schemas.sources import Source
 from transforms import progress
 from transforms.annotation_files import AnnotationFiles
 from transforms.base_photos import BasePhotos
-from transforms.cut_rows import count_shards, cut_shard, limit_hash, write_bucket_list
+from transforms.cut_rows import count_shards, cut_shard, keep_rows, read_kept_rows, write_bucket_list
 from transforms.filter_rows import RowSelection
 from transforms.finish_rows import RowsSummary, finish_rows
 from transforms.gather import Gather
@@ -42,6 +43,7 @@ class JoinConfig:
         base: whose photos make the dataset: a source or ``all``.
         bucket_bits: log2 of the number of buckets.
         selection: which rows are kept.
+        classes: those of the selection.
         samples_per_shard: rows per shard; decides the number of shards.
         shards: number of shards of an existing dataset, None to count.
     """
@@ -54,7 +56,13 @@ class JoinConfig:
     bucket_bits: int
     selection: RowSelection
     samples_per_shard: int
+    classes: tuple[ChosenClass, ...] = ()
     shards: int | None = None
+
+    @property
+    def buckets_path(self) -> pathlib.Path:
+        """File that lists the joined buckets."""
+        return self.folder / "buckets.json"
 
 
 class JoinRows(beam.PTransform):
@@ -162,7 +170,7 @@ class _JoinFn(beam.DoFn):
     def process(self, bucket: Bucket) -> typing.Iterator[JoinedBucket]:
         urls = [r.url for r in self._config.ranges]
         config = self._config
-        joined = join_bucket(bucket, urls, config.base, config.selection, config.folder)
+        joined = join_bucket(bucket, urls, config.base, config.selection, config.folder, config.classes)
         self._rows.inc(joined.rows)
         yield joined
 
@@ -173,15 +181,11 @@ class _PlanShardsFn(beam.DoFn):
 
     def process(self, joined: list[JoinedBucket]) -> typing.Iterator[ShardCut]:
         config = self._config
-        path = config.folder / "buckets.json"
-        write_bucket_list(joined, path, config.bucket_bits)
-        largest = limit_hash(joined, config.selection.limit)
-        rows = sum(b.rows for b in joined)
-        if largest is not None:
-            rows = typing.cast(int, config.selection.limit)
-        shards = config.shards or count_shards(rows, config.samples_per_shard)
+        kept = keep_rows(joined, config.selection)
+        write_bucket_list(joined, kept, config.buckets_path, config.bucket_bits)
+        shards = config.shards or count_shards(kept.rows, config.samples_per_shard)
         for shard in range(shards):
-            yield ShardCut(shard, shards, str(path), "" if largest is None else str(largest))
+            yield ShardCut(shard, shards, str(config.buckets_path))
 
 
 class _CutFn(beam.DoFn):
@@ -201,6 +205,7 @@ class _CompleteFn(beam.DoFn):
     def process(
         self, written: list[RowsFile], spooled: list[SpoolFile], joined: list[JoinedBucket]
     ) -> typing.Iterator[RowsFile]:
-        summary = RowsSummary(spooled, joined, written, self._config.base, self._config.selection.limit)
+        planned = read_kept_rows(self._config.buckets_path).rows
+        summary = RowsSummary(spooled, joined, written, self._config.base, planned)
         finish_rows(self._config.output, self._config.folder, summary)
         yield from sorted(written)

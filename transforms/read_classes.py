@@ -2,15 +2,36 @@
 
 import typing
 
-from schemas.classes import KnownClasses
+from schemas.classes import ChosenClass, KnownClasses, UnknownClassError
 from schemas.open_images import Layout, OpenImagesKind
 from schemas.sources import Source
 from schemas.yfcc import Pack
+from transforms.class_evidence import Evidence
+from transforms.filter_rows import RowSelection
 from transforms.find_open_images import BadOpenImagesError, OpenImagesFile
 from transforms.input_files import InputError, InputFile
 from transforms.json_stream import BadJsonError
 from transforms.read_class_files import class_names, read_hierarchy
 from transforms.read_coco import read_category_names
+
+
+def choose_classes(selection: RowSelection, files: typing.Sequence[InputFile]) -> tuple[ChosenClass, ...]:
+    """Finds the labels of the classes that are asked for; reads files only if there are any.
+
+    Args:
+        selection: which rows are kept.
+        files: all input files.
+
+    Raises:
+        InputError: nobody has such a class, or a file that names classes cannot be read.
+    """
+    if not selection.classes:
+        return ()
+    known = known_classes(files, Evidence.AUTOTAGS.value in selection.class_evidence)
+    try:
+        return tuple(known.choose(name) for name in selection.classes)
+    except UnknownClassError as error:
+        raise InputError(f"--classes: {error}") from error
 
 
 def known_classes(files: typing.Sequence[InputFile], with_autotags: bool) -> KnownClasses:

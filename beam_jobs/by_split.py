@@ -1,0 +1,50 @@
+"""`--by_split`: one complete dataset for each split, below the output; each is a run of its own."""
+
+import logging
+import pathlib
+import shutil
+import typing
+
+from beam_jobs import output_state
+from beam_jobs.errors import UsageError
+from schemas.splits import SPLITS
+from transforms.join_bucket import WITHOUT_SPLIT
+
+_log = logging.getLogger("photobeam")
+
+
+def run_by_split(output: pathlib.Path, run: typing.Callable[[str, pathlib.Path], int]) -> int:
+    """Makes the dataset of each split; one that no photo is in gets none.
+
+    Args:
+        output: holds the datasets, each under the name of its split.
+        run: makes the dataset of a split in a place; returns its exit code.
+
+    Returns:
+        The largest exit code.
+
+    Raises:
+        UsageError: the output holds something else.
+    """
+    _check_holds_splits(output)
+    codes = []
+    for split in SPLITS:
+        _log.info("split %s", split)
+        codes.append(run(split, output / split))
+        plan = output_state.read_plan(output / split)
+        if plan and plan.shards == 0:
+            shutil.rmtree(output / split)
+            _log.info("no photo is in split %s: it has no dataset", split)
+    if plan and plan.counts.get(WITHOUT_SPLIT):
+        _log.info("%d photos are in no split, and in none of the datasets", plan.counts[WITHOUT_SPLIT])
+    return max(codes)
+
+
+def _check_holds_splits(output: pathlib.Path) -> None:
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"--output {output} is a file; choose a directory")
+    foreign = sorted(p.name for p in output.iterdir() if p.name not in SPLITS) if output.exists() else []
+    if foreign:
+        raise UsageError(
+            f"--output {output} holds something else than splits ({', '.join(foreign[:3])}); choose another directory"
+        )
