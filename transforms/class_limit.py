@@ -43,15 +43,42 @@ def max_class_hashes(batches: typing.Iterable[pa.RecordBatch], classes: int, lim
     Args:
         batches: of all buckets, with ``photo_id`` and the classes.
         classes: how many were asked for.
-        limit: rows for each; as many hashes are held in memory.
+        limit: rows for each; up to twice as many hashes are held in memory.
     """
-    smallest = [np.empty(0, np.uint64) for _ in range(classes)]
+    smallest = [_Smallest(limit) for _ in range(classes)]
     for batch in batches:
         _, positions, salted = _class_hashes(batch)
         for i in np.unique(positions).tolist():
-            found = np.concatenate((smallest[i], salted[positions == i]))
-            smallest[i] = found if len(found) <= limit else np.partition(found, limit)[:limit]
-    return tuple(_ALL if len(found) < limit else int(found.max()) for found in smallest)
+            smallest[i].add(salted[positions == i])
+    return tuple(found.largest() for found in smallest)
+
+
+class _Smallest:
+    """The smallest of any number of hashes; sorted out only when there are twice as many, for speed."""
+
+    def __init__(self, number: int):
+        self._number = number
+        self._found: list[Hashes] = []
+        self._count, self._largest = 0, _ALL
+
+    def add(self, hashes: Hashes) -> None:
+        self._found.append(hashes[hashes <= np.uint64(self._largest)])
+        self._count += len(self._found[-1])
+        if self._count > 2 * self._number:
+            self._sort_out()
+
+    def largest(self) -> int:
+        """Returns the largest that is left, and of all numbers if there are too few."""
+        self._sort_out()
+        return self._largest
+
+    def _sort_out(self) -> None:
+        found = np.concatenate([np.empty(0, np.uint64), *self._found])
+        if len(found) > self._number:
+            found = np.partition(found, self._number - 1)[: self._number]
+        self._found, self._count = [found], len(found)
+        if len(found) == self._number:
+            self._largest = int(found.max())
 
 
 def left_by_classes(batch: pa.RecordBatch, max_hashes: typing.Sequence[int]) -> Mask:
