@@ -11,7 +11,7 @@ import posixpath
 import re
 import typing
 
-from schemas.photo_ids import MAX_FLICKR_ID
+from schemas.flickr_urls import flickr_id
 from schemas.surrogate_ids import surrogate_id
 
 SOURCE = "coco"
@@ -60,7 +60,6 @@ _STUFF_SUPERCATEGORIES = frozenset(
 )  # fmt: skip
 _SPLIT = re.compile(r"(?<![a-z])(train|val|test)(?:-dev|-challenge)?_?((?:20)\d\d)?(?![a-z])")
 _QUERY = re.compile(r"[?#].*", re.DOTALL)
-_FLICKR_URL = re.compile(r"[^?#]*/([0-9]{1,18})_[^/?#]*(?:[?#].*)?", re.DOTALL)
 _MAX_INT32, _MAX_INT64 = 2**31 - 1, 2**63 - 1
 
 
@@ -110,19 +109,6 @@ def split_of(coco_url: Json, file_name: Json, json_name: str) -> str | None:
         if isinstance(name, str) and (found := _SPLIT.search(name.rpartition("/")[2])):
             return "".join(filter(None, found.groups()))
     return None
-
-
-def flickr_id(url: Json) -> int | None:
-    """Returns the photo id in a static Flickr URL: the base name up to the first underscore.
-
-    Example:
-        >>> flickr_id("http://farm8.staticflickr.com/7205/6985418911_df7747990d_z.jpg?zz=1")
-        6985418911
-        >>> flickr_id("http://example.com/photo.jpg")
-    """
-    found = _FLICKR_URL.fullmatch(url) if isinstance(url, str) else None
-    photo_id = int(found.group(1)) if found else 0
-    return photo_id if 0 < photo_id <= MAX_FLICKR_ID else None
 
 
 def photo_id_of(image: Json) -> int:

@@ -7,6 +7,7 @@ import random
 import typing
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from pycocotools import mask as coco_mask
 
@@ -15,7 +16,6 @@ from schemas.coco import (
     CocoKind,
     License,
     copy_of,
-    flickr_id,
     image_fault,
     photo_id_of,
     read_categories,
@@ -26,6 +26,7 @@ from schemas.coco import (
 from schemas.coco_annotations import BadAnnotationError, panoptic_segments, read_annotations
 from schemas.coco_faults import find_fault
 from schemas.coco_rle import MAX_SIDE, decompress, read_run_lengths
+from schemas.flickr_urls import flickr_id, flickr_ids
 from schemas.surrogate_ids import surrogate_id
 
 CATEGORIES = {1: Category("1", "person", ("nose", "left_eye")), 18: Category("18", "dog")}
@@ -112,6 +113,7 @@ def test_splits(url: typing.Any, file_name: typing.Any, json_name: str, split: s
 )
 def test_flickr_ids(url: typing.Any, photo_id: int | None) -> None:
     assert flickr_id(url) == photo_id
+    assert flickr_ids(pa.array([url if isinstance(url, str) else None], pa.string())).to_pylist() == [photo_id]
 
 
 def test_an_image_without_flickr_url_gets_a_surrogate() -> None:
