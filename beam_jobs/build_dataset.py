@@ -29,7 +29,7 @@ from schemas.failures import FailureReason
 from schemas.records import Manifest, Plan, PlanInput
 from schemas.sources import Source
 from transforms.filter_rows import ConditionError, RowSelection, check_condition
-from transforms.find_inputs import FoundInputs, InputError, base_of, decoded_bytes, find_inputs
+from transforms.find_inputs import FoundInputs, InputError, base_of, decoded_bytes, find_inputs, lacks_image_lists
 from transforms.finish_shards import FinishConfig
 from transforms.image_files import ImagePlaceError
 from transforms.image_places import check_places
@@ -158,6 +158,11 @@ def run(config: BuildConfig) -> int:
 def _run_held(config: BuildConfig, found: FoundInputs, base: str) -> int:
     if found.left_out:
         _log.info("left out, of no known kind: %s", _some(found.left_out))
+    if lacks_image_lists(found):
+        _log.warning(
+            "--open_images: no file lists the images (such as train-images-boxable-with-rotation.csv), so their photos "
+            "get surrogate ids and cannot be joined with other sources"
+        )
     output_state.sweep(config.output)
     plan, old = _wanted_plan(config, found, config.format(base))
     if plan.rows is None:

@@ -2,8 +2,10 @@
 
 import typing
 
+from schemas.open_images import OpenImagesKind
 from schemas.sources import ALL_SOURCES, Source, default_base
 from schemas.yfcc import Pack
+from transforms.find_open_images import find_open_images, refusal_of
 from transforms.find_yfcc import find_yfcc, stated_pack
 from transforms.input_files import InputError as InputError
 from transforms.input_files import InputFile as InputFile
@@ -19,6 +21,7 @@ BUCKET_BYTES = 64 << 20
 """Decoded input per bucket: about as much memory again for its Arrow form, per thread."""
 
 _MAX_BUCKET_BITS = 12
+_WITHOUT_PHOTOS = frozenset((OpenImagesKind.CLASS_NAMES.value, OpenImagesKind.HIERARCHY.value))
 
 
 class FoundInputs(typing.NamedTuple):
@@ -79,6 +82,12 @@ def base_of(found: FoundInputs, wanted: str) -> str:
     return base
 
 
+def lacks_image_lists(found: FoundInputs) -> bool:
+    """Tells whether Open Images is given without a file that says which photos its images are."""
+    kinds = {f.kind for f in found.files if f.source is Source.OPEN_IMAGES} - _WITHOUT_PHOTOS
+    return bool(kinds) and OpenImagesKind.IMAGES.value not in kinds
+
+
 def decoded_bytes(files: typing.Iterable[InputFile]) -> int:
     """Estimates the size of all input after decompression."""
     return sum(f.size * (BZ2_EXPANSION if f.compressed else 1) for f in files)
@@ -90,7 +99,7 @@ def bucket_bits(files: typing.Iterable[InputFile]) -> int:
 
 
 def _names_photos(file: InputFile) -> bool:
-    return file.source is not Source.YFCC or file.kind == Pack.DATASET.value
+    return file.kind == Pack.DATASET.value if file.source is Source.YFCC else file.kind not in _WITHOUT_PHOTOS
 
 
 def _recognise(source: Source, url: str, pack: Pack | None, named: bool) -> list[InputFile]:
@@ -103,7 +112,8 @@ def _recognise(source: Source, url: str, pack: Pack | None, named: bool) -> list
     except (OSError, BadJsonError) as error:
         raise InputError(f"--{source.value} {url}: cannot be read ({error})") from error
     if named and not files:
-        raise InputError(f"--{source.value} {url}: is no annotation file of this source; check the file")
+        why = refusal_of(url) if source is Source.OPEN_IMAGES else None
+        raise InputError(f"--{source.value} {url}: {why or 'is no annotation file of this source'}; check the file")
     return files
 
 
@@ -111,9 +121,14 @@ def _coco(url: str) -> list[tuple[str, str]]:
     return [(member, "annotations") for member in coco_urls(url) if looks_like_coco(member)]
 
 
+def _open_images(url: str) -> list[tuple[str, str]]:
+    found = find_open_images(url)
+    return [(url, found.kind.value)] if found else []
+
+
 def _flickr8k(url: str) -> list[tuple[str, str]]:
     found = find_flickr8k(url)
     return [(url, found.kind.value)] if found else []
 
 
-_KINDS: typing.Final = {Source.COCO: _coco, Source.FLICKR8K: _flickr8k}
+_KINDS: typing.Final = {Source.COCO: _coco, Source.OPEN_IMAGES: _open_images, Source.FLICKR8K: _flickr8k}

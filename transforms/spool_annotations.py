@@ -14,8 +14,10 @@ from transforms.annotation_parts import AnnotationPart
 from transforms.base_photos import BasePhotos
 from transforms.index_images import coco_index
 from transforms.input_failures import FailureFile
+from transforms.open_images_ids import open_image_ids
 from transforms.read_coco import read_coco
 from transforms.read_flickr8k import read_flickr8k
+from transforms.read_open_images import read_open_images
 from transforms.spool_file import SpoolWriter
 
 
@@ -63,6 +65,10 @@ def spool_annotations(
 def _parts(input_range: InputRange, files: AnnotationFiles, index: ImageIndex) -> typing.Iterator[AnnotationPart]:
     if input_range.source == Source.COCO.value:
         return read_coco(coco_index(input_range, pathlib.Path(index.folder)))
+    if input_range.source == Source.OPEN_IMAGES.value:
+        ids = open_image_ids(index.open_images_path) if index.open_images_path else None
+        file = files.open_images(input_range.url)
+        return read_open_images(file, input_range.start, input_range.stop, ids, files.class_names, files.split)
     return read_flickr8k(files.flickr8k(input_range.url), files.splits)
 
 
