@@ -79,7 +79,7 @@ def merge_indexes(indexed: typing.Iterable[IndexedImages], base: str, folder: pa
     if base not in (Source.YFCC.value, ALL_SOURCES):
         base_path = write_photo_ids(str(folder / BASE), (np.load(path, mmap_mode="r") for path in of_base))
     lists = [_index_path(folder, i.unit) for i in indexed if i.source == Source.OPEN_IMAGES.value]
-    return ImageIndex(str(folder), base_path, _merge_open_images(lists, folder / OPEN_IMAGES))
+    return ImageIndex(str(folder), base, base_path, _merge_open_images(lists, folder / OPEN_IMAGES))
 
 
 def _merge_open_images(lists: typing.Iterable[pathlib.Path], path: pathlib.Path) -> str:

@@ -11,7 +11,7 @@ from schemas.elements import ImageIndex, InputRange, SpoolFile
 from schemas.sources import COLUMN_KINDS, Source
 from transforms.annotation_files import AnnotationFiles
 from transforms.annotation_parts import AnnotationPart
-from transforms.base_photos import BasePhotos
+from transforms.base_photos import BasePhotos, base_photos
 from transforms.index_images import coco_index
 from transforms.input_failures import FailureFile
 from transforms.open_images_ids import open_image_ids
@@ -39,7 +39,7 @@ def spool_annotations(
         BadJsonError: the file is damaged or ends early.
     """
     stem = f"{input_range.unit:06d}"
-    source, base = Source(input_range.source), BasePhotos(index.base_path)
+    source, base = Source(input_range.source), base_photos(index, input_range.source)
     records = 0
     counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     path = folder / f"{stem}.spool"
