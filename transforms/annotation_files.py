@@ -9,6 +9,7 @@ from schemas.open_images import OpenImagesKind
 from schemas.sources import Source
 from transforms.find_open_images import OpenImagesFile, require_open_images
 from transforms.input_files import InputFile
+from transforms.mask_files import MASK_FILES, MaskFiles, open_masks
 from transforms.read_class_files import class_names
 from transforms.read_flickr8k import Flickr8kFile, Splits, read_splits
 
@@ -47,6 +48,11 @@ class AnnotationFiles:
     def lists_open_images(self) -> bool:
         """Whether a file says which photos Open Images' images are."""
         return bool(_urls(self.files, OpenImagesKind.IMAGES))
+
+    def masks(self, source: Source) -> MaskFiles | None:
+        """Returns the mask files of a source; None if none is given."""
+        places = tuple(f.url for f in self.files if f.source is source and f.kind == MASK_FILES)
+        return open_masks(places) if places else None
 
 
 def _urls(files: typing.Iterable[InputFile], kind: OpenImagesKind) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 import typing
 
+import fsspec
+
 from schemas.open_images import OpenImagesKind
 from schemas.sources import ALL_SOURCES, Source, default_base
 from schemas.yfcc import Pack
@@ -11,6 +13,7 @@ from transforms.input_files import InputError as InputError
 from transforms.input_files import InputFile as InputFile
 from transforms.input_files import fingerprint, list_files, size_of
 from transforms.json_stream import BadJsonError
+from transforms.mask_files import MASK_FILES, is_mask_zip
 from transforms.read_coco import coco_urls, looks_like_coco
 from transforms.read_flickr8k import find_flickr8k
 
@@ -21,7 +24,11 @@ BUCKET_BYTES = 64 << 20
 """Decoded input per bucket: about as much memory again for its Arrow form, per thread."""
 
 _MAX_BUCKET_BITS = 12
-_WITHOUT_PHOTOS = frozenset((OpenImagesKind.CLASS_NAMES.value, OpenImagesKind.HIERARCHY.value))
+_WITHOUT_PHOTOS = frozenset((OpenImagesKind.CLASS_NAMES.value, OpenImagesKind.HIERARCHY.value, MASK_FILES))
+
+
+_WITH_MASKS = (Source.COCO, Source.OPEN_IMAGES)
+"""Sources that keep masks in PNG files: a directory of these is one input."""
 
 
 class FoundInputs(typing.NamedTuple):
@@ -51,6 +58,10 @@ def find_inputs(specs: typing.Mapping[Source, typing.Iterable[str]]) -> FoundInp
         for spec in paths:
             pack, path = stated_pack(spec) if source is Source.YFCC else (None, spec)
             for url, named in list_files(f"--{source.value}", path):
+                if source in _WITH_MASKS and url.lower().endswith(".png"):
+                    url = url.rpartition("/")[0]
+                if url in files:
+                    continue
                 found = _recognise(source, url, pack, named)
                 files |= {file.url: file for file in found}
                 left_out += [] if found else [url]
@@ -107,7 +118,8 @@ def _recognise(source: Source, url: str, pack: Pack | None, named: bool) -> list
         found = find_yfcc(url, pack, named)
         return [found] if found else []
     try:
-        kinds = _KINDS[source](url)
+        kinds = _masks(url) if source in _WITH_MASKS else []
+        kinds += [] if kinds and _is_folder(url) else _KINDS[source](url)
         files = [InputFile(u, source, kind, 0, size_of(u), False, fingerprint(u)) for u, kind in kinds]
     except (OSError, BadJsonError) as error:
         raise InputError(f"--{source.value} {url}: cannot be read ({error})") from error
@@ -115,6 +127,15 @@ def _recognise(source: Source, url: str, pack: Pack | None, named: bool) -> list
         why = refusal_of(url) if source is Source.OPEN_IMAGES else None
         raise InputError(f"--{source.value} {url}: {why or 'is no annotation file of this source'}; check the file")
     return files
+
+
+def _masks(url: str) -> list[tuple[str, str]]:
+    return [(url, MASK_FILES)] if _is_folder(url) or is_mask_zip(url) else []
+
+
+def _is_folder(url: str) -> bool:
+    fs, path = fsspec.url_to_fs(url)
+    return bool(fs.isdir(path))
 
 
 def _coco(url: str) -> list[tuple[str, str]]:

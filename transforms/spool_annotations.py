@@ -14,6 +14,7 @@ from transforms.annotation_parts import AnnotationPart
 from transforms.base_photos import BasePhotos, base_photos
 from transforms.index_images import coco_index
 from transforms.input_failures import FailureFile
+from transforms.mask_files import add_masks
 from transforms.open_images_ids import open_image_ids
 from transforms.read_coco import read_coco
 from transforms.read_flickr8k import read_flickr8k
@@ -44,7 +45,10 @@ def spool_annotations(
     counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     path = folder / f"{stem}.spool"
     with SpoolWriter(path, bucket_bits) as spool, FailureFile(folder / f"{stem}.failures.parquet") as failures:
+        masks = files.masks(source)
         for part in _parts(input_range, files, index):
+            if masks:
+                part = add_masks(part, masks)
             records += part.records
             failures.append(part.failures)
             for column, batch in part.batches.items():
