@@ -39,6 +39,9 @@ from transforms.worker_pool import stop_shared_pool
 
 _log = logging.getLogger("photobeam")
 
+BASE = "yfcc"
+"""Source whose photos make the dataset."""
+
 SPOOL_FACTOR = 3
 """Free space asked for, as a multiple of the decoded input: spool, joined buckets and rows stand together."""
 
@@ -76,7 +79,7 @@ class BuildConfig:
     @property
     def format(self) -> dict[str, typing.Any]:
         """The flags that shape rows and samples, as the plan records them."""
-        row_format = {"base": "yfcc", "samples_per_shard": self.samples_per_shard}
+        row_format = {"base": BASE, "samples_per_shard": self.samples_per_shard}
         return row_format | (build_flags.image_format(self.images) if self.images else {})
 
 
@@ -92,7 +95,7 @@ def parse_args(argv: typing.Sequence[str]) -> BuildConfig:
         UsageError: names flag, value and remedy.
     """
     flags = parse(make_parser(), argv)
-    return config_of(flags, build_flags.image_step(flags), flags.max_failure_ratio)
+    return config_of(flags, build_flags.image_step(flags, BASE, with_coco=False), flags.max_failure_ratio)
 
 
 def make_parser() -> FlagParser:
