@@ -25,8 +25,8 @@ from schemas.sources import Source
 SELECTION_FLAGS = (*(source.value for source in Source), "where", "limit")
 FORMAT_FLAGS = ("base", "samples_per_shard", "image_size", "resize", "upscale", "filter", "format", "quality",
                 "max_pixels", "max_image_bytes")  # fmt: skip
-RUN_FLAGS = ("output", "images", "mirror", "concurrency", "timeout_s", "deadline_s", "retries", "user_agent",
-             "max_failure_ratio", "workers", "runner", "overwrite", "progress", "config")  # fmt: skip
+RUN_FLAGS = ("output", "images", "mirror", "flickr_fallback", "concurrency", "timeout_s", "deadline_s", "retries",
+             "user_agent", "max_failure_ratio", "workers", "runner", "overwrite", "progress", "config")  # fmt: skip
 
 FAILURE_DOCS = {
     "photo_id": "The photo; -1 where an input line has no readable id.",
@@ -35,7 +35,7 @@ FAILURE_DOCS = {
     "stage": "Where it happened: `read`, `join`, `fetch`, `decode` or `encode`.",
     "retryable": "Whether the same request may succeed later; decided by the reason alone.",
     "http_status": "Last HTTP status; null if there was no response.",
-    "url": "The photo's URL on the default mirror, whatever mirror was used; null if it has none.",
+    "url": "The photo's URL on the first default mirror that knows it, whatever mirror was used; null if none does.",
     "detail": f"A sentence from a fixed template, at most {MAX_DETAIL_CHARS} characters.",
     "file": "The input file.",
     "offset": "Byte at which the line begins; in a bz2 file the bit at which its block begins.",
@@ -65,7 +65,7 @@ REASON_DOCS = {
     FailureReason.TOO_MANY_REDIRECTS: "More redirects than are followed.",
     FailureReason.BLOCKED_ADDRESS: "A URL of the data that leads into a private network.",
     FailureReason.TOO_LARGE: "More than `--max_image_bytes`.",
-    FailureReason.CHECKSUM_MISMATCH: "Damaged in its archive.",
+    FailureReason.CHECKSUM_MISMATCH: "Damaged in its archive, or not of the size and md5 that its source states.",
     FailureReason.NOT_AN_IMAGE: "The bytes are of no known image format.",
     FailureReason.TRUNCATED_IMAGE: "The end of the file is missing.",
     FailureReason.CORRUPT_IMAGE: "The file does not decode.",
@@ -79,7 +79,6 @@ REASON_DOCS = {
 
 UNUSED_REASONS = frozenset(
     {
-        FailureReason.PLACEHOLDER,
         FailureReason.OPTED_OUT,
         FailureReason.BLOCKED_ADDRESS,
         FailureReason.TOO_SMALL,

@@ -33,7 +33,9 @@ IMAGE_COLUMNS = (
     ),
     Column("original_bytes", pa.int64(), "Size of the fetched file.", required=True),
     Column("sha256", pa.string(), "SHA-256 of the fetched file, hex.", required=True),
-    Column("fetched_from", pa.string(), "Kind of place the image came from: `images` or `mirror`.", required=True),
+    Column(
+        "fetched_from", pa.string(), "Kind of place the image came from: `images`, `mirror` or `flickr`.", required=True
+    ),
     Column("orientation", pa.int32(), "EXIF orientation that was applied, 1 to 8.", required=True),
     Column(
         "transforms",

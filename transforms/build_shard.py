@@ -16,21 +16,20 @@ import pyarrow.parquet as pq
 from schemas import layout
 from schemas.annotations import PIXELS
 from schemas.failures import Failure, FailureReason, PhotoError, Stage
-from schemas.photo_ids import key
 from schemas.records import CommitRecord
 from transforms.byte_budget import ByteBudget
 from transforms.http_fetch import FetchError, FetchOptions, open_session
 from transforms.image_codec import EncodedImage, ImageOptions, encode_image
-from transforms.image_places import PhotoRef, Place, PlacesConfig, default_mirror_url, fetch_image, open_places
+from transforms.image_places import Place, PlacesConfig, fetch_image, open_places
 from transforms.image_spool import ImageSpool
+from transforms.photo_refs import FETCH_COLUMNS, PhotoRef, photo_ref
 from transforms.progress import count
 from transforms.publish import OutputError, publish, write_file
+from transforms.remote_copies import default_mirror_url
 from transforms.write_shard import ShardRows, SpooledImage, file_digest, write_shard
 
 BYTES_IN_FLIGHT = 100_000_000
 """Downloaded bytes in memory at once, in one process."""
-
-_FETCH_COLUMNS = ["photo_id", "hash", "download_url", "extension", "is_video"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,7 +70,7 @@ class _Images:
 
     async def build(self, index: int, photo: dict[str, typing.Any]) -> None:
         """Makes one photo an image or a failure."""
-        ref = _photo_ref(photo)
+        ref = photo_ref(photo)
         try:
             if photo["is_video"]:
                 raise PhotoError(FailureReason.IS_VIDEO, Stage.FETCH, "the photo is a video")
@@ -79,7 +78,7 @@ class _Images:
             count("samples")
         except PhotoError as error:
             self.attempts += error.attempts if isinstance(error, FetchError) else 0
-            url = "" if photo["is_video"] else default_mirror_url(ref)
+            url = "" if photo["is_video"] else default_mirror_url(ref, self._config.places.base)
             failure = Failure(ref.photo_id, error.reason, error.stage, error.http_status, url, error.detail)
             self.failures.append(failure)
             count("failed")
@@ -117,7 +116,7 @@ def build_shard(shard: int, digest: str, config: ShardConfig) -> CommitRecord:
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
     with ImageSpool(staging / "images") as spool:
-        photos = table.select(_FETCH_COLUMNS).to_pylist()
+        photos = table.select(FETCH_COLUMNS).to_pylist()
         images = asyncio.run(_build_images(photos, config, spool))
         rows = ShardRows(shard, table, rows_file)
         commit = write_shard(rows, images.images, images.failures, spool, staging, config.format, config.image.format)
@@ -146,11 +145,6 @@ async def _build_images(photos: list[dict[str, typing.Any]], config: ShardConfig
                 for task in tasks:
                     task.cancel()
     return images
-
-
-def _photo_ref(photo: dict[str, typing.Any]) -> PhotoRef:
-    photo_id = photo["photo_id"]
-    return PhotoRef(photo_id, key(photo_id), photo["hash"] or "", photo["download_url"] or "", photo["extension"] or "")
 
 
 def _encode(data: bytes, options: ImageOptions) -> tuple[EncodedImage, str]:

@@ -5,7 +5,7 @@ import typing
 import fsspec
 
 from schemas.open_images import OpenImagesKind
-from schemas.sources import ALL_SOURCES, Source, default_base
+from schemas.sources import ALL_SOURCES, Source
 from schemas.yfcc import Pack
 from transforms.find_open_images import find_open_images, refusal_of
 from transforms.find_yfcc import find_yfcc, stated_pack
@@ -70,27 +70,24 @@ def find_inputs(specs: typing.Mapping[Source, typing.Iterable[str]]) -> FoundInp
     return FoundInputs(ordered, sorted(set(left_out)))
 
 
-def base_of(found: FoundInputs, wanted: str) -> str:
-    """Returns whose photos make the dataset.
+def check_base(found: FoundInputs, base: str) -> None:
+    """Checks that the files say whose photos make the dataset.
 
     Args:
         found: the inputs.
-        wanted: a source, ``all``, or '' for the first source that is given.
+        base: a source, or ``all``.
 
     Raises:
-        InputError: no file of that source says which photos it has.
+        InputError: no file names photos of the base.
     """
-    given = {file.source for file in found.files}
-    base = wanted or default_base(given).value
-    photos = {f.source.value for f in found.files if _names_photos(f)}
-    if base not in (photos if base != ALL_SOURCES else {ALL_SOURCES}) or not photos:
+    naming = {f.source.value for f in found.files if _names_photos(f)}
+    if not naming or base not in (*naming, ALL_SOURCES):
         left_out = f" (not recognised: {', '.join(found.left_out)})" if found.left_out else ""
         if base == Source.YFCC.value:
             raise InputError(
                 f"--yfcc: no yfcc100m_dataset among the files{left_out}; the other packs name no photos of their own"
             )
         raise InputError(f"--base {base}: none of the files names photos of that source{left_out}; give some")
-    return base
 
 
 def lacks_image_lists(found: FoundInputs) -> bool:
