@@ -79,8 +79,12 @@ def sample_json(sample: typing.Mapping[str, typing.Any]) -> bytes:
 
 
 def caption(sample: typing.Mapping[str, typing.Any]) -> str:
-    """Returns the sample's text for ``KEY.txt``: the title, else the description, else ''."""
-    return sample["title"] or sample["description"] or ""
+    """Returns the sample's text for ``KEY.txt``: the first caption, else the title, else the description, else ''.
+
+    Lemmatised captions do not count: they are no sentences.
+    """
+    captions = (c["text"] for c in sample["captions"] if not c["is_lemma"])
+    return next(filter(None, captions), None) or sample["title"] or sample["description"] or ""
 
 
 def _json_value(value: typing.Any, type_: pa.DataType) -> typing.Any:
