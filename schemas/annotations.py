@@ -18,12 +18,17 @@ PIXELS = "pixels"
 NORMALISED = "normalised"
 """Units of coordinates: pixels of the source's own copy, or parts of its width and height."""
 
+EDGES = ("xmin", "ymin", "xmax", "ymax")
+"""Fields of a box."""
+
+GEOMETRY_COLUMNS = ("boxes", "segments", "keypoints", "relationships", "points", "narratives")
+"""List columns with coordinates: as published in rows, in pixels of the written image in samples."""
+
 _INT8, _INT32, _INT64 = pa.int8(), pa.int32(), pa.int64()
 _STRING, _FLOAT = pa.string(), pa.float64()
 _FLOATS = pa.list_(pa.float64())
 _IMAGE = [("source", _STRING), ("image_id", _STRING)]
 _CLASS = [("label_id", _STRING), ("label", _STRING)]
-_EDGES = ("xmin", "ymin", "xmax", "ymax")
 _FLAGS = ("is_crowd", "is_occluded", "is_truncated", "is_group_of", "is_depiction", "is_inside")
 
 COPY = pa.struct(
@@ -50,7 +55,7 @@ BOX = pa.struct(
         ("annotation_id", _INT64),
         ("units", _STRING),
         *_CLASS,
-        *((edge, _FLOAT) for edge in _EDGES),
+        *((edge, _FLOAT) for edge in EDGES),
         *((flag, _INT8) for flag in _FLAGS),
         ("area", _FLOAT),
         ("confidence", _FLOAT),
@@ -73,7 +78,7 @@ SEGMENT = pa.struct(
         ("rle_width", _INT32),
         ("mask_file", _STRING),
         ("mask_value", _INT32),
-        *((edge, _FLOAT) for edge in _EDGES),
+        *((edge, _FLOAT) for edge in EDGES),
         ("predicted_iou", _FLOAT),
         ("clicks", pa.list_(CLICK)),
     ]
@@ -98,7 +103,7 @@ RELATIONSHIP = pa.struct(
         ("units", _STRING),
         ("relationship", _STRING),
         *((f"{field}{part}", _STRING) for part in (1, 2) for field in ("label_id", "label")),
-        *((f"{edge}{part}", _FLOAT) for part in (1, 2) for edge in _EDGES),
+        *((f"{edge}{part}", _FLOAT) for part in (1, 2) for edge in EDGES),
     ]
 )
 POINT = pa.struct(

@@ -90,8 +90,12 @@ def apply(matrix: Affine, points: npt.ArrayLike) -> Points:
         Shape (n, 2), float64.
     """
     a, b, c, d, e, f = matrix
-    x, y = np.asarray(points, dtype=np.float64).reshape(-1, 2).T
-    return np.stack([a * x + b * y + c, d * x + e * y + f], axis=1)
+    given = np.asarray(points, dtype=np.float64).reshape(-1, 2)
+    x, y = given.T
+    moved = np.empty_like(given)
+    moved[:, 0] = a * x + b * y + c
+    moved[:, 1] = d * x + e * y + f
+    return moved
 
 
 def to_source(matrix: typing.Sequence[float], points: npt.ArrayLike) -> Points:

@@ -4,7 +4,8 @@ Policy, each line tested:
 
 * A format is recognised by its first bytes, never by a name, and only Pillow's own raster decoders run.
 * ``max_pixels`` is judged from the header, before anything is decoded; so is the longest side.
-* EXIF orientation is applied, unless the caller knows by how much to turn; of animations and multi-page files the first frame is taken.
+* EXIF orientation is applied, unless the caller knows by how much to turn.
+* Of animations and multi-page files the first frame is taken.
 * 16-bit samples are scaled to 8 bits (0..65535 to 0..255), not clipped. Wider integers within that range
   likewise; beyond it, and floats, are stretched from their own minimum..maximum to 0..255.
 * Alpha, transparent colours and transparent palette entries show white.
