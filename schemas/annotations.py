@@ -24,6 +24,9 @@ EDGES = ("xmin", "ymin", "xmax", "ymax")
 GEOMETRY_COLUMNS = ("boxes", "segments", "keypoints", "relationships", "points", "narratives")
 """List columns with coordinates: as published in rows, in pixels of the written image in samples."""
 
+MAPPED_COLUMNS = (*GEOMETRY_COLUMNS, "warnings")
+"""Columns of the row that are others in the sample; warnings are added to."""
+
 _INT8, _INT32, _INT64 = pa.int8(), pa.int32(), pa.int64()
 _STRING, _FLOAT = pa.string(), pa.float64()
 _FLOATS = pa.list_(pa.float64())
@@ -155,7 +158,7 @@ ANNOTATION_COLUMNS = (
         "boxes",
         pa.list_(BOX),
         "Objects: corners in `units` (`pixels` of the copy, `xmax` = x + width, or `normalised` to 0..1); flags are"
-        " 1, 0 or -1 for unknown.",
+        " 1, 0 or -1 for unknown; `area` is the outline's, in samples of what is visible, or else the box's.",
         required=True,
     ),
     Column(
@@ -164,14 +167,14 @@ ANNOTATION_COLUMNS = (
         "Outlines and masks of `kind` `instance`, `stuff`, `panoptic` or `mask`: `polygons` as x, y, x, y, …, or"
         " `rle_counts` (COCO's compressed run lengths, column by column, of a mask of `rle_height` x `rle_width`),"
         " or pixels of `mask_value` in `mask_file`; Open Images' have the box, the predicted IoU and the clicks"
-        " (`is_inside` 1 or 0) that they were drawn from.",
+        " (`is_inside` 1 or 0) that they were drawn from. In samples `mask_file` is what it is in rows.",
         required=True,
     ),
     Column(
         "keypoints",
         pa.list_(KEYPOINTS),
         "Named points of an object, which is the box of the same `annotation_id`; `visibility` is 0 not labelled, 1"
-        " hidden, 2 visible.",
+        " hidden, 2 visible. In pixels, `x` and `y` are indices, whose pixel's centre lies half a pixel further.",
         required=True,
     ),
     Column(

@@ -34,12 +34,22 @@ IMAGE_COLUMNS = (
     Column("original_bytes", pa.int64(), "Size of the fetched file.", required=True),
     Column("sha256", pa.string(), "SHA-256 of the fetched file, hex.", required=True),
     Column("fetched_from", pa.string(), "Kind of place the image came from: `images` or `mirror`.", required=True),
-    Column("orientation", pa.int32(), "EXIF orientation that was applied, 1 to 8.", required=True),
+    Column(
+        "orientation",
+        pa.int32(),
+        "EXIF orientation that was applied, 1 to 8: the fetched file's, or that of Open Images' `rotation`.",
+        required=True,
+    ),
     Column(
         "transforms",
         pa.list_(AFFINE),
-        "Per source's copy and size the 2x3 affine `[a, b, c, d, e, f]`: x' = ax + by + c, y' = dx + ey + f, "
-        "from `units` of the copy `image_id` to pixels of the written image; the first is that of the fetched file.",
+        "Per source's copy and size the 2x3 affine `[a, b, c, d, e, f]`: x' = ax + by + c, y' = dx + ey + f, from"
+        " `units` of the copy `image_id` to pixels of the written image of that `--image_size`. The first is that of"
+        " the fetched file, from its pixels as stored; `source` is whose copy it is (`flickr` if not known),"
+        " `image_id` null if not known. Then every copy that can be placed, in the order of `copies`, from the units in"
+        " which its source publishes: pixels of its `width` and `height`, or for Open Images `normalised` to the copy"
+        " before its `rotation`; one that would repeat the first is left out. The inverse takes predictions back"
+        " (`transforms.affine.to_source`).",
         required=True,
     ),
 )

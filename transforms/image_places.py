@@ -51,6 +51,8 @@ class FoundImage(typing.NamedTuple):
         http_status: 200, or -1 where no HTTP was spoken.
         attempts: requests or reads made for it, at all places.
         fetched_from: kind of place: ``images`` or ``mirror``.
+        copy_source: whose copy of the photo it is; ``flickr`` if that is not known.
+        copy_id: image id of that copy, '' if unknown.
     """
 
     data: bytes
@@ -58,6 +60,8 @@ class FoundImage(typing.NamedTuple):
     http_status: int
     attempts: int
     fetched_from: str
+    copy_source: str = "flickr"
+    copy_id: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
