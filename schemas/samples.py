@@ -66,6 +66,7 @@ SAMPLE_SCHEMA = schema_of(SAMPLE_COLUMNS)
 SIDECAR_SCHEMA = schema_of((*SAMPLE_COLUMNS, *PLACEMENT_COLUMNS))
 """Schema of ``shards/NNNNNN.parquet``."""
 
+_PLAIN_TYPES = (pa.string(), pa.float64(), pa.int8())
 _FLOAT_WITHOUT_POINT = re.compile(r"[:\[,]-?\d+e")
 
 
@@ -99,6 +100,8 @@ def caption(sample: typing.Mapping[str, typing.Any]) -> str:
 
 def _json_value(value: typing.Any, type_: pa.DataType) -> typing.Any:
     if pa.types.is_list(type_):
+        if type_.value_type in _PLAIN_TYPES and value and None not in value:
+            return value  # Coordinates, which are many.
         return [_json_value(v, type_.value_type) for v in value or ()]
     if pa.types.is_struct(type_):
         return {f.name: _json_value(value[f.name], f.type) for f in type_}

@@ -68,8 +68,8 @@ FAULTS = {
     ),
     "turn_by_the_exif_of_open_images": Fault(
         "transforms/build_shard.py",
-        ", file_rotation(row[",
-        ") and encode_image(found.data, options, None and file_rotation(row[",
+        ', file_rotation(row["copies"], found.copy_source, found.copy_id))',
+        ")",
         "tests/unit/test_build_geometry.py",
     ),
     "stretch_copies_as_stored": Fault(
