@@ -16,7 +16,7 @@ plan of the written image goes on. What turns:
 import typing
 
 from schemas.annotations import NORMALISED, PIXELS
-from transforms.affine import IDENTITY, Affine, compose, inverse, orientation, quarter_turn, scale
+from transforms.affine import Affine, compose, inverse, orientation, quarter_turn, scale
 from transforms.image_plan import orientation_of_turn
 
 ASPECT_TOLERANCE = 0.01
@@ -78,13 +78,13 @@ class CopyAffines:
             image: what they are placed on.
         """
         self._image = image
-        self._file = _file_copy(copies, image.copy_source, image.copy_id)
+        self._copies = _by_id(copies)
+        self._file = _file_id(self._copies, image.copy_source, image.copy_id)
         width, height = image.stored
         self._upright: Size = (height, width) if image.orientation >= 5 else (width, height)
         self._from_upright = compose(inverse(orientation(image.orientation, width, height)), image.matrix)
-        self._copies = {(c["source"], c["image_id"]): c for c in copies}
         self._placed: dict[tuple[str, str, str], PlacedCopy | None] = {}
-        self._mismatched = {place for place, c in self._copies.items() if self._is_mismatch(c)}
+        self._mismatched = {own for own in self._copies if self._is_mismatch(own)}
 
     @property
     def mismatched(self) -> list[str]:
@@ -105,20 +105,16 @@ class CopyAffines:
         return self._placed[key]
 
     def _place(self, source: str, image_id: str, units: str) -> PlacedCopy | None:
-        copy = self._copies.get((source, image_id))
-        is_file = copy is self._file if copy else (source, image_id) == (self._image.copy_source, self._image.copy_id)
+        copy = self._copies.get((source, image_id), _UNLISTED)
+        is_file = (source, image_id) == self._file
         if units == NORMALISED:
             return PlacedCopy((1.0, 1.0), self._normalised(copy, is_file))
-        size = _size(copy)
-        if is_file and size is None:
-            return PlacedCopy(self._image.stored, self._image.matrix)
-        if copy is None or size is None:
-            return None
-        upright = _upright_size(copy, size)
-        if is_file and differ_in_aspect(upright, self._upright):
-            return PlacedCopy(size, compose(scale(size, self._image.stored), self._image.matrix))
-        turned = compose(quarter_turn(rotation_of(copy) or 0, *size), scale(upright, self._upright))
-        return PlacedCopy(size, compose(turned, self._from_upright))
+        if copy.size is None:
+            return PlacedCopy(self._image.stored, self._image.matrix) if is_file else None
+        if is_file and differ_in_aspect(copy.upright(copy.size), self._upright):
+            return PlacedCopy(copy.size, compose(scale(copy.size, self._image.stored), self._image.matrix))
+        turned = compose(quarter_turn(copy.rotation or 0, *copy.size), scale(copy.upright(copy.size), self._upright))
+        return PlacedCopy(copy.size, compose(turned, self._from_upright))
 
     def transforms(self, sources: typing.Sequence[str]) -> list[dict[str, typing.Any]]:
         """Returns the sample's ``transforms``.
@@ -148,23 +144,29 @@ class CopyAffines:
         values, size = [value + 0.0 for value in matrix], self._image.image_size
         return {"source": source, "image_id": image_id, "units": units, "size": size, "matrix": values}
 
-    def _normalised(self, copy: Copy | None, is_file: bool) -> Affine:
+    def _normalised(self, copy: "_KnownCopy", is_file: bool) -> Affine:
         if is_file:
             return compose(scale((1, 1), self._image.stored), self._image.matrix)
-        turn = quarter_turn(rotation_of(copy) or 0, 1, 1) if copy else IDENTITY
-        return compose(turn, scale((1, 1), self._upright), self._from_upright)
+        return compose(quarter_turn(copy.rotation or 0, 1, 1), scale((1, 1), self._upright), self._from_upright)
 
-    def _is_mismatch(self, copy: Copy) -> bool:
-        size = _size(copy)
-        if size is None or (copy is self._file and not differ_in_aspect(size, self._image.stored)):
+    def _is_mismatch(self, own: tuple[str, str]) -> bool:
+        copy = self._copies[own]
+        if copy.size is None or (own == self._file and not differ_in_aspect(copy.size, self._image.stored)):
             return False
-        return differ_in_aspect(_upright_size(copy, size), self._upright)
+        return differ_in_aspect(copy.upright(copy.size), self._upright)
 
 
-def rotation_of(copy: Copy) -> int | None:
-    """Returns the quarter turn that a copy is said to need, None where it is said none, or no quarter turn."""
-    rotation: int | None = copy["rotation"]
-    return rotation if rotation in (0, 90, 180, 270) else None
+class _KnownCopy(typing.NamedTuple):
+    """What is known of a copy: its size as published, and the quarter turn that it needs."""
+
+    size: Size | None
+    rotation: int | None
+
+    def upright(self, size: Size) -> Size:
+        return (size[1], size[0]) if orientation_of_turn(self.rotation or 0) >= 5 else size
+
+
+_UNLISTED = _KnownCopy(None, None)
 
 
 def file_rotation(copies: typing.Sequence[Copy], copy_source: str, copy_id: str) -> int | None:
@@ -175,8 +177,10 @@ def file_rotation(copies: typing.Sequence[Copy], copy_source: str, copy_id: str)
         copy_source: as that of :class:`WrittenImage`.
         copy_id: likewise.
     """
-    copy = _file_copy(copies, copy_source, copy_id)
-    return rotation_of(copy) if copy else None
+    if not copies:
+        return None
+    known = _by_id(copies)
+    return known.get(_file_id(known, copy_source, copy_id), _UNLISTED).rotation
 
 
 def differ_in_aspect(size: Size, photo: Size) -> bool:
@@ -198,17 +202,21 @@ def differ_in_aspect(size: Size, photo: Size) -> bool:
     return abs(other - photo[1 - longer]) > max(ASPECT_TOLERANCE * photo[1 - longer], ASPECT_TOLERANCE_PX)
 
 
-def _file_copy(copies: typing.Sequence[Copy], source: str, image_id: str) -> Copy | None:
-    """Returns the copy that a file is; where the file's id is not known, the only one of its source."""
-    same = [c for c in copies if c["source"] == source and image_id in ("", c["image_id"])]
-    return same[0] if len(same) == 1 else None
+def _by_id(copies: typing.Sequence[Copy]) -> dict[tuple[str, str], _KnownCopy]:
+    """Returns the copies by source and id, in their order. Files of different years may list one twice."""
+    known: dict[tuple[str, str], _KnownCopy] = {}
+    for copy in copies:
+        own = copy["source"], copy["image_id"]
+        size, rotation = known.get(own, _UNLISTED)
+        if size is None and copy["width"] and copy["height"]:
+            size = copy["width"], copy["height"]
+        if rotation is None and copy["rotation"] in (0, 90, 180, 270):
+            rotation = copy["rotation"]
+        known[own] = _KnownCopy(size, rotation)
+    return known
 
 
-def _size(copy: Copy | None) -> Size | None:
-    width, height = (copy["width"], copy["height"]) if copy else (None, None)
-    return (width, height) if width and height else None
-
-
-def _upright_size(copy: Copy, size: Size) -> Size:
-    turned = orientation_of_turn(rotation_of(copy) or 0) >= 5
-    return (size[1], size[0]) if turned else size
+def _file_id(known: typing.Iterable[tuple[str, str]], source: str, image_id: str) -> tuple[str, str]:
+    """Returns which copy a file is; where its id is not known, the only one of its source."""
+    same = [own for own in known if own[0] == source and image_id in ("", own[1])]
+    return same[0] if len(same) == 1 else (source, image_id)

@@ -149,6 +149,15 @@ def test_the_file_of_open_images_is_turned_by_its_rotation() -> None:
     assert file_rotation([copy("open_images", "a", rotation=45)], "open_images", "a") is None
 
 
+def test_a_copy_that_files_of_two_years_list_is_one() -> None:
+    listed = copy("coco", "1"), {**copy("coco", "1", (60, 44)), "split": "train2014"}
+    mapped = map_annotations(row(*listed, boxes=[box()]), image(source="coco"))
+    assert [edges(b) for b in mapped.columns["boxes"]] == [[20, 40, 60, 88]]
+    assert [(t["source"], t["image_id"]) for t in mapped.transforms] == [("coco", None), ("coco", "1")]
+    twice = [copy("open_images", "a"), copy("open_images", "a", rotation=270)]
+    assert file_rotation(twice, "open_images", "a") == file_rotation(twice, "open_images", "") == 270
+
+
 def test_what_is_outside_is_counted() -> None:
     beyond = {"xmin": 200.0, "xmax": 210.0, "ymin": 0.0, "ymax": 5.0}
     broken = {"xmin": 5.0, "xmax": 1.0}
