@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from schemas import layout
+from schemas.annotations import GEOMETRY_COLUMNS
 from schemas.columns import Column
 from schemas.failures import FAILURE_SCHEMA, INPUT_FAILURE_SCHEMA, MAX_DETAIL_CHARS, MAX_RAW_BYTES, FailureReason
 from schemas.photo_ids import KEY_DIGITS, LIMIT_SALT, MAX_FLICKR_ID, hash64, key, shards_of
@@ -122,7 +123,7 @@ def _tree() -> str:
         (layout.failures_file(0), "one row per photo of `rows/` that is not in the tar"),
         (layout.INPUT_FAILURES, "one row per input line that became no row of its own"),
         (layout.commit_file(0), "commit record, written when all files of the shard are in place"),
-        (layout.log_file(0), "host, times and attempts of the shard's last run"),
+        (layout.log_file(0), "host, times and attempts of the shard's last run, and what was dropped of its geometry"),
         (layout.MANIFEST, "the truth, written last"),
         (f"{layout.TMP}/", "everything unfinished, and the lease of the run that holds the output"),
     )
@@ -132,7 +133,8 @@ def _tree() -> str:
 {_table(("file", "holds"), [(f"`{name}`", text) for name, text in files])}
 
 A shard without samples has rows, failures and a commit, but no tar, sidecar or index. With `--format webp` or `png`
-the image member is `KEY.webp` or `KEY.png`. `KEY.txt` holds the title, else the description, or is empty.
+the image member is `KEY.webp` or `KEY.png`. `KEY.txt` holds the first caption that is not
+lemmatised, else the title, else the description, or is empty.
 
 Input lines = rows + removed by filters + collapsed equal lines + input failures; in every shard
 rows = samples + failures.
@@ -176,12 +178,20 @@ def _rows() -> str:
 
 
 def _samples() -> str:
-    return (
-        "## Samples: `KEY.json` and `shards/NNNNNN.parquet`\n\nThe columns of the rows, and these:\n\n"
-        + _column_table(IMAGE_COLUMNS)
-        + "\n\nThe sidecar has two more:\n\n"
-        + _column_table(PLACEMENT_COLUMNS)
-    )
+    geometry = ", ".join(f"`{name}`" for name in GEOMETRY_COLUMNS)
+    return f"""
+## Samples: `KEY.json` and `shards/NNNNNN.parquet`
+
+The columns of the rows, in the same order. Of these, {geometry}
+are in pixels of the written image, half-open: the pixel at its upper left covers 0 to 1. They are clipped to it; what
+lies outside is left out, areas are those of what is visible, and `warnings` say how much is missing. Then come these:
+
+{_column_table(IMAGE_COLUMNS)}
+
+The sidecar has two more:
+
+{_column_table(PLACEMENT_COLUMNS)}
+"""
 
 
 def _json() -> str:

@@ -36,12 +36,22 @@ IMAGE_COLUMNS = (
     Column(
         "fetched_from", pa.string(), "Kind of place the image came from: `images`, `mirror` or `flickr`.", required=True
     ),
-    Column("orientation", pa.int32(), "EXIF orientation that was applied, 1 to 8.", required=True),
+    Column(
+        "orientation",
+        pa.int32(),
+        "EXIF orientation that was applied, 1 to 8: the fetched file's, or that of Open Images' `rotation`.",
+        required=True,
+    ),
     Column(
         "transforms",
         pa.list_(AFFINE),
-        "Per source's copy and size the 2x3 affine `[a, b, c, d, e, f]`: x' = ax + by + c, y' = dx + ey + f, "
-        "from `units` of the copy `image_id` to pixels of the written image; the first is that of the fetched file.",
+        "Per source's copy and size the 2x3 affine `[a, b, c, d, e, f]`: x' = ax + by + c, y' = dx + ey + f, from"
+        " `units` of the copy `image_id` to pixels of the written image of that `--image_size`. The first is that of"
+        " the fetched file, from its pixels as stored; `source` is whose copy it is (`flickr` if not known),"
+        " `image_id` null if not known. Then every copy that can be placed, in the order of `copies`, from the units in"
+        " which its source publishes: pixels of its `width` and `height`, or for Open Images `normalised` to the copy"
+        " before its `rotation`; one that would repeat the first is left out. The inverse takes predictions back"
+        " (`transforms.affine.to_source`).",
         required=True,
     ),
 )
@@ -58,6 +68,7 @@ SAMPLE_SCHEMA = schema_of(SAMPLE_COLUMNS)
 SIDECAR_SCHEMA = schema_of((*SAMPLE_COLUMNS, *PLACEMENT_COLUMNS))
 """Schema of ``shards/NNNNNN.parquet``."""
 
+_PLAIN_TYPES = (pa.string(), pa.float64(), pa.int8())
 _FLOAT_WITHOUT_POINT = re.compile(r"[:\[,]-?\d+e")
 
 
@@ -81,12 +92,18 @@ def sample_json(sample: typing.Mapping[str, typing.Any]) -> bytes:
 
 
 def caption(sample: typing.Mapping[str, typing.Any]) -> str:
-    """Returns the sample's text for ``KEY.txt``: the title, else the description, else ''."""
-    return sample["title"] or sample["description"] or ""
+    """Returns the sample's text for ``KEY.txt``: the first caption, else the title, else the description, else ''.
+
+    Lemmatised captions do not count: they are no sentences.
+    """
+    captions = (c["text"] for c in sample["captions"] if not c["is_lemma"])
+    return next(filter(None, captions), None) or sample["title"] or sample["description"] or ""
 
 
 def _json_value(value: typing.Any, type_: pa.DataType) -> typing.Any:
     if pa.types.is_list(type_):
+        if type_.value_type in _PLAIN_TYPES and value and None not in value:
+            return value  # Coordinates, which are many.
         return [_json_value(v, type_.value_type) for v in value or ()]
     if pa.types.is_struct(type_):
         return {f.name: _json_value(value[f.name], f.type) for f in type_}
