@@ -1,6 +1,7 @@
 """The sample: the joined row plus what is known of its image; as Parquet sidecar and as JSON in the tar."""
 
 import datetime
+import functools
 import json
 import re
 import typing
@@ -69,6 +70,7 @@ SIDECAR_SCHEMA = schema_of((*SAMPLE_COLUMNS, *PLACEMENT_COLUMNS))
 """Schema of ``shards/NNNNNN.parquet``."""
 
 _PLAIN_TYPES = (pa.string(), pa.float64(), pa.int8())
+_Convert = typing.Callable[[typing.Any], typing.Any]
 _FLOAT_WITHOUT_POINT = re.compile(r"[:\[,]-?\d+e")
 
 
@@ -84,7 +86,7 @@ def sample_json(sample: typing.Mapping[str, typing.Any]) -> bytes:
     Returns:
         UTF-8, no spaces, keys in schema order.
     """
-    value = {f.name: _json_value(sample[f.name], f.type) for f in SAMPLE_SCHEMA}
+    value = {name: convert(sample[name]) for name, convert in _CONVERTERS}
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     if _FLOAT_WITHOUT_POINT.search(text):
         text = _PointedFloats(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode(value)
@@ -100,28 +102,37 @@ def caption(sample: typing.Mapping[str, typing.Any]) -> str:
     return next(filter(None, captions), None) or sample["title"] or sample["description"] or ""
 
 
-def _json_value(value: typing.Any, type_: pa.DataType) -> typing.Any:
-    if pa.types.is_list(type_):
-        if type_.value_type in _PLAIN_TYPES and value and None not in value:
-            return value  # Coordinates, which are many.
-        return [_json_value(v, type_.value_type) for v in value or ()]
-    if pa.types.is_struct(type_):
-        return {f.name: _json_value(value[f.name], f.type) for f in type_}
-    if pa.types.is_timestamp(type_):
-        return _iso_time(value)
-    if value is not None:
-        return value
-    if pa.types.is_string(type_):
-        return ""
-    return -999.0 if pa.types.is_floating(type_) else -1
-
-
 def _iso_time(value: datetime.datetime | None) -> str:
     """Example:
     >>> _iso_time(datetime.datetime(2012, 2, 16, 9, 56, 37))
     '2012-02-16T09:56:37'
     """
     return "" if value is None else value.isoformat()
+
+
+def _converter(type_: pa.DataType) -> _Convert:
+    """Returns the function that turns a value of a type into one that JSON has."""
+    if pa.types.is_list(type_):
+        return functools.partial(_list, _converter(type_.value_type), type_.value_type in _PLAIN_TYPES)
+    if pa.types.is_struct(type_):
+        return functools.partial(_struct, [(f.name, _converter(f.type)) for f in type_])
+    if pa.types.is_timestamp(type_):
+        return _iso_time
+    missing = "" if pa.types.is_string(type_) else -999.0 if pa.types.is_floating(type_) else -1
+    return lambda value: missing if value is None else value
+
+
+def _list(convert: _Convert, is_plain: bool, values: list[typing.Any] | None) -> list[typing.Any]:
+    if not values:
+        return []
+    return values if is_plain and None not in values else [convert(value) for value in values]
+
+
+def _struct(fields: list[tuple[str, _Convert]], value: dict[str, typing.Any]) -> dict[str, typing.Any]:
+    return {name: convert(value[name]) for name, convert in fields}
+
+
+_CONVERTERS = [(f.name, _converter(f.type)) for f in SAMPLE_SCHEMA]
 
 
 class _PointedFloats(json.JSONEncoder):
