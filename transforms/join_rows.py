@@ -141,7 +141,6 @@ class _SpoolFn(beam.DoFn):
             spooled = spool_annotations(input_range, config.files, index, config.folder, config.bucket_bits)
         self._lines.inc(spooled.lines)
         self._malformed.inc(spooled.malformed)
-        progress.count("lines", spooled.lines)
         yield spooled
 
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from schemas.elements import ImageIndex, InputRange, SpoolFile
 from schemas.sources import COLUMN_KINDS, Source
+from transforms import progress
 from transforms.annotation_files import AnnotationFiles
 from transforms.annotation_parts import AnnotationPart
 from transforms.base_photos import BasePhotos, base_photos
@@ -50,6 +51,7 @@ def spool_annotations(
             if masks:
                 part = add_masks(part, masks)
             records += part.records
+            progress.count("lines", part.records)
             failures.append(part.failures)
             for column, batch in part.batches.items():
                 kind, kept = COLUMN_KINDS[source, column], _of_base(batch, base)
