@@ -32,7 +32,15 @@ from schemas.failures import FailureReason
 from schemas.records import Manifest, Plan, PlanInput
 from schemas.sources import Source
 from transforms.filter_rows import ConditionError, RowSelection, check_condition
-from transforms.find_inputs import FoundInputs, InputError, base_of, decoded_bytes, find_inputs
+from transforms.find_inputs import (
+    FoundInputs,
+    InputError,
+    check_base,
+    check_names_splits,
+    decoded_bytes,
+    find_inputs,
+    lacks_image_lists,
+)
 from transforms.finish_shards import FinishConfig
 from transforms.image_files import ImagePlaceError
 from transforms.image_places import check_places
@@ -43,6 +51,8 @@ from transforms.read_classes import choose_classes
 from transforms.worker_pool import stop_shared_pool
 
 _log = logging.getLogger("photobeam")
+
+"""Source whose photos make the dataset."""
 
 SPOOL_FACTOR = 3
 """Free space asked for, as a multiple of the decoded input: spool, joined buckets and rows stand together."""
@@ -61,7 +71,7 @@ class BuildConfig:
 
     Attributes:
         sources: paths of each source.
-        base: whose photos make the dataset; '' for the first source.
+        base: whose photos make the dataset: a source or ``all``.
         output: root of the dataset.
         selection: which rows are kept.
         by_split: one dataset for each split, under its name in the output.
@@ -87,9 +97,10 @@ class BuildConfig:
     max_failure_ratio: float
     flags: dict[str, typing.Any]
 
-    def format(self, base: str) -> dict[str, typing.Any]:
+    @property
+    def format(self) -> dict[str, typing.Any]:
         """The flags that shape rows and samples, as the plan records them."""
-        row_format = {"base": base, "samples_per_shard": self.samples_per_shard}
+        row_format = {"base": self.base, "samples_per_shard": self.samples_per_shard}
         return row_format | (build_flags.image_format(self.images) if self.images else {})
 
 
@@ -126,7 +137,7 @@ def config_of(
     """Turns parsed flags into a configuration."""
     return BuildConfig(
         sources=build_flags.sources(flags),
-        base=flags.base,
+        base=build_flags.base(flags),
         output=build_flags.output_path(flags),
         selection=row_selection(flags),
         by_split=flags.by_split,
@@ -166,21 +177,28 @@ def _run_one(config: BuildConfig) -> int:
         if config.images:
             check_places(config.images.places)
         found = find_inputs(config.sources)
-        base = base_of(found, config.base)
+        check_base(found, config.base)
+        if config.by_split:
+            check_names_splits(found)
         classes = choose_classes(config.selection, found.files)
         output_state.check_is_ours(config.output)
         check_writable(config.output)
         with hold_output(config.output):
-            return _run_held(config, found, base, classes)
+            return _run_held(config, found, classes)
     except (ConditionError, ImagePlaceError, InputError, CorruptInputError, OutputError, OutputInUseError) as error:
         raise UsageError(str(error)) from error
 
 
-def _run_held(config: BuildConfig, found: FoundInputs, base: str, classes: Classes) -> int:
+def _run_held(config: BuildConfig, found: FoundInputs, classes: Classes) -> int:
     if found.left_out:
         _log.info("left out, of no known kind: %s", _some(found.left_out))
+    if lacks_image_lists(found):
+        _log.warning(
+            "--open_images: no file lists the images (such as train-images-boxable-with-rotation.csv), so their photos "
+            "get surrogate ids and cannot be joined with other sources"
+        )
     output_state.sweep(config.output)
-    plan, old = _wanted_plan(config, found, config.format(base))
+    plan, old = _wanted_plan(config, found)
     if plan.rows is None:
         check_space(config.output, SPOOL_FACTOR * decoded_bytes(found.files))
     if config.overwrite:
@@ -199,19 +217,17 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:NAMES_SHOWN]) + more
 
 
-def _wanted_plan(
-    config: BuildConfig, found: FoundInputs, wanted_format: dict[str, typing.Any]
-) -> tuple[Plan, Plan | None]:
+def _wanted_plan(config: BuildConfig, found: FoundInputs) -> tuple[Plan, Plan | None]:
     """Returns the plan of this run, with the rows where they still hold, and the one that stands."""
     inputs = [PlanInput(f.url, f"{f.source.value}/{f.kind}", f.size, f.fingerprint) for f in found.files]
     selection = config.selection.recorded()
-    plan = Plan(selection=selection, format=wanted_format, inputs=inputs)
+    plan = Plan(selection=selection, format=config.format, inputs=inputs)
     old = None if config.overwrite else output_state.read_plan(config.output)
     if old is None:
         return plan, old
-    output_state.check_format(old, wanted_format)
+    output_state.check_format(old, config.format)
     kept: dict[str, typing.Any] = {
-        "format": {**old.format, **wanted_format},
+        "format": {**old.format, **config.format},
         "shards": old.shards,
         "tombstones": old.tombstones,
     }

@@ -9,7 +9,8 @@ import typing
 
 from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser, positive, ratio
-from schemas.sources import ALL_SOURCES, Source
+from schemas.sources import ALL_SOURCES, Source, default_base
+from transforms.flickr_requests import REQUESTS_PER_S
 from transforms.http_fetch import FetchOptions
 from transforms.image_codec import ImageOptions
 from transforms.image_places import PlacesConfig
@@ -61,10 +62,19 @@ def add_image_flags(parser: FlagParser) -> None:
         "--images",
         action="append",
         metavar="SPEC",
-        help="auto (the mirror), none, or a directory, zip or tar of files; repeatable, tried in order (auto)",
+        help="auto (the mirrors), none, or a directory, zip or tar of files; repeatable, tried in order (auto)",
     )
     group.add_argument(
-        "--mirror", action="append", default=[], metavar="yfcc=URL", help="another root for the source's mirror"
+        "--mirror",
+        action="append",
+        default=[],
+        metavar="SOURCE=URL",
+        help="another root for the mirror of yfcc, coco or open_images; repeatable",
+    )
+    group.add_argument(
+        "--flickr_fallback",
+        action="store_true",
+        help=f"after all places also try Flickr itself, at {REQUESTS_PER_S:g} requests a second of the whole job",
     )
     group.add_argument("--image_size", type=int, default=image.image_size, metavar="PX", help="(%(default)s)")
     group.add_argument(
@@ -145,6 +155,11 @@ def sources(flags: argparse.Namespace) -> dict[Source, tuple[str, ...]]:
     return {source: tuple(printable(f"--{source.value}", path) for path in paths) for source, paths in given.items()}
 
 
+def base(flags: argparse.Namespace) -> str:
+    """Returns whose photos make the dataset: a source, or ``all``."""
+    return str(flags.base) or default_base(sources(flags)).value
+
+
 def image_step(flags: argparse.Namespace) -> ImageStep | None:
     """Returns what happens to the images; None with ``--images none``.
 
@@ -159,7 +174,16 @@ def image_step(flags: argparse.Namespace) -> ImageStep | None:
     return ImageStep(
         image=_checked(ImageOptions, {f.name: getattr(flags, f.name) for f in dataclasses.fields(ImageOptions)}),
         fetch=_checked(FetchOptions, {f.name: getattr(flags, f.name) for f in dataclasses.fields(FetchOptions)}),
-        places=_checked(PlacesConfig, {"images": specs, "mirror_root": _mirror_root(flags.mirror)}),
+        places=_checked(
+            PlacesConfig,
+            {
+                "images": specs,
+                "mirrors": _mirrors(flags.mirror),
+                "base": base(flags),
+                "with_coco": bool(flags.coco),
+                "flickr_requests_per_s": REQUESTS_PER_S / flags.workers if flags.flickr_fallback else 0.0,
+            },
+        ),
     )
 
 
@@ -168,16 +192,10 @@ def image_format(step: ImageStep) -> dict[str, typing.Any]:
     return {**dataclasses.asdict(step.image), "max_image_bytes": step.fetch.max_image_bytes}
 
 
-def _mirror_root(mirrors: list[str]) -> str:
-    root = PlacesConfig().mirror_root
-    for mirror in mirrors:
-        source, _, url = mirror.partition("=")
-        if source != "yfcc" or not url.startswith(("http://", "https://")):
-            raise UsageError(
-                f"--mirror {mirror}: expected yfcc=http(s)://…; other sources and schemes are not supported"
-            )
-        root = url.rstrip("/")
-    return root
+def _mirrors(values: list[str]) -> tuple[tuple[str, str], ...]:
+    """Reads SOURCE=URL; of several for one source the last counts."""
+    pairs = [value.partition("=")[::2] for value in values]
+    return tuple(sorted({source: root.rstrip("/") for source, root in pairs}.items()))
 
 
 def output_path(flags: argparse.Namespace) -> pathlib.Path:

@@ -10,6 +10,7 @@ from beam_jobs.local_runner import run_locally
 from schemas.classes import ChosenClass
 from schemas.elements import RowsFile
 from schemas.records import Plan
+from schemas.splits import SPLITS
 from transforms.annotation_files import AnnotationFiles
 from transforms.build_shard import ShardConfig
 from transforms.build_shards import BuildShards, ShardsConfig
@@ -80,7 +81,7 @@ def _join_config(work: Work) -> JoinConfig:
     return JoinConfig(
         output=work.output,
         folder=folder,
-        files=AnnotationFiles(tuple(work.files)),
+        files=_annotation_files(work),
         ranges=tuple(ranges_of(work.files)),
         base=work.plan.format["base"],
         bucket_bits=bucket_bits(work.files),
@@ -89,6 +90,12 @@ def _join_config(work: Work) -> JoinConfig:
         samples_per_shard=work.plan.format["samples_per_shard"],
         shards=work.plan.shards,
     )
+
+
+def _annotation_files(work: Work) -> AnnotationFiles:
+    """Without a list of Open Images' images, ``--split`` says which split they are in."""
+    files, split = AnnotationFiles(tuple(work.files)), work.selection.split
+    return files if files.lists_open_images or split not in SPLITS else dataclasses.replace(files, split=split)
 
 
 def _build_config(work: Work, images: ImageStep) -> ShardsConfig:

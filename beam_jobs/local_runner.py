@@ -17,6 +17,7 @@ from apache_beam.runners.portability.portable_runner import JobServiceHandle
 from beam_jobs.errors import JobError
 from transforms.bz2_bits import CorruptInputError
 from transforms.filter_rows import ConditionError
+from transforms.find_open_images import BadOpenImagesError
 from transforms.image_files import ImagePlaceError
 from transforms.json_stream import BadJsonError
 from transforms.worker_pool import WorkerDiedError
@@ -29,7 +30,15 @@ _QUIET_LOGGERS = (
 )
 """They log what is raised as well, or warn of threads that are meant."""
 
-EXPECTED_ERRORS = (BadJsonError, ConditionError, CorruptInputError, ImagePlaceError, WorkerDiedError, OSError)
+EXPECTED_ERRORS = (
+    BadJsonError,
+    BadOpenImagesError,
+    ConditionError,
+    CorruptInputError,
+    ImagePlaceError,
+    WorkerDiedError,
+    OSError,
+)
 """What the operator can mend; anything else is a bug and keeps its traceback."""
 
 

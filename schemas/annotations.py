@@ -18,12 +18,20 @@ PIXELS = "pixels"
 NORMALISED = "normalised"
 """Units of coordinates: pixels of the source's own copy, or parts of its width and height."""
 
+EDGES = ("xmin", "ymin", "xmax", "ymax")
+"""Fields of a box."""
+
+GEOMETRY_COLUMNS = ("boxes", "segments", "keypoints", "relationships", "points", "narratives")
+"""List columns with coordinates: as published in rows, in pixels of the written image in samples."""
+
+MAPPED_COLUMNS = (*GEOMETRY_COLUMNS, "warnings")
+"""Columns of the row that are others in the sample; warnings are added to."""
+
 _INT8, _INT32, _INT64 = pa.int8(), pa.int32(), pa.int64()
 _STRING, _FLOAT = pa.string(), pa.float64()
 _FLOATS = pa.list_(pa.float64())
 _IMAGE = [("source", _STRING), ("image_id", _STRING)]
 _CLASS = [("label_id", _STRING), ("label", _STRING)]
-_EDGES = ("xmin", "ymin", "xmax", "ymax")
 _FLAGS = ("is_crowd", "is_occluded", "is_truncated", "is_group_of", "is_depiction", "is_inside")
 
 COPY = pa.struct(
@@ -50,7 +58,7 @@ BOX = pa.struct(
         ("annotation_id", _INT64),
         ("units", _STRING),
         *_CLASS,
-        *((edge, _FLOAT) for edge in _EDGES),
+        *((edge, _FLOAT) for edge in EDGES),
         *((flag, _INT8) for flag in _FLAGS),
         ("area", _FLOAT),
         ("confidence", _FLOAT),
@@ -73,7 +81,7 @@ SEGMENT = pa.struct(
         ("rle_width", _INT32),
         ("mask_file", _STRING),
         ("mask_value", _INT32),
-        *((edge, _FLOAT) for edge in _EDGES),
+        *((edge, _FLOAT) for edge in EDGES),
         ("predicted_iou", _FLOAT),
         ("clicks", pa.list_(CLICK)),
     ]
@@ -98,7 +106,7 @@ RELATIONSHIP = pa.struct(
         ("units", _STRING),
         ("relationship", _STRING),
         *((f"{field}{part}", _STRING) for part in (1, 2) for field in ("label_id", "label")),
-        *((f"{edge}{part}", _FLOAT) for part in (1, 2) for edge in _EDGES),
+        *((f"{edge}{part}", _FLOAT) for part in (1, 2) for edge in EDGES),
     ]
 )
 POINT = pa.struct(
@@ -150,7 +158,7 @@ ANNOTATION_COLUMNS = (
         "boxes",
         pa.list_(BOX),
         "Objects: corners in `units` (`pixels` of the copy, `xmax` = x + width, or `normalised` to 0..1); flags are"
-        " 1, 0 or -1 for unknown.",
+        " 1, 0 or -1 for unknown; `area` is the outline's, in samples of what is visible, or else the box's.",
         required=True,
     ),
     Column(
@@ -159,14 +167,14 @@ ANNOTATION_COLUMNS = (
         "Outlines and masks of `kind` `instance`, `stuff`, `panoptic` or `mask`: `polygons` as x, y, x, y, …, or"
         " `rle_counts` (COCO's compressed run lengths, column by column, of a mask of `rle_height` x `rle_width`),"
         " or pixels of `mask_value` in `mask_file`; Open Images' have the box, the predicted IoU and the clicks"
-        " (`is_inside` 1 or 0) that they were drawn from.",
+        " (`is_inside` 1 or 0) that they were drawn from. In samples `mask_file` is what it is in rows.",
         required=True,
     ),
     Column(
         "keypoints",
         pa.list_(KEYPOINTS),
         "Named points of an object, which is the box of the same `annotation_id`; `visibility` is 0 not labelled, 1"
-        " hidden, 2 visible.",
+        " hidden, 2 visible. In pixels, `x` and `y` are indices, whose pixel's centre lies half a pixel further.",
         required=True,
     ),
     Column(

@@ -53,11 +53,13 @@ class ImageIndex(typing.NamedTuple):
 
     Attributes:
         folder: with the index of each file.
-        base_path: file of the sorted photo ids of the base, without which nothing is spooled; '' if all are.
+        base: whose photos make the dataset.
+        base_path: file of their sorted ids, if other sources are to be cut to them, else ''.
         open_images_path: file of the photos of Open Images' images; '' if no file lists them.
     """
 
     folder: str
+    base: str
     base_path: str
     open_images_path: str
 

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from schemas import layout
+from schemas.annotations import GEOMETRY_COLUMNS
 from schemas.columns import Column
 from schemas.failures import FAILURE_SCHEMA, INPUT_FAILURE_SCHEMA, MAX_DETAIL_CHARS, MAX_RAW_BYTES, FailureReason
 from schemas.photo_ids import CLASS_SALT, KEY_DIGITS, LIMIT_SALT, MAX_FLICKR_ID, hash64, key, shards_of
@@ -26,8 +27,9 @@ SELECTION_FLAGS = (*(source.value for source in Source), "split", "where", "clas
                    "min_confidence", "per_class_limit", "only_these_classes", "limit")  # fmt: skip
 FORMAT_FLAGS = ("base", "samples_per_shard", "image_size", "resize", "upscale", "filter", "format", "quality",
                 "max_pixels", "max_image_bytes")  # fmt: skip
-RUN_FLAGS = ("output", "by_split", "images", "mirror", "concurrency", "timeout_s", "deadline_s", "retries",
-             "user_agent", "max_failure_ratio", "workers", "runner", "overwrite", "progress", "config")  # fmt: skip
+RUN_FLAGS = ("output", "by_split", "images", "mirror", "flickr_fallback", "concurrency", "timeout_s", "deadline_s",
+             "retries", "user_agent", "max_failure_ratio", "workers", "runner", "overwrite", "progress",
+             "config")  # fmt: skip
 
 FAILURE_DOCS = {
     "photo_id": "The photo; -1 where an input line has no readable id.",
@@ -36,7 +38,7 @@ FAILURE_DOCS = {
     "stage": "Where it happened: `read`, `join`, `fetch`, `decode` or `encode`.",
     "retryable": "Whether the same request may succeed later; decided by the reason alone.",
     "http_status": "Last HTTP status; null if there was no response.",
-    "url": "The photo's URL on the default mirror, whatever mirror was used; null if it has none.",
+    "url": "The photo's URL on the first default mirror that knows it, whatever mirror was used; null if none does.",
     "detail": f"A sentence from a fixed template, at most {MAX_DETAIL_CHARS} characters.",
     "file": "The input file.",
     "offset": "Byte at which the line begins; in a bz2 file the bit at which its block begins.",
@@ -66,7 +68,7 @@ REASON_DOCS = {
     FailureReason.TOO_MANY_REDIRECTS: "More redirects than are followed.",
     FailureReason.BLOCKED_ADDRESS: "A URL of the data that leads into a private network.",
     FailureReason.TOO_LARGE: "More than `--max_image_bytes`.",
-    FailureReason.CHECKSUM_MISMATCH: "Damaged in its archive.",
+    FailureReason.CHECKSUM_MISMATCH: "Damaged in its archive, or not of the size and md5 that its source states.",
     FailureReason.NOT_AN_IMAGE: "The bytes are of no known image format.",
     FailureReason.TRUNCATED_IMAGE: "The end of the file is missing.",
     FailureReason.CORRUPT_IMAGE: "The file does not decode.",
@@ -80,7 +82,6 @@ REASON_DOCS = {
 
 UNUSED_REASONS = frozenset(
     {
-        FailureReason.PLACEHOLDER,
         FailureReason.OPTED_OUT,
         FailureReason.BLOCKED_ADDRESS,
         FailureReason.TOO_SMALL,
@@ -124,7 +125,7 @@ def _tree() -> str:
         (layout.failures_file(0), "one row per photo of `rows/` that is not in the tar"),
         (layout.INPUT_FAILURES, "one row per input line that became no row of its own"),
         (layout.commit_file(0), "commit record, written when all files of the shard are in place"),
-        (layout.log_file(0), "host, times and attempts of the shard's last run"),
+        (layout.log_file(0), "host, times and attempts of the shard's last run, and what was dropped of its geometry"),
         (layout.MANIFEST, "the truth, written last"),
         (f"{layout.TMP}/", "everything unfinished, and the lease of the run that holds the output"),
     )
@@ -134,7 +135,8 @@ def _tree() -> str:
 {_table(("file", "holds"), [(f"`{name}`", text) for name, text in files])}
 
 A shard without samples has rows, failures and a commit, but no tar, sidecar or index. With `--format webp` or `png`
-the image member is `KEY.webp` or `KEY.png`. `KEY.txt` holds the title, else the description, or is empty.
+the image member is `KEY.webp` or `KEY.png`. `KEY.txt` holds the first caption that is not
+lemmatised, else the title, else the description, or is empty.
 
 Input lines = rows + removed by filters + collapsed equal lines + input failures; in every shard
 rows = samples + failures.
@@ -182,12 +184,20 @@ def _rows() -> str:
 
 
 def _samples() -> str:
-    return (
-        "## Samples: `KEY.json` and `shards/NNNNNN.parquet`\n\nThe columns of the rows, and these:\n\n"
-        + _column_table(IMAGE_COLUMNS)
-        + "\n\nThe sidecar has two more:\n\n"
-        + _column_table(PLACEMENT_COLUMNS)
-    )
+    geometry = ", ".join(f"`{name}`" for name in GEOMETRY_COLUMNS)
+    return f"""
+## Samples: `KEY.json` and `shards/NNNNNN.parquet`
+
+The columns of the rows, in the same order. Of these, {geometry}
+are in pixels of the written image, half-open: the pixel at its upper left covers 0 to 1. They are clipped to it; what
+lies outside is left out, areas are those of what is visible, and `warnings` say how much is missing. Then come these:
+
+{_column_table(IMAGE_COLUMNS)}
+
+The sidecar has two more:
+
+{_column_table(PLACEMENT_COLUMNS)}
+"""
 
 
 def _json() -> str:

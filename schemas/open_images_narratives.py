@@ -33,7 +33,7 @@ def read_narrative(line: bytes) -> dict[str, Json]:
     try:
         entry = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise BadNarrativeError(f"the line is not JSON ({error})") from error
+        raise BadNarrativeError("the line is not JSON") from error
     if not isinstance(entry, dict):
         raise BadNarrativeError("the line is not a JSON object")
     dataset = _text(entry, "dataset_id")

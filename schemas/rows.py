@@ -91,7 +91,10 @@ WARNING_COLUMNS = (
     Column(
         "warnings",
         pa.list_(pa.string()),
-        "Names of fields whose published value could not be read, in column order.",
+        "Names of fields whose published value could not be read, in column order. Samples add, sorted, what became of"
+        " geometry: `geometry_mismatch:SOURCE:ID` (that copy has another aspect than the photo),"
+        " `geometry_unplaced:SOURCE:ID` (pixels of a copy whose size is not known), `COLUMN:N outside` and"
+        " `COLUMN:N invalid` (dropped; of keypoints and narratives points are counted).",
         required=True,
     ),
 )

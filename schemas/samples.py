@@ -1,6 +1,7 @@
 """The sample: the joined row plus what is known of its image; as Parquet sidecar and as JSON in the tar."""
 
 import datetime
+import functools
 import json
 import re
 import typing
@@ -33,13 +34,25 @@ IMAGE_COLUMNS = (
     ),
     Column("original_bytes", pa.int64(), "Size of the fetched file.", required=True),
     Column("sha256", pa.string(), "SHA-256 of the fetched file, hex.", required=True),
-    Column("fetched_from", pa.string(), "Kind of place the image came from: `images` or `mirror`.", required=True),
-    Column("orientation", pa.int32(), "EXIF orientation that was applied, 1 to 8.", required=True),
+    Column(
+        "fetched_from", pa.string(), "Kind of place the image came from: `images`, `mirror` or `flickr`.", required=True
+    ),
+    Column(
+        "orientation",
+        pa.int32(),
+        "EXIF orientation that was applied, 1 to 8: the fetched file's, or that of Open Images' `rotation`.",
+        required=True,
+    ),
     Column(
         "transforms",
         pa.list_(AFFINE),
-        "Per source's copy and size the 2x3 affine `[a, b, c, d, e, f]`: x' = ax + by + c, y' = dx + ey + f, "
-        "from `units` of the copy `image_id` to pixels of the written image; the first is that of the fetched file.",
+        "Per source's copy and size the 2x3 affine `[a, b, c, d, e, f]`: x' = ax + by + c, y' = dx + ey + f, from"
+        " `units` of the copy `image_id` to pixels of the written image of that `--image_size`. The first is that of"
+        " the fetched file, from its pixels as stored; `source` is whose copy it is (`flickr` if not known),"
+        " `image_id` null if not known. Then every copy that can be placed, in the order of `copies`, from the units in"
+        " which its source publishes: pixels of its `width` and `height`, or for Open Images `normalised` to the copy"
+        " before its `rotation`; one that would repeat the first is left out. The inverse takes predictions back"
+        " (`transforms.affine.to_source`).",
         required=True,
     ),
 )
@@ -56,6 +69,8 @@ SAMPLE_SCHEMA = schema_of(SAMPLE_COLUMNS)
 SIDECAR_SCHEMA = schema_of((*SAMPLE_COLUMNS, *PLACEMENT_COLUMNS))
 """Schema of ``shards/NNNNNN.parquet``."""
 
+_PLAIN_TYPES = (pa.string(), pa.float64(), pa.int8())
+_Convert = typing.Callable[[typing.Any], typing.Any]
 _FLOAT_WITHOUT_POINT = re.compile(r"[:\[,]-?\d+e")
 
 
@@ -71,7 +86,7 @@ def sample_json(sample: typing.Mapping[str, typing.Any]) -> bytes:
     Returns:
         UTF-8, no spaces, keys in schema order.
     """
-    value = {f.name: _json_value(sample[f.name], f.type) for f in SAMPLE_SCHEMA}
+    value = {name: convert(sample[name]) for name, convert in _CONVERTERS}
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     if _FLOAT_WITHOUT_POINT.search(text):
         text = _PointedFloats(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode(value)
@@ -79,22 +94,12 @@ def sample_json(sample: typing.Mapping[str, typing.Any]) -> bytes:
 
 
 def caption(sample: typing.Mapping[str, typing.Any]) -> str:
-    """Returns the sample's text for ``KEY.txt``: the title, else the description, else ''."""
-    return sample["title"] or sample["description"] or ""
+    """Returns the sample's text for ``KEY.txt``: the first caption, else the title, else the description, else ''.
 
-
-def _json_value(value: typing.Any, type_: pa.DataType) -> typing.Any:
-    if pa.types.is_list(type_):
-        return [_json_value(v, type_.value_type) for v in value or ()]
-    if pa.types.is_struct(type_):
-        return {f.name: _json_value(value[f.name], f.type) for f in type_}
-    if pa.types.is_timestamp(type_):
-        return _iso_time(value)
-    if value is not None:
-        return value
-    if pa.types.is_string(type_):
-        return ""
-    return -999.0 if pa.types.is_floating(type_) else -1
+    Lemmatised captions do not count: they are no sentences.
+    """
+    captions = (c["text"] for c in sample["captions"] if not c["is_lemma"])
+    return next(filter(None, captions), None) or sample["title"] or sample["description"] or ""
 
 
 def _iso_time(value: datetime.datetime | None) -> str:
@@ -103,6 +108,31 @@ def _iso_time(value: datetime.datetime | None) -> str:
     '2012-02-16T09:56:37'
     """
     return "" if value is None else value.isoformat()
+
+
+def _converter(type_: pa.DataType) -> _Convert:
+    """Returns the function that turns a value of a type into one that JSON has."""
+    if pa.types.is_list(type_):
+        return functools.partial(_list, _converter(type_.value_type), type_.value_type in _PLAIN_TYPES)
+    if pa.types.is_struct(type_):
+        return functools.partial(_struct, [(f.name, _converter(f.type)) for f in type_])
+    if pa.types.is_timestamp(type_):
+        return _iso_time
+    missing = "" if pa.types.is_string(type_) else -999.0 if pa.types.is_floating(type_) else -1
+    return lambda value: missing if value is None else value
+
+
+def _list(convert: _Convert, is_plain: bool, values: list[typing.Any] | None) -> list[typing.Any]:
+    if not values:
+        return []
+    return values if is_plain and None not in values else [convert(value) for value in values]
+
+
+def _struct(fields: list[tuple[str, _Convert]], value: dict[str, typing.Any]) -> dict[str, typing.Any]:
+    return {name: convert(value[name]) for name, convert in fields}
+
+
+_CONVERTERS = [(f.name, _converter(f.type)) for f in SAMPLE_SCHEMA]
 
 
 class _PointedFloats(json.JSONEncoder):

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.image_plan import Affine as Affine
-from transforms.image_plan import ImageOptions, plan_image
+from transforms.image_plan import ImageOptions, orientation_of_turn, plan_image
 
 Points = npt.NDArray[np.float64]
 
@@ -31,7 +31,6 @@ IDENTITY: typing.Final[Affine] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 EDGE_PX: typing.Final = 1e-6
 """By how much, px, rounding may put a coordinate beyond an image's edge without its being cut."""
 
-_ORIENTATION_OF_TURN = {0: 1, 90: 8, 180: 3, 270: 6}
 _AS_STORED = ImageOptions(resize="none")
 
 
@@ -91,8 +90,36 @@ def apply(matrix: Affine, points: npt.ArrayLike) -> Points:
         Shape (n, 2), float64.
     """
     a, b, c, d, e, f = matrix
-    x, y = np.asarray(points, dtype=np.float64).reshape(-1, 2).T
-    return np.stack([a * x + b * y + c, d * x + e * y + f], axis=1)
+    given = np.asarray(points, dtype=np.float64).reshape(-1, 2)
+    x, y = given.T
+    moved = np.empty_like(given)
+    moved[:, 0] = a * x + b * y + c
+    moved[:, 1] = d * x + e * y + f
+    return moved
+
+
+def to_source(matrix: typing.Sequence[float], points: npt.ArrayLike) -> Points:
+    """Takes points on a written image, such as predictions, back to where an entry of ``transforms`` came from.
+
+    Boxes go back by their two corners, whose order a turn changes.
+
+    Args:
+        matrix: the entry's ``matrix``, as it stands in ``KEY.json`` and in the sidecar.
+        points: shape (n, 2), x and y on the written image; finite.
+
+    Returns:
+        Shape (n, 2), float64, in the entry's ``units``.
+
+    Raises:
+        ValueError: the matrix is not six numbers that can be undone.
+
+    Example:
+        >>> to_source([0.0, -0.5, 100.0, 0.5, 0.0, 0.0], [[90, 5]]).tolist()
+        [[10.0, 20.0]]
+    """
+    if len(matrix) != 6:
+        raise ValueError(f"a matrix of {len(matrix)} numbers is no affine: give the six of an entry of `transforms`")
+    return apply(inverse(typing.cast(Affine, tuple(matrix))), points)
 
 
 def swaps_axes(matrix: Affine) -> bool:
@@ -144,9 +171,7 @@ def quarter_turn(degrees_ccw: float, width: int, height: int) -> Affine:
         >>> quarter_turn(90, 40, 30)
         (0.0, 1.0, 0.0, -1.0, 0.0, 40.0)
     """
-    if degrees_ccw not in _ORIENTATION_OF_TURN:
-        raise ValueError(f"rotation {degrees_ccw} is no quarter turn: give 0, 90, 180 or 270")
-    return orientation(_ORIENTATION_OF_TURN[int(degrees_ccw)], width, height)
+    return orientation(orientation_of_turn(degrees_ccw), width, height)
 
 
 def scale(from_size: tuple[float, float], to_size: tuple[float, float]) -> Affine:

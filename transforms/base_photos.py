@@ -8,7 +8,14 @@ import typing
 import numpy as np
 import numpy.typing as npt
 
+from schemas.elements import ImageIndex
+
 PhotoIds = npt.NDArray[np.int64]
+
+
+def base_photos(index: ImageIndex, source: str) -> "BasePhotos":
+    """Returns the photos to which a source is cut as it is read: those of a small base, if it is another source."""
+    return BasePhotos(index.base_path if source != index.base else "")
 
 
 class BasePhotos:

@@ -1,36 +1,43 @@
 """Phase 2 for one shard: its rows → fetch → decode, resize, encode → its files and commit record."""
 
 import asyncio
+import collections
 import concurrent.futures
 import dataclasses
 import hashlib
 import json
 import pathlib
+import pickle
 import shutil
 import socket
 import time
 import typing
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas import layout
-from schemas.annotations import PIXELS
+from schemas.annotations import GEOMETRY_COLUMNS
 from schemas.failures import Failure, FailureReason, PhotoError, Stage
-from schemas.photo_ids import key
 from schemas.records import CommitRecord
 from transforms.byte_budget import ByteBudget
+from transforms.copy_affines import WrittenImage, file_rotation
 from transforms.http_fetch import FetchError, FetchOptions, open_session
 from transforms.image_codec import EncodedImage, ImageOptions, encode_image
-from transforms.image_places import PhotoRef, Place, PlacesConfig, default_mirror_url, fetch_image, open_places
+from transforms.image_places import FoundImage, Place, PlacesConfig, fetch_image, open_places
 from transforms.image_spool import ImageSpool
+from transforms.map_annotations import MappedAnnotations, map_annotations
+from transforms.photo_refs import FETCH_COLUMNS, PhotoRef, photo_ref
 from transforms.progress import count
 from transforms.publish import OutputError, publish, write_file
+from transforms.remote_copies import default_mirror_url
+from transforms.row_annotations import RowAnnotations
 from transforms.write_shard import ShardRows, SpooledImage, file_digest, write_shard
 
 BYTES_IN_FLIGHT = 100_000_000
 """Downloaded bytes in memory at once, in one process."""
 
-_FETCH_COLUMNS = ["photo_id", "hash", "download_url", "extension", "is_video"]
+_Row = dict[str, typing.Any]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,6 +61,14 @@ class ShardConfig:
     format: dict[str, typing.Any]
 
 
+class _Made(typing.NamedTuple):
+    """A photo's image, the digest of the file that it was made of, and its annotations."""
+
+    image: EncodedImage
+    sha256: str
+    annotations: MappedAnnotations
+
+
 class _Images:
     """The images of one shard: what they are made with, and what became of them in order of arrival."""
 
@@ -61,36 +76,44 @@ class _Images:
         self,
         config: ShardConfig,
         places: typing.Sequence[Place],
+        annotations: RowAnnotations,
         spool: ImageSpool,
         codec: concurrent.futures.Executor,
     ):
         self._config, self._places, self._spool, self._codec = config, places, spool, codec
+        self._annotations = annotations
         self.images: list[SpooledImage] = []
         self.failures: list[Failure] = []
         self.attempts = 0
+        self.geometry_dropped: collections.Counter[str] = collections.Counter()
 
-    async def build(self, index: int, photo: dict[str, typing.Any]) -> None:
+    async def build(self, index: int, photo: _Row) -> None:
         """Makes one photo an image or a failure."""
-        ref = _photo_ref(photo)
+        ref = photo_ref(photo)
         try:
             if photo["is_video"]:
                 raise PhotoError(FailureReason.IS_VIDEO, Stage.FETCH, "the photo is a video")
-            await self._make(index, ref)
+            await self._make(index, photo, ref)
             count("samples")
         except PhotoError as error:
             self.attempts += error.attempts if isinstance(error, FetchError) else 0
-            url = "" if photo["is_video"] else default_mirror_url(ref)
+            url = "" if photo["is_video"] else default_mirror_url(ref, self._config.places.base)
             failure = Failure(ref.photo_id, error.reason, error.stage, error.http_status, url, error.detail)
             self.failures.append(failure)
             count("failed")
 
-    async def _make(self, index: int, ref: PhotoRef) -> None:
+    async def _make(self, index: int, photo: _Row, ref: PhotoRef) -> None:
+        row = {**photo, **self._annotations[index]}
         async with fetch_image(self._places, ref) as fetched:
             self.attempts += fetched.attempts
             loop = asyncio.get_running_loop()
-            encoded, sha256 = await loop.run_in_executor(self._codec, _encode, fetched.data, self._config.image)
-            columns = _image_columns(encoded, len(fetched.data), sha256, fetched.fetched_from, self._config.image)
-        self.images.append(SpooledImage(index, columns, self._spool.append(encoded.data)))
+            made = await loop.run_in_executor(self._codec, _encode, fetched, row, self._config.image)
+            columns = _image_columns(made, fetched)
+        self.geometry_dropped += made.annotations.dropped
+        place, mapped = self._spool.append(made.image.data), _mapped_columns(row, made.annotations)
+        self.images.append(
+            SpooledImage(index, columns, place, self._spool.append(pickle.dumps(mapped)) if mapped else None)
+        )
 
 
 def build_shard(shard: int, digest: str, config: ShardConfig) -> CommitRecord:
@@ -117,8 +140,7 @@ def build_shard(shard: int, digest: str, config: ShardConfig) -> CommitRecord:
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
     with ImageSpool(staging / "images") as spool:
-        photos = table.select(_FETCH_COLUMNS).to_pylist()
-        images = asyncio.run(_build_images(photos, config, spool))
+        images = asyncio.run(_build_images(table, config, spool))
         rows = ShardRows(shard, table, rows_file)
         commit = write_shard(rows, images.images, images.failures, spool, staging, config.format, config.image.format)
     _commit(commit, staging, config.output)
@@ -127,13 +149,15 @@ def build_shard(shard: int, digest: str, config: ShardConfig) -> CommitRecord:
     return commit
 
 
-async def _build_images(photos: list[dict[str, typing.Any]], config: ShardConfig, spool: ImageSpool) -> _Images:
+async def _build_images(table: pa.Table, config: ShardConfig, spool: ImageSpool) -> _Images:
     """Takes photos from one iterator with as many tasks as there may be requests in flight."""
+    photos: list[_Row] = table.select([*FETCH_COLUMNS, "sources"]).to_pylist()
     todo = iter(enumerate(photos))
     budget = ByteBudget(max(BYTES_IN_FLIGHT, config.fetch.max_image_bytes))
     with concurrent.futures.ThreadPoolExecutor(1) as codec:
         async with open_session(config.fetch) as session:
-            images = _Images(config, open_places(config.places, session, config.fetch, budget), spool, codec)
+            places = open_places(config.places, session, config.fetch, budget)
+            images = _Images(config, places, RowAnnotations(table), spool, codec)
 
             async def work() -> None:
                 for index, photo in todo:
@@ -148,37 +172,41 @@ async def _build_images(photos: list[dict[str, typing.Any]], config: ShardConfig
     return images
 
 
-def _photo_ref(photo: dict[str, typing.Any]) -> PhotoRef:
-    photo_id = photo["photo_id"]
-    return PhotoRef(photo_id, key(photo_id), photo["hash"] or "", photo["download_url"] or "", photo["extension"] or "")
+def _encode(found: FoundImage, row: _Row, options: ImageOptions) -> _Made:
+    """Writes the image, and takes the annotations to it."""
+    encoded = encode_image(found.data, options, file_rotation(row["copies"], found.copy_source, found.copy_id))
+    written = WrittenImage(
+        stored=(encoded.original_width, encoded.original_height),
+        orientation=encoded.orientation,
+        matrix=encoded.matrix,
+        size=(encoded.width, encoded.height),
+        image_size=options.image_size,
+        copy_source=found.copy_source,
+        copy_id=found.copy_id,
+    )
+    return _Made(encoded, hashlib.sha256(found.data).hexdigest(), map_annotations(row, written))
 
 
-def _encode(data: bytes, options: ImageOptions) -> tuple[EncodedImage, str]:
-    return encode_image(data, options), hashlib.sha256(data).hexdigest()
+def _mapped_columns(row: _Row, mapped: MappedAnnotations) -> dict[str, list[typing.Any]] | None:
+    """Returns the sample's :data:`schemas.annotations.MAPPED_COLUMNS`, None where they are the row's."""
+    if not mapped.warnings and not any(row[name] for name in GEOMETRY_COLUMNS):
+        return None
+    return {**mapped.columns, "warnings": [*row["warnings"], *mapped.warnings]}
 
 
-def _image_columns(
-    encoded: EncodedImage, original_bytes: int, sha256: str, fetched_from: str, options: ImageOptions
-) -> dict[str, typing.Any]:
+def _image_columns(made: _Made, found: FoundImage) -> dict[str, typing.Any]:
+    encoded = made.image
     return {
         "width": encoded.width,
         "height": encoded.height,
         "original_width": encoded.original_width,
         "original_height": encoded.original_height,
         "original_format": encoded.original_format,
-        "original_bytes": original_bytes,
-        "sha256": sha256,
-        "fetched_from": fetched_from,
+        "original_bytes": len(found.data),
+        "sha256": made.sha256,
+        "fetched_from": found.fetched_from,
         "orientation": encoded.orientation,
-        "transforms": [
-            {
-                "source": "yfcc",
-                "image_id": None,
-                "units": PIXELS,
-                "size": options.image_size,
-                "matrix": list(encoded.matrix),
-            }
-        ],
+        "transforms": made.annotations.transforms,
     }
 
 
@@ -203,5 +231,6 @@ def _write_log(shard: int, started: float, images: _Images, output: pathlib.Path
         "samples": len(images.images),
         "failed": len(images.failures),
         "attempts": images.attempts,
+        "geometry_dropped": images.geometry_dropped,
     }
     write_file(output, layout.log_file(shard), json.dumps(log).encode() + b"\n")

@@ -2,13 +2,18 @@
 
 import typing
 
-from schemas.sources import ALL_SOURCES, Source, default_base
+import fsspec
+
+from schemas.open_images import OpenImagesKind, split_of
+from schemas.sources import ALL_SOURCES, Source
 from schemas.yfcc import Pack
+from transforms.find_open_images import find_open_images, refusal_of
 from transforms.find_yfcc import find_yfcc, stated_pack
 from transforms.input_files import InputError as InputError
 from transforms.input_files import InputFile as InputFile
 from transforms.input_files import fingerprint, list_files, size_of
 from transforms.json_stream import BadJsonError
+from transforms.mask_files import MASK_FILES, is_mask_zip
 from transforms.read_coco import coco_urls, looks_like_coco
 from transforms.read_flickr8k import find_flickr8k
 
@@ -19,6 +24,11 @@ BUCKET_BYTES = 64 << 20
 """Decoded input per bucket: about as much memory again for its Arrow form, per thread."""
 
 _MAX_BUCKET_BITS = 12
+_WITHOUT_PHOTOS = frozenset((OpenImagesKind.CLASS_NAMES.value, OpenImagesKind.HIERARCHY.value, MASK_FILES))
+
+
+_WITH_MASKS = (Source.COCO, Source.OPEN_IMAGES)
+"""Sources that keep masks in PNG files: a directory of these is one input."""
 
 
 class FoundInputs(typing.NamedTuple):
@@ -48,6 +58,10 @@ def find_inputs(specs: typing.Mapping[Source, typing.Iterable[str]]) -> FoundInp
         for spec in paths:
             pack, path = stated_pack(spec) if source is Source.YFCC else (None, spec)
             for url, named in list_files(f"--{source.value}", path):
+                if source in _WITH_MASKS and url.lower().endswith(".png"):
+                    url = url.rpartition("/")[0]
+                if url in files:
+                    continue
                 found = _recognise(source, url, pack, named)
                 files |= {file.url: file for file in found}
                 left_out += [] if found else [url]
@@ -56,27 +70,45 @@ def find_inputs(specs: typing.Mapping[Source, typing.Iterable[str]]) -> FoundInp
     return FoundInputs(ordered, sorted(set(left_out)))
 
 
-def base_of(found: FoundInputs, wanted: str) -> str:
-    """Returns whose photos make the dataset.
+def check_base(found: FoundInputs, base: str) -> None:
+    """Checks that the files say whose photos make the dataset.
 
     Args:
         found: the inputs.
-        wanted: a source, ``all``, or '' for the first source that is given.
+        base: a source, or ``all``.
 
     Raises:
-        InputError: no file of that source says which photos it has.
+        InputError: no file names photos of the base.
     """
-    given = {file.source for file in found.files}
-    base = wanted or default_base(given).value
-    photos = {f.source.value for f in found.files if _names_photos(f)}
-    if base not in (photos if base != ALL_SOURCES else {ALL_SOURCES}) or not photos:
+    naming = {f.source.value for f in found.files if _names_photos(f)}
+    if not naming or base not in (*naming, ALL_SOURCES):
         left_out = f" (not recognised: {', '.join(found.left_out)})" if found.left_out else ""
         if base == Source.YFCC.value:
             raise InputError(
                 f"--yfcc: no yfcc100m_dataset among the files{left_out}; the other packs name no photos of their own"
             )
         raise InputError(f"--base {base}: none of the files names photos of that source{left_out}; give some")
-    return base
+
+
+def lacks_image_lists(found: FoundInputs) -> bool:
+    """Tells whether Open Images is given without a file that says which photos its images are."""
+    kinds = {f.kind for f in found.files if f.source is Source.OPEN_IMAGES} - _WITHOUT_PHOTOS
+    return bool(kinds) and OpenImagesKind.IMAGES.value not in kinds
+
+
+def check_names_splits(found: FoundInputs) -> None:
+    """Checks that the split of every image can be known without being told.
+
+    Raises:
+        InputError: a file of Open Images neither names its split nor comes with a list of images.
+    """
+    if lacks_image_lists(found):
+        files = [f.url for f in found.files if f.source is Source.OPEN_IMAGES and f.kind not in _WITHOUT_PHOTOS]
+        if unnamed := [url for url in files if split_of(url) is None]:
+            raise InputError(
+                f"--by_split: nothing says which split the images of {unnamed[0]} are in; add a list of the images, "
+                "name its split in its file name, or give --split instead"
+            )
 
 
 def decoded_bytes(files: typing.Iterable[InputFile]) -> int:
@@ -90,7 +122,7 @@ def bucket_bits(files: typing.Iterable[InputFile]) -> int:
 
 
 def _names_photos(file: InputFile) -> bool:
-    return file.source is not Source.YFCC or file.kind == Pack.DATASET.value
+    return file.kind == Pack.DATASET.value if file.source is Source.YFCC else file.kind not in _WITHOUT_PHOTOS
 
 
 def _recognise(source: Source, url: str, pack: Pack | None, named: bool) -> list[InputFile]:
@@ -98,17 +130,33 @@ def _recognise(source: Source, url: str, pack: Pack | None, named: bool) -> list
         found = find_yfcc(url, pack, named)
         return [found] if found else []
     try:
-        kinds = _KINDS[source](url)
+        kinds = _masks(url) if source in _WITH_MASKS else []
+        kinds += [] if kinds and _is_folder(url) else _KINDS[source](url)
         files = [InputFile(u, source, kind, 0, size_of(u), False, fingerprint(u)) for u, kind in kinds]
     except (OSError, BadJsonError) as error:
         raise InputError(f"--{source.value} {url}: cannot be read ({error})") from error
     if named and not files:
-        raise InputError(f"--{source.value} {url}: is no annotation file of this source; check the file")
+        why = refusal_of(url) if source is Source.OPEN_IMAGES else None
+        raise InputError(f"--{source.value} {url}: {why or 'is no annotation file of this source'}; check the file")
     return files
+
+
+def _masks(url: str) -> list[tuple[str, str]]:
+    return [(url, MASK_FILES)] if _is_folder(url) or is_mask_zip(url) else []
+
+
+def _is_folder(url: str) -> bool:
+    fs, path = fsspec.url_to_fs(url)
+    return bool(fs.isdir(path))
 
 
 def _coco(url: str) -> list[tuple[str, str]]:
     return [(member, "annotations") for member in coco_urls(url) if looks_like_coco(member)]
+
+
+def _open_images(url: str) -> list[tuple[str, str]]:
+    found = find_open_images(url)
+    return [(url, found.kind.value)] if found else []
 
 
 def _flickr8k(url: str) -> list[tuple[str, str]]:
@@ -116,4 +164,4 @@ def _flickr8k(url: str) -> list[tuple[str, str]]:
     return [(url, found.kind.value)] if found else []
 
 
-_KINDS: typing.Final = {Source.COCO: _coco, Source.FLICKR8K: _flickr8k}
+_KINDS: typing.Final = {Source.COCO: _coco, Source.OPEN_IMAGES: _open_images, Source.FLICKR8K: _flickr8k}

@@ -9,10 +9,12 @@ import errno
 import ssl
 import time
 import types
+import typing
 import urllib.request
 
 import aiohttp
 import tenacity
+import yarl
 
 from schemas.failures import FailureReason, PhotoError, Stage
 from transforms.byte_budget import ByteBudget, Reservation
@@ -23,9 +25,13 @@ BACKOFF_S = 0.5
 """The first retry waits a random time up to this; each further one up to twice as long."""
 MAX_BACKOFF_S = 20.0
 
+Admit = typing.Callable[[yarl.URL], typing.Awaitable[None]]
+"""Awaited before each request, those after redirects included; raises FetchError if the URL is not to be asked."""
+
 _CHUNK_BYTES = 1 << 18
 _DNS_CACHE_S = 300
 
+_REDIRECTS = (301, 302, 303, 307, 308)
 _STATUS_REASONS = {
     401: FailureReason.FORBIDDEN,
     403: FailureReason.FORBIDDEN,
@@ -35,7 +41,6 @@ _STATUS_REASONS = {
 }
 
 _TRANSPORT_REASONS: tuple[tuple[tuple[type[BaseException], ...], FailureReason, str], ...] = (
-    ((aiohttp.TooManyRedirects,), FailureReason.TOO_MANY_REDIRECTS, f"more than {MAX_REDIRECTS} redirects"),
     ((asyncio.TimeoutError,), FailureReason.TIMEOUT, "no answer in time"),
     ((aiohttp.ClientConnectorDNSError,), FailureReason.DNS_ERROR, "the host name does not resolve"),
     ((aiohttp.ClientSSLError, ssl.SSLError), FailureReason.TLS_ERROR, "no trusted TLS connection"),
@@ -147,7 +152,13 @@ def open_session(options: FetchOptions) -> aiohttp.ClientSession:
     )
 
 
-async def fetch_bytes(session: aiohttp.ClientSession, url: str, options: FetchOptions, budget: ByteBudget) -> Fetched:
+async def admit_all(url: yarl.URL) -> None:
+    """Lets every request through at once."""
+
+
+async def fetch_bytes(
+    session: aiohttp.ClientSession, url: str, options: FetchOptions, budget: ByteBudget, admit: Admit = admit_all
+) -> Fetched:
     """Fetches a URL whole, trying again where that may help.
 
     A wait that would end past the deadline is not begun: the failure at hand stands. ``Retry-After`` is a
@@ -158,6 +169,7 @@ async def fetch_bytes(session: aiohttp.ClientSession, url: str, options: FetchOp
         url: http or https.
         options: limits.
         budget: bounds bytes in flight; the result holds its part until it is released.
+        admit: may refuse or delay each request; waiting in it does not count towards the deadline.
 
     Raises:
         FetchError: with the reason of the last attempt.
@@ -175,7 +187,7 @@ async def fetch_bytes(session: aiohttp.ClientSession, url: str, options: FetchOp
         async for attempt in retrying:
             with attempt:
                 attempts += 1
-                data, reservation = await _fetch_once(session, url, options, budget, clock)
+                data, reservation = await _fetch_once(session, url, options, budget, clock, admit)
     except FetchError as error:
         error.attempts = attempts
         raise
@@ -183,7 +195,7 @@ async def fetch_bytes(session: aiohttp.ClientSession, url: str, options: FetchOp
 
 
 class _Clock:
-    """Time left for one photo; stands still while it waits for the byte budget."""
+    """Time left for one photo; stands still while it waits for this process itself."""
 
     def __init__(self, deadline_s: float):
         self._end_s = time.monotonic() + deadline_s
@@ -191,30 +203,64 @@ class _Clock:
     def left_s(self) -> float:
         return max(0.0, self._end_s - time.monotonic())
 
-    def add(self, paused_s: float) -> None:
-        self._end_s += paused_s
+    @contextlib.contextmanager
+    def paused(self) -> typing.Iterator[None]:
+        begun_s = time.monotonic()
+        try:
+            yield
+        finally:
+            self._end_s += time.monotonic() - begun_s
 
 
 async def _fetch_once(
-    session: aiohttp.ClientSession, url: str, options: FetchOptions, budget: ByteBudget, clock: _Clock
+    session: aiohttp.ClientSession, url: str, options: FetchOptions, budget: ByteBudget, clock: _Clock, admit: Admit
 ) -> tuple[bytes, Reservation]:
     status = -1
     try:
-        # aiohttp raises at the number it is given, not beyond it.
-        request = session.get(url, max_redirects=MAX_REDIRECTS + 1)
-        async with await asyncio.wait_for(request, clock.left_s()) as response:
+        async with await _ask(session, url, clock, admit) as response:
             status = response.status
             expected_bytes = _check_response(response, options.max_image_bytes)
-            begun_s = time.monotonic()
             with contextlib.ExitStack() as on_failure:
-                reservation = on_failure.enter_context(await budget.reserve(expected_bytes))
-                clock.add(time.monotonic() - begun_s)
+                with clock.paused():
+                    reservation = on_failure.enter_context(await budget.reserve(expected_bytes))
                 data = await asyncio.wait_for(_read(response, options.max_image_bytes), clock.left_s())
                 reservation.shrink(len(data))
                 on_failure.pop_all()
             return data, reservation
     except _TRANSPORT_ERRORS as error:
         raise _transport_error(error, status) from error
+
+
+async def _ask(session: aiohttp.ClientSession, text: str, clock: _Clock, admit: Admit) -> aiohttp.ClientResponse:
+    """Sends a request and those that redirects lead to; returns the last response, whose body is not read yet."""
+    url = _joined(yarl.URL(), text)
+    for _ in range(MAX_REDIRECTS + 1):
+        with clock.paused():
+            await admit(url)
+        response = await asyncio.wait_for(session.get(url, allow_redirects=False), clock.left_s())
+        location = response.headers.get("Location", "")
+        if response.status not in _REDIRECTS or not location:
+            return response
+        response.release()
+        url = _joined(url, location)
+    detail = f"more than {MAX_REDIRECTS} redirects"
+    raise FetchError(FailureReason.TOO_MANY_REDIRECTS, Stage.FETCH, detail, response.status)
+
+
+def _joined(base: yarl.URL, text: str) -> yarl.URL:
+    """Returns the URL that a text stands for; the base's user and password go to the same server only.
+
+    Example:
+        >>> _joined(yarl.URL("http://me:pw@host/a"), "http://host/b"), _joined(yarl.URL("http://me:pw@host/a"), "//x/")
+        (URL('http://me:pw@host/b'), URL('http://x/'))
+    """
+    try:
+        url = base.join(yarl.URL(text))
+        if base.user and not url.user and url.absolute and url.origin() == base.origin():
+            return url.with_user(base.user).with_password(base.password)
+    except ValueError as error:
+        raise FetchError(FailureReason.INVALID_URL, Stage.FETCH, "the URL is not valid") from error
+    return url
 
 
 def _check_response(response: aiohttp.ClientResponse, max_image_bytes: int) -> int:
@@ -251,8 +297,6 @@ def _too_large(max_image_bytes: int) -> FetchError:
 def _transport_error(error: BaseException, status: int) -> FetchError:
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         raise OSError(error.errno, f"{error.strerror}: raise `ulimit -n` or lower --concurrency") from error
-    if isinstance(error, aiohttp.TooManyRedirects):
-        status = error.history[-1].status
     for types_, reason, detail in _TRANSPORT_REASONS:
         if isinstance(error, types_):
             return FetchError(reason, Stage.FETCH, detail, status)

@@ -4,7 +4,8 @@ Policy, each line tested:
 
 * A format is recognised by its first bytes, never by a name, and only Pillow's own raster decoders run.
 * ``max_pixels`` is judged from the header, before anything is decoded; so is the longest side.
-* EXIF orientation is applied; of animations and multi-page files the first frame is taken.
+* EXIF orientation is applied, unless the caller knows by how much to turn.
+* Of animations and multi-page files the first frame is taken.
 * 16-bit samples are scaled to 8 bits (0..65535 to 0..255), not clipped. Wider integers within that range
   likewise; beyond it, and floats, are stretched from their own minimum..maximum to 0..255.
 * Alpha, transparent colours and transparent palette entries show white.
@@ -27,7 +28,7 @@ from PIL import IcoImagePlugin, Image
 from schemas.failures import FailureReason, PhotoError, Stage
 from transforms.image_colours import flat_srgb, resizable
 from transforms.image_formats import sniff
-from transforms.image_plan import TURNED_BACK, TURNED_UPRIGHT, Affine, Plan, plan_image
+from transforms.image_plan import TURNED_BACK, TURNED_UPRIGHT, Affine, Plan, orientation_of_turn, plan_image
 from transforms.image_plan import ImageOptions as ImageOptions
 
 Image.init()
@@ -77,7 +78,7 @@ class EncodedImage(typing.NamedTuple):
         width, height: of the written image, px.
         original_width, original_height: of the image as stored, before orientation, px.
         original_format: lower-case: ``jpeg``, ``png``, ``gif``, ``webp``, ``bmp``, ``tiff``, ``mpo``, ...
-        orientation: EXIF orientation that was applied, 1 to 8.
+        orientation: EXIF orientation that was applied, 1 to 8: the file's own, or that of the rotation given.
         matrix: ``(a, b, c, d, e, f)``: x' = a x + b y + c, y' = d x + e y + f, from continuous pixel
             coordinates of the stored image to those of the written one; pixel (0, 0) covers [0, 1) x [0, 1).
     """
@@ -103,7 +104,7 @@ class _Decoded(typing.NamedTuple):
     profile: bytes
 
 
-def encode_image(data: bytes, options: ImageOptions) -> EncodedImage:
+def encode_image(data: bytes, options: ImageOptions, rotation: int | None = None) -> EncodedImage:
     """Decodes a photo and encodes it as the options say.
 
     Equal bytes, options and library versions give equal bytes. Safe to call from several threads.
@@ -111,13 +112,19 @@ def encode_image(data: bytes, options: ImageOptions) -> EncodedImage:
     Args:
         data: the fetched file.
         options: size, mode, format and limits.
+        rotation: degrees counter-clockwise that turn the stored pixels upright: 0, 90, 180 or 270. It takes the place
+            of EXIF orientation, which counts only where this is None: there is one rotation, never two.
 
     Raises:
+        ValueError: the rotation is no quarter turn.
         PhotoError: ``not_an_image``, ``unsupported_image``, ``too_many_pixels``, ``truncated_image`` or
             ``corrupt_image`` at stage decode; ``too_many_pixels`` or ``encode_error`` at stage encode,
             where the image to write is larger than the limit or the format permits.
     """
+    turned = None if rotation is None else orientation_of_turn(rotation)
     decoded = _decode(data, options)
+    if turned is not None:
+        decoded = decoded._replace(orientation=turned)
     plan = plan_image(decoded.size, decoded.orientation, options)
     _check_written_size(plan, options)
     image = _finish(_resized(decoded, plan, options), decoded, plan)

@@ -17,6 +17,9 @@ DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
 
 _COMPRESSIONS = ((b"\x1f\x8b", "gzip"), (b"BZh", "bzip2"), (b"\xfd7zXZ", "xz"), (b"\x28\xb5\x2f\xfd", "zstd"))
 _ID_AND_SECRET = re.compile(r"([1-9]\d{0,18})_")
+_COCO_2014 = re.compile(r"COCO_(?:train|val|test)\d{4}_(\d{12})")
+_RUBBISH = "__MACOSX"
+"""Folder that macOS adds to zips, with files named like the images."""
 
 
 class ImagePlaceError(ValueError):
@@ -65,26 +68,14 @@ class ImageIndex:
     def __len__(self) -> int:
         return len(self._files)
 
-    def find(self, photo_id: int, names: typing.Iterable[str]) -> ImageFile | None:
-        """Returns the photo's file, None if there is none.
+    def named(self, name: str) -> tuple[ImageFile, ...]:
+        """Returns the files of that name.
 
         Args:
-            photo_id: matches files named ``ID_secret*``.
-            names: match whole names, less the extension.
-
-        Raises:
-            ImagePlaceError: two files match; names both.
+            name: less the extension; or ``ID_`` for all files ``ID_secret*``; or ``COCO_`` and twelve digits for
+                COCO's files of 2014, which have the split between the two.
         """
-        found: dict[ImageFile, None] = {}
-        for name in dict.fromkeys((*names, f"{photo_id}_")):
-            if name in self._files:
-                found.update(dict.fromkeys((self._files[name], *self._doubles.get(name, ()))))
-        if len(found) > 1:
-            one, other = sorted(file.name for file in found)[:2]
-            raise ImagePlaceError(
-                f"--images is ambiguous for photo {photo_id}: {one} and {other} both match; remove or rename one"
-            )
-        return next(iter(found), None)
+        return (self._files[name], *self._doubles.get(name, ())) if name in self._files else ()
 
 
 def open_image_files(spec: str) -> ImageFiles:
@@ -178,14 +169,20 @@ def _is_tar_header(block: bytes) -> bool:
 
 
 def _photo_names(path: str) -> typing.Iterator[str]:
-    """Yields the names under which a file may be looked up: its own, and ``ID_`` of ``ID_secret*``.
+    """Yields the names under which a file may be looked up, as :meth:`ImageIndex.named` says.
 
     Example:
         >>> list(_photo_names("a/6985418911_df7747990d.JPG")), list(_photo_names("a/notes.txt"))
         (['6985418911_df7747990d', '6985418911_'], [])
+        >>> list(_photo_names("val2014/COCO_val2014_000000000042.jpg"))
+        ['COCO_val2014_000000000042', 'COCO_000000000042']
     """
-    stem, _, extension = path.rpartition("/")[2].rpartition(".")
-    if stem and not stem.startswith(".") and extension.lower() in IMAGE_EXTENSIONS:
-        yield stem
-        if match := _ID_AND_SECRET.match(stem):
-            yield match[0]
+    *folders, name = path.split("/")
+    stem, _, extension = name.rpartition(".")
+    if not stem or stem.startswith(".") or _RUBBISH in folders or extension.lower() not in IMAGE_EXTENSIONS:
+        return
+    yield stem
+    if match := _ID_AND_SECRET.match(stem):
+        yield match[0]
+    if match := _COCO_2014.fullmatch(stem):
+        yield f"COCO_{match[1]}"

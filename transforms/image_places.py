@@ -11,35 +11,19 @@ import aiohttp
 import yarl
 
 from schemas.failures import FailureReason, Stage
-from schemas.yfcc import mirror_key
 from transforms.byte_budget import ByteBudget
-from transforms.http_fetch import Fetched, FetchError, FetchOptions, fetch_bytes
+from transforms.flickr_requests import FlickrGate, is_placeholder, placeholder
+from transforms.http_fetch import Fetched, FetchError, FetchOptions
 from transforms.image_files import DAMAGED, ImageFile, ImageFiles, ImageIndex, open_image_files
+from transforms.match_files import UNKNOWN_COPY, match_file
+from transforms.photo_refs import PhotoRef
+from transforms.remote_copies import MIRROR_ROOTS, flickr_copies, mirror_copies, source_order
+from transforms.remote_place import FLICKR, MIRROR, FoundCopy, Http, RemotePlace
 
 AUTO = "auto"
-"""The ``--images`` value that stands for the photos' own URLs: the mirror."""
-YFCC_MIRROR_ROOT = "https://multimedia-commons.s3.us-west-2.amazonaws.com"
+"""The ``--images`` value that stands for the mirrors."""
 
-_HASH = re.compile(r"[0-9a-f]{16,32}")
-_EXTENSION = re.compile(r"[A-Za-z0-9]{1,5}")
-
-
-class PhotoRef(typing.NamedTuple):
-    """What places need to know of a photo; '' where unknown.
-
-    Attributes:
-        photo_id: Flickr id.
-        key: its sample key.
-        hash: its name on the mirror, as published.
-        download_url: on Flickr, as published.
-        extension: of the original, without a point.
-    """
-
-    photo_id: int
-    key: str
-    hash: str
-    download_url: str
-    extension: str
+_IMAGES = "images"
 
 
 class FoundImage(typing.NamedTuple):
@@ -50,7 +34,10 @@ class FoundImage(typing.NamedTuple):
         url: URL, or path within the place.
         http_status: 200, or -1 where no HTTP was spoken.
         attempts: requests or reads made for it, at all places.
-        fetched_from: kind of place: ``images`` or ``mirror``.
+        fetched_from: kind of place: ``images``, ``mirror`` or ``flickr``.
+        copy_source: whose copy of the photo it is: ``yfcc``, ``coco``, ``open_images`` or ``flickr8k``; ``flickr``
+            where that is unknown.
+        copy_id: the ``image_id`` of that copy, '' if it has none.
     """
 
     data: bytes
@@ -58,6 +45,8 @@ class FoundImage(typing.NamedTuple):
     http_status: int
     attempts: int
     fetched_from: str
+    copy_source: str = UNKNOWN_COPY
+    copy_id: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,20 +54,37 @@ class PlacesConfig:
     """Which places there are. Picklable: each worker process opens them for itself.
 
     Attributes:
-        images: ``auto`` (the mirror) and paths or URLs of directories, zips or tars, in the order to try.
+        images: ``auto`` (the mirrors) and paths or URLs of directories, zips or tars, in the order to try.
             None at all is allowed: then every photo fails with ``no_image_source``.
-        mirror_root: http(s) URL in place of the default mirror's root; the path below it stays.
+        mirrors: source and http(s) URL in place of its default mirror's root; the path below it stays.
+        base: source whose mirror is tried first: ``yfcc``, ``coco``, ``open_images``, ``flickr8k`` or ``all``, of
+            which the last two prefer none.
+        with_coco: COCO is among the dataset's sources, so that ``000000000042`` names its image 42, not photo 42.
+        flickr_requests_per_s: what this process may ask of Flickr itself, after everything else; 0 = nothing.
 
     Raises:
-        ValueError: the mirror root is no http(s) URL.
+        ValueError: a mirror's source has no mirror, or its root is no http(s) URL.
     """
 
     images: tuple[str, ...] = (AUTO,)
-    mirror_root: str = YFCC_MIRROR_ROOT
+    mirrors: tuple[tuple[str, str], ...] = ()
+    base: str = "all"
+    with_coco: bool = True
+    flickr_requests_per_s: float = 0.0
 
     def __post_init__(self) -> None:
-        if not _is_base_url(self.mirror_root):
-            raise ValueError(f"--mirror yfcc={self.mirror_root} is no base URL: give one like http://host/path")
+        for source, root in self.mirrors:
+            if source not in MIRROR_ROOTS:
+                raise ValueError(
+                    f"--mirror {source}={root}: {source or 'nothing'} is no source with a mirror; "
+                    f"these are: {', '.join(sorted(MIRROR_ROOTS))}"
+                )
+            if not _is_base_url(root):
+                raise ValueError(f"--mirror {source}={root} is no base URL: give one like http://host/path")
+
+    def mirror_root(self, source: str) -> str:
+        """Returns the root of a source's mirror."""
+        return dict(self.mirrors).get(source, MIRROR_ROOTS[source])
 
 
 def _is_base_url(text: str) -> bool:
@@ -98,69 +104,40 @@ class Place(typing.Protocol):
     def kind(self) -> str:
         """What ``fetched_from`` says of its photos."""
 
-    async def fetch(self, photo: PhotoRef) -> Fetched | None:
+    async def fetch(self, photo: PhotoRef) -> FoundCopy | None:
         """Returns the photo's file, None if this place does not know the photo; raises FetchError."""
-
-
-class MirrorPlace:
-    """The dataset's public mirror, over HTTP.
-
-    Args:
-        root: of the mirror.
-        session, options, budget: as for :func:`transforms.http_fetch.fetch_bytes`.
-    """
-
-    kind = "mirror"
-
-    def __init__(self, root: str, session: aiohttp.ClientSession, options: FetchOptions, budget: ByteBudget):
-        self._root, self._session, self._options, self._budget = root, session, options, budget
-
-    async def fetch(self, photo: PhotoRef) -> Fetched | None:
-        """Tries the photo's URLs; only a 404 leads to the next."""
-        attempts, absent = 0, None
-        for url in yfcc_mirror_urls(self._root, photo):
-            try:
-                fetched = await fetch_bytes(self._session, url, self._options, self._budget)
-                return dataclasses.replace(fetched, attempts=attempts + fetched.attempts)
-            except FetchError as error:
-                attempts = error.attempts = attempts + error.attempts
-                if error.reason is not FailureReason.NOT_FOUND:
-                    raise
-                absent = error
-        if absent:
-            raise absent
-        return None
 
 
 class FilesPlace:
     """A directory, zip or tar that the operator names.
 
     Args:
-        spec: for messages.
         files, index: of this place.
-        options: for the byte cap.
-        budget: bounds bytes in memory.
+        with_coco: as in :class:`PlacesConfig`.
+        http: for the byte cap and the budget.
     """
 
-    kind = "images"
+    kind = _IMAGES
 
-    def __init__(self, files: ImageFiles, index: ImageIndex, options: FetchOptions, budget: ByteBudget):
-        self._files, self._index, self._budget = files, index, budget
-        self._max_bytes = options.max_image_bytes
+    def __init__(self, files: ImageFiles, index: ImageIndex, with_coco: bool, http: Http):
+        self._files, self._index, self._with_coco, self._budget = files, index, with_coco, http.budget
+        self._max_bytes = http.options.max_image_bytes
 
-    async def fetch(self, photo: PhotoRef) -> Fetched | None:
-        """Reads the file named like the photo's hash, key or id, in a thread; ImagePlaceError if two are."""
-        names = filter(None, (_mirror_name(photo), photo.key, str(photo.photo_id)))
-        file = self._index.find(photo.photo_id, names)
-        if file is None:
+    async def fetch(self, photo: PhotoRef) -> FoundCopy | None:
+        """Reads the file that a name of the photo's matches, in a thread; ImagePlaceError if two files do."""
+        match = match_file(self._index, photo, self._with_coco)
+        if match is None:
             return None
+        file = match.file
         if file.size_bytes > self._max_bytes:
             raise _too_large(self._max_bytes)
         with contextlib.ExitStack() as on_failure:
             reservation = on_failure.enter_context(await self._budget.reserve(file.size_bytes))
             data = await asyncio.to_thread(self._read, file)
+            if is_placeholder(data, from_flickr=False):
+                raise placeholder()
             on_failure.pop_all()
-        return Fetched(data, file.name, -1, 1, reservation)
+        return FoundCopy(Fetched(data, file.name, -1, 1, reservation), match.source, match.image_id)
 
     def _read(self, file: ImageFile) -> bytes:
         try:
@@ -175,21 +152,6 @@ class FilesPlace:
         if len(data) > self._max_bytes:
             raise _too_large(self._max_bytes)
         return data
-
-
-def yfcc_mirror_urls(root: str, photo: PhotoRef) -> list[str]:
-    """Returns the URLs at which the photo may be, the likeliest first; none if its name is not known."""
-    name = _mirror_name(photo)
-    if not name:
-        return []
-    base = f"{root.rstrip('/')}/data/images/{name[0:3]}/{name[3:6]}/{name}."
-    own = [photo.extension] if _EXTENSION.fullmatch(photo.extension) else []
-    return [base + extension for extension in dict.fromkeys(["jpg", *own])]
-
-
-def default_mirror_url(photo: PhotoRef) -> str:
-    """Returns the photo's URL on the default mirror, whatever ``--mirror`` says; '' if it has none."""
-    return next(iter(yfcc_mirror_urls(YFCC_MIRROR_ROOT, photo)), "")
 
 
 def check_places(config: PlacesConfig) -> None:
@@ -209,15 +171,27 @@ def open_places(
 ) -> list[Place]:
     """Returns the places in the order to try them. Files are listed at the first call of a process only.
 
+    ``auto`` stands for the mirrors of the base, of Open Images, of COCO and of YFCC, in this order.
+
     Raises:
         ImagePlaceError: as :func:`check_places`.
     """
-    return [
-        MirrorPlace(config.mirror_root, session, options, budget)
-        if spec == AUTO
-        else FilesPlace(*_indexed(spec), options, budget)
-        for spec in config.images
-    ]
+    http = Http(session, options, budget)
+    places: list[Place] = []
+    for spec in config.images:
+        if spec == AUTO:
+            places += [_mirror(source, config, http) for source in source_order(config.base)]
+        else:
+            places.append(FilesPlace(*_indexed(spec), config.with_coco, http))
+    if config.flickr_requests_per_s:
+        gate = FlickrGate(config.flickr_requests_per_s)
+        for source in source_order(config.base):
+            places.append(RemotePlace(FLICKR, functools.partial(flickr_copies, source), http, gate.admit))
+    return places
+
+
+def _mirror(source: str, config: PlacesConfig, http: Http) -> RemotePlace:
+    return RemotePlace(MIRROR, functools.partial(mirror_copies, source, config.mirror_root(source)), http)
 
 
 @contextlib.asynccontextmanager
@@ -231,38 +205,34 @@ async def fetch_image(places: typing.Sequence[Place], photo: PhotoRef) -> typing
             ``no_image_source`` if there is no place to look at all. ``attempts`` counts all places.
         ImagePlaceError: two files match the photo.
     """
-    fetched, kind = await _first_fetched(places, photo)
-    with fetched:
-        yield FoundImage(fetched.data, fetched.url, fetched.http_status, fetched.attempts, kind)
+    found, kind = await _first_found(places, photo)
+    with found.fetched as fetched:
+        where = (fetched.url, fetched.http_status, fetched.attempts)
+        yield FoundImage(fetched.data, *where, kind, found.source, found.image_id)
 
 
-async def _first_fetched(places: typing.Sequence[Place], photo: PhotoRef) -> tuple[Fetched, str]:
+async def _first_found(places: typing.Sequence[Place], photo: PhotoRef) -> tuple[FoundCopy, str]:
     errors: list[FetchError] = []
     attempts = 0
     for place in places:
         try:
-            fetched = await place.fetch(photo)
+            found = await place.fetch(photo)
         except FetchError as error:
             attempts += error.attempts
             errors.append(error)
             continue
-        if fetched is not None:
-            return dataclasses.replace(fetched, attempts=attempts + fetched.attempts), place.kind
+        if found is not None:
+            attempts += found.fetched.attempts
+            return found._replace(fetched=dataclasses.replace(found.fetched, attempts=attempts)), place.kind
     failure = next((e for e in errors if e.reason.retryable), errors[0] if errors else _unknown(places))
     failure.attempts = attempts
     raise failure
 
 
 def _unknown(places: typing.Sequence[Place]) -> FetchError:
-    if any(place.kind == FilesPlace.kind for place in places):
+    if any(place.kind == _IMAGES for place in places):
         return FetchError(FailureReason.NOT_FOUND, Stage.FETCH, "no file of --images has the photo's name")
     return FetchError(FailureReason.NO_IMAGE_SOURCE, Stage.FETCH, "there is no place to fetch the photo from")
-
-
-def _mirror_name(photo: PhotoRef) -> str:
-    if _HASH.fullmatch(photo.hash):
-        return photo.hash
-    return mirror_key(photo.download_url) if photo.download_url else ""
 
 
 @functools.cache

@@ -25,6 +25,8 @@ TURNED_UPRIGHT = {
 TURNED_BACK = {**TURNED_UPRIGHT, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
 """EXIF orientation to the move that undoes :data:`TURNED_UPRIGHT`."""
 
+_ORIENTATION_OF_TURN = {0: 1, 90: 8, 180: 3, 270: 6}
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ImageOptions:
@@ -83,6 +85,21 @@ class Plan(typing.NamedTuple):
     offset: tuple[int, int]
     written: tuple[int, int]
     matrix: Affine
+
+
+def orientation_of_turn(degrees_ccw: float) -> int:
+    """Returns the EXIF orientation that shows an image turned counter-clockwise, as Open Images' ``Rotation`` asks.
+
+    Raises:
+        ValueError: it is no quarter turn.
+
+    Example:
+        >>> orientation_of_turn(90)
+        8
+    """
+    if degrees_ccw not in _ORIENTATION_OF_TURN:
+        raise ValueError(f"rotation {degrees_ccw} is no quarter turn: give 0, 90, 180 or 270")
+    return _ORIENTATION_OF_TURN[int(degrees_ccw)]
 
 
 def plan_image(size: tuple[int, int], orientation: int, options: ImageOptions) -> Plan:

@@ -1,4 +1,4 @@
-"""Encoded images wait in one local file, in order of arrival, until their shard is written."""
+"""Encoded images, and their annotations, wait in one local file, in order of arrival, until their shard is written."""
 
 import pathlib
 import threading

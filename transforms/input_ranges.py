@@ -3,16 +3,21 @@
 import typing
 
 from schemas.elements import InputRange
+from schemas.open_images import OpenImagesKind
 from schemas.sources import Source
-from transforms.find_inputs import InputFile
+from transforms.input_files import InputFile
 from transforms.line_ranges import split_ranges
+from transforms.mask_files import MASK_FILES
+
+_WHOLE = frozenset((OpenImagesKind.IMAGES.value,))
+_READ_BY_OTHERS = frozenset((OpenImagesKind.CLASS_NAMES.value, OpenImagesKind.HIERARCHY.value, MASK_FILES))
 
 PLAIN_RANGE_BYTES = 64 << 20
 BZ2_RANGE_BYTES = 16 << 20
 
 
 def ranges_of(files: typing.Iterable[InputFile]) -> list[InputRange]:
-    """Cuts the files into ranges, numbered in order; a file that cannot be cut is one range."""
+    """Cuts the files into ranges, numbered in order; one of names or masks has none."""
     return [
         InputRange(unit, f.url, f.source.value, f.kind, f.fields, f.size, start, stop, f.compressed)
         for unit, (f, start, stop) in enumerate((f, *cut) for f in files for cut in _cuts(f))
@@ -20,6 +25,8 @@ def ranges_of(files: typing.Iterable[InputFile]) -> list[InputRange]:
 
 
 def _cuts(file: InputFile) -> typing.Iterable[tuple[int, int]]:
-    if file.source is not Source.YFCC:
+    if file.kind in _READ_BY_OTHERS:
+        return []
+    if file.source in (Source.COCO, Source.FLICKR8K) or file.kind in _WHOLE:
         return [(0, file.size)]
     return split_ranges(file.size, BZ2_RANGE_BYTES if file.compressed else PLAIN_RANGE_BYTES)

@@ -20,7 +20,7 @@ from schemas.elements import (
 from schemas.sources import Source
 from transforms import progress
 from transforms.annotation_files import AnnotationFiles
-from transforms.base_photos import BasePhotos
+from transforms.base_photos import base_photos
 from transforms.cut_rows import count_shards, cut_shard, keep_rows, read_kept_rows, write_bucket_list
 from transforms.filter_rows import RowSelection
 from transforms.finish_rows import RowsSummary, finish_rows
@@ -143,13 +143,12 @@ class _SpoolFn(beam.DoFn):
     def process(self, input_range: InputRange, index: ImageIndex) -> typing.Iterator[SpoolFile]:
         config = self._config
         if input_range.source == Source.YFCC.value:
-            base = BasePhotos(index.base_path)
+            base = base_photos(index, input_range.source)
             spooled = spool_lines(input_range, config.folder, config.bucket_bits, base)
         else:
             spooled = spool_annotations(input_range, config.files, index, config.folder, config.bucket_bits)
         self._lines.inc(spooled.lines)
         self._malformed.inc(spooled.malformed)
-        progress.count("lines", spooled.lines)
         yield spooled
 
 

@@ -39,12 +39,12 @@ class BadJsonError(ValueError):
     """
 
     def __init__(self, name: str, offset: int, what: str, remedy: str = "download the file again"):
-        super().__init__(name, offset, what, remedy)
+        place = f", byte {offset}" if offset >= 0 else ""
+        super().__init__(f"{name}{place}: {what}; {remedy}")
         self.name, self.offset, self.what, self.remedy = name, offset, what, remedy
 
-    def __str__(self) -> str:
-        place = f", byte {self.offset}" if self.offset >= 0 else ""
-        return f"{self.name}{place}: {self.what}; {self.remedy}"
+    def __reduce__(self) -> tuple[type["BadJsonError"], tuple[str, int, str, str]]:
+        return type(self), (self.name, self.offset, self.what, self.remedy)
 
 
 class Items(typing.NamedTuple):

@@ -96,14 +96,17 @@ def map_polygons(
     seen = total = 0.0
     outside = invalid = 0
     for polygon in polygons:
-        if not _is_polygon(polygon):
+        numbers = np.asarray(polygon, dtype=np.float64)
+        if not _is_polygon(numbers):
             invalid += 1
             continue
-        moved = apply(matrix, np.reshape(polygon, (-1, 2)))
-        nearest = np.clip(moved, 0.0, size)
-        points = np.where(abs(moved - nearest) <= EDGE_PX, nearest, moved)
-        clipped = _clip(points, size)
-        area, clipped_area = _area(points), _area(clipped)
+        clipped = points = apply(matrix, numbers)
+        if _is_within(points, size):
+            area = clipped_area = _area(points)
+        else:
+            points = _on_edges(points, size)
+            clipped = _clip(points, size)
+            area, clipped_area = _area(points), _area(clipped)
         total += area
         if len(clipped) < 3 or (clipped_area <= EDGE_PX < area):
             outside += 1
@@ -166,9 +169,12 @@ def map_rle(
     """
     mask = decode_rle(rle, max_pixels)
     mapped = map_ids(mask, matrix, size)
-    within = map_ids(np.ones(size[::-1], dtype=np.bool_), inverse(matrix), (mask.shape[1], mask.shape[0]))
-    total = np.count_nonzero(mask)
-    visible = float(np.count_nonzero(mask & within) / total) if total else 0.0
+    height, width = mask.shape
+    total = seen = np.count_nonzero(mask)
+    if not _is_within(_on_edges(apply(matrix, [[0, 0], [width, height]]), size), size):
+        within = map_ids(np.ones(size[::-1], dtype=np.bool_), inverse(matrix), (width, height))
+        seen = np.count_nonzero(mask & within)
+    visible = float(seen / total) if total else 0.0
     return MappedMask(encode_rle(mapped), int(np.count_nonzero(mapped)), visible)
 
 
@@ -217,29 +223,41 @@ def panoptic_pixels(ids: npt.NDArray[typing.Any]) -> npt.NDArray[np.uint8]:
     return (ids[:, :, None].astype(np.uint32) >> np.array([0, 8, 16], dtype=np.uint32)).astype(np.uint8)
 
 
-def _is_polygon(polygon: typing.Sequence[float]) -> bool:
-    return len(polygon) >= 6 and len(polygon) % 2 == 0 and bool(np.isfinite(polygon).all())
+def _is_polygon(numbers: Floats) -> bool:
+    return len(numbers) >= 6 and len(numbers) % 2 == 0 and bool(np.isfinite(numbers).all())
+
+
+def _is_within(points: Points, size: tuple[int, int]) -> bool:
+    return bool(points.min() >= 0 and (points.max(axis=0) <= size).all())
+
+
+def _on_edges(points: Points, size: tuple[int, int]) -> Points:
+    """Puts on the edge what rounding put beyond it."""
+    nearest = np.clip(points, 0.0, size)
+    return np.where(abs(points - nearest) <= EDGE_PX, nearest, points)
 
 
 def _area(points: Points) -> float:
     if not len(points):
         return 0.0
+    # Seen from the first point, the side that closes the outline encloses nothing.
     x, y = (points - points[0]).T
-    return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
+    return float(abs(x[:-1] @ y[1:] - y[:-1] @ x[1:]) / 2)
 
 
 def _clip(points: Points, size: tuple[int, int]) -> Points:
     """Cuts off what lies beyond each of the four edges in turn."""
-    if (points < 0).any() or (points > size).any():
-        for axis, sign in itertools.product((0, 1), (1, -1)):
-            points = _cut(points, sign * points[:, axis] + (0.0 if sign > 0 else size[axis]))
+    for axis, sign in itertools.product((0, 1), (1, -1)):
+        points = _cut(points, sign * points[:, axis] + (0.0 if sign > 0 else size[axis]))
     return np.clip(points, 0.0, size)
 
 
 def _cut(points: Points, depths: Floats) -> Points:
     """Keeps the part of a polygon where the depth, a linear function given at its points, is not negative."""
-    next_points, next_depths = np.roll(points, -1, axis=0), np.roll(depths, -1)
     inside = depths >= 0
+    if inside.all():
+        return points
+    next_points, next_depths = np.concatenate([points[1:], points[:1]]), np.concatenate([depths[1:], depths[:1]])
     crosses = inside != (next_depths >= 0)
     share = np.divide(depths, depths - next_depths, out=np.zeros_like(depths), where=crosses)
     # A point on the edge itself is where its side crosses, and is not wanted twice.

@@ -68,6 +68,7 @@ def read_open_images(
     Raises:
         ValueError: the file holds classes.
         OSError: the file cannot be read.
+        CorruptInputError: it became shorter meanwhile.
     """
     if file.kind in (OpenImagesKind.CLASS_NAMES, OpenImagesKind.HIERARCHY):
         raise ValueError(f"{file.url} holds {file.kind.value}, which belong to no photo")
@@ -103,7 +104,7 @@ def _read_table(job: _Job, records: Records) -> AnnotationPart:
     kept = np.ones(rows.length, np.bool_)
     kept[list(faults)] = False
     rows, photos = rows.keep(kept), photos[kept]
-    rows.columns["ImageID"] = pc.utf8_lower(rows.texts("ImageID"))
+    rows = rows.with_column("ImageID", pc.utf8_lower(rows.texts("ImageID")))
     column = COLUMN_OF[job.file.kind]
     batches = {column: part_batch(column, photos, table_elements(job.file.kind, rows, job.class_names))}
     if job.ids is None:
@@ -121,7 +122,7 @@ def _read_images(job: _Job, records: Records) -> AnnotationPart:
     known = photos if job.ids is None else job.ids.photos_of(image_ids)
     malformed |= {int(places[i]): _clash(int(known[i])) for i in np.flatnonzero(known != photos).tolist()}
     rows, photos = rows.keep(known == photos), photos[known == photos]
-    rows.columns["ImageID"] = pc.utf8_lower(rows.texts("ImageID"))
+    rows = rows.with_column("ImageID", pc.utf8_lower(rows.texts("ImageID")))
     copies, unreadable = listed_copies(rows, job.split)
     batches = _image_batches(copies, photos)
     if warnings := [(photos[bad], f"copies.{field}") for field, bad in unreadable.items() if bad.any()]:

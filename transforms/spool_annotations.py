@@ -9,13 +9,17 @@ import pyarrow as pa
 
 from schemas.elements import ImageIndex, InputRange, SpoolFile
 from schemas.sources import COLUMN_KINDS, Source
+from transforms import progress
 from transforms.annotation_files import AnnotationFiles
 from transforms.annotation_parts import AnnotationPart
-from transforms.base_photos import BasePhotos
+from transforms.base_photos import BasePhotos, base_photos
 from transforms.index_images import coco_index
 from transforms.input_failures import FailureFile
+from transforms.mask_files import add_masks
+from transforms.open_images_ids import open_image_ids
 from transforms.read_coco import read_coco
 from transforms.read_flickr8k import read_flickr8k
+from transforms.read_open_images import read_open_images
 from transforms.spool_file import SpoolWriter
 
 
@@ -37,13 +41,17 @@ def spool_annotations(
         BadJsonError: the file is damaged or ends early.
     """
     stem = f"{input_range.unit:06d}"
-    source, base = Source(input_range.source), BasePhotos(index.base_path)
+    source, base = Source(input_range.source), base_photos(index, input_range.source)
     records = 0
     counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     path = folder / f"{stem}.spool"
     with SpoolWriter(path, bucket_bits) as spool, FailureFile(folder / f"{stem}.failures.parquet") as failures:
+        masks = files.masks(source)
         for part in _parts(input_range, files, index):
+            if masks:
+                part = add_masks(part, masks)
             records += part.records
+            progress.count("lines", part.records)
             failures.append(part.failures)
             for column, batch in part.batches.items():
                 kind, kept = COLUMN_KINDS[source, column], _of_base(batch, base)
@@ -63,6 +71,10 @@ def spool_annotations(
 def _parts(input_range: InputRange, files: AnnotationFiles, index: ImageIndex) -> typing.Iterator[AnnotationPart]:
     if input_range.source == Source.COCO.value:
         return read_coco(coco_index(input_range, pathlib.Path(index.folder)))
+    if input_range.source == Source.OPEN_IMAGES.value:
+        ids = open_image_ids(index.open_images_path) if index.open_images_path else None
+        file = files.open_images(input_range.url)
+        return read_open_images(file, input_range.start, input_range.stop, ids, files.class_names, files.split)
     return read_flickr8k(files.flickr8k(input_range.url), files.splits)
 
 

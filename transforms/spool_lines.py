@@ -18,6 +18,7 @@ from schemas.failures import Failure, FailureReason, Stage
 from schemas.sources import PACK_KINDS
 from schemas.text_columns import partition
 from schemas.yfcc import DATASET_FIELDS_WITHOUT_HASH, MAX_LINE_BYTES, Pack
+from transforms import progress
 from transforms.base_photos import BasePhotos
 from transforms.input_failures import FailureFile, input_failure
 from transforms.line_ranges import CorruptInputError, LineBlock, open_reader, places, read_line_blocks
@@ -52,6 +53,7 @@ def spool_lines(input_range: InputRange, folder: pathlib.Path, bucket_bits: int,
             batch = _spool_batch(block, split, kept, input_range)
             spool.add(kind, batch)
             lines += len(split.photo_ids)
+            progress.count("lines", len(split.starts) + split.malformed)
             unmatched += len(split.photo_ids) - batch.num_rows
     return SpoolFile(
         unit=input_range.unit,

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas import layout
+from schemas.annotations import MAPPED_COLUMNS
 from schemas.failures import FAILURE_SCHEMA, FailureReason, Stage
 from schemas.photo_ids import hash64, key, shards_of
 from schemas.records import CommitRecord
@@ -15,6 +16,7 @@ from schemas.rows import ROW_SCHEMA
 from schemas.samples import SIDECAR_SCHEMA
 from transforms.dataset_files import DatasetFiles, Fault, read_checked
 from transforms.tar_shard import PlacedSample, dali_index
+from transforms.verify_geometry import geometry_problems
 from transforms.verify_tar import verify_tar
 from transforms.write_shard import in_key_order
 
@@ -171,9 +173,12 @@ def _check_repeats_rows(rows: pa.Table, sidecar: pa.Table, name: str, add: Add) 
     if len(places) != sidecar.num_rows:
         return
     expected = rows.take(pa.array(places, pa.int64()))
-    differing = [n for n in rows.column_names if not expected[n].equals(sidecar[n])]
+    repeated = [n for n in rows.column_names if n not in MAPPED_COLUMNS]
+    differing = [n for n in repeated if not expected[n].equals(sidecar[n])]
     if differing:
         add(name, f"it does not repeat the rows in {', '.join(differing)}")
+    for problem in geometry_problems(expected, sidecar):
+        add(name, problem)
 
 
 def _check_idx(

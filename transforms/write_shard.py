@@ -2,12 +2,14 @@
 
 import collections
 import pathlib
+import pickle
 import typing
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas import layout
+from schemas.annotations import MAPPED_COLUMNS
 from schemas.failures import FAILURE_SCHEMA, Failure, failure_columns
 from schemas.photo_ids import key
 from schemas.records import CommitRecord, FileDigest, rows_digest
@@ -44,11 +46,14 @@ class SpooledImage(typing.NamedTuple):
         row: index into the shard's rows.
         columns: a value for each of :data:`schemas.samples.IMAGE_COLUMNS` but ``key``.
         place: where its bytes lie in the spool.
+        annotations: where in the spool a pickled dict lies: :data:`schemas.annotations.MAPPED_COLUMNS` of the sample.
+            None if they are those of the row.
     """
 
     row: int
     columns: typing.Mapping[str, typing.Any]
     place: SpoolPlace
+    annotations: SpoolPlace | None = None
 
 
 def write_shard(
@@ -89,7 +94,7 @@ def write_shard(
     files = {layout.rows_file(rows.shard): rows.file, name: _write_parquet(failures_table(failures), staging / name)}
     tar_md5 = ""
     if images:
-        samples = _sample_table(rows.table, keys, images)
+        samples = _sample_table(rows.table, keys, images, spool)
         written, tar_md5 = _write_samples(rows.shard, staging, samples, _tar_samples(samples, images, spool, extension))
         files |= written
     return CommitRecord(
@@ -142,13 +147,33 @@ def _check_accounted(
         )
 
 
-def _sample_table(rows: pa.Table, keys: typing.Sequence[str], images: typing.Sequence[SpooledImage]) -> pa.Table:
+def _sample_table(
+    rows: pa.Table, keys: typing.Sequence[str], images: typing.Sequence[SpooledImage], spool: ImageSpool
+) -> pa.Table:
     """Returns the samples, :data:`schemas.samples.SAMPLE_SCHEMA`: the rows of the images and what is known of each."""
-    columns = rows.take([image.row for image in images]).columns
+    taken = rows.take([image.row for image in images])
+    if any(image.annotations for image in images):
+        mapped = _mapped_columns(taken, images, spool)
+        taken = pa.table([mapped.get(name, taken[name]) for name in taken.column_names], taken.schema)
+    columns = taken.columns
     for column in IMAGE_COLUMNS:
         values = [keys[i.row] for i in images] if column.name == "key" else [i.columns[column.name] for i in images]
         columns.append(pa.array(values, column.type))
     return pa.table(columns, SAMPLE_SCHEMA)
+
+
+def _mapped_columns(
+    rows: pa.Table, images: typing.Sequence[SpooledImage], spool: ImageSpool
+) -> dict[str, pa.ChunkedArray]:
+    """Returns the columns that are not the rows', some images at a time: as Python values they are large."""
+    columns: dict[str, list[pa.Array]] = {name: [] for name in MAPPED_COLUMNS}
+    for begin in range(0, len(images), _ROWS_AT_A_TIME):
+        some = images[begin : begin + _ROWS_AT_A_TIME]
+        lists = [pickle.loads(spool.read(image.annotations)) if image.annotations else None for image in some]
+        for name, arrays in columns.items():
+            values = [rows[name][begin + i].as_py() if of is None else of[name] for i, of in enumerate(lists)]
+            arrays.append(pa.array(values, rows.schema.field(name).type))
+    return {name: pa.chunked_array(arrays) for name, arrays in columns.items()}
 
 
 def _tar_samples(

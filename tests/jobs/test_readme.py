@@ -9,6 +9,7 @@ import subprocess
 import sys
 import types
 import typing
+import zipfile
 
 import pytest
 
@@ -16,6 +17,8 @@ from beam_jobs import build_dataset, cli, demo
 from beam_jobs.demo_corpus import MIRROR, PACKS, write_corpus
 from beam_jobs.demo_server import serve
 from beam_jobs.errors import JobError, UsageError
+from tests.jobs.conftest import picture
+from tests.source_files import write_four_sources
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _README = (_ROOT / "README.md").read_text("utf-8")
@@ -72,17 +75,38 @@ def test_python_snippets_run_on_the_demo(
     exec(compile(snippet, "README.md", "exec"), {})
 
 
+def _write_other_sources(folder: pathlib.Path, mirror: pathlib.Path) -> None:
+    """Writes annotations and images under the names that the README uses, and a mirror of everything."""
+    sources = write_four_sources(folder / "sources")
+    names = {"coco": "annotations", "open_images": "open_images", "flickr8k": "Flickr8k_text"}
+    for source, name in names.items():
+        sources[source].rename(folder / name)
+    (folder / MIRROR).mkdir()
+    (folder / MIRROR / "data").symlink_to(mirror / "data")
+    (folder / MIRROR / "train").mkdir()
+    for photo in range(1000, 1050):
+        (folder / MIRROR / f"train/{photo * 7919:016x}.jpg").write_bytes(picture(photo))
+    with zipfile.ZipFile(folder / "train2017.zip", "w") as archive:
+        for photo in range(1000, 1045):
+            archive.writestr(f"train2017/{photo - 900:012d}.jpg", picture(photo))
+    with zipfile.ZipFile(folder / "Flickr8k_Dataset.zip", "w") as archive:
+        for photo in range(1000, 1055):
+            archive.writestr(f"Flicker8k_Dataset/{photo}_693b08cb0e.jpg", picture(photo))
+
+
 def test_commands_run_in_the_order_of_the_readme(
     demo_run: DemoRun, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     corpus = demo_run.folder / _DEMO / demo.CORPUS
     (tmp_path / "packs").symlink_to(corpus / PACKS)
+    _write_other_sources(tmp_path, corpus / MIRROR)
     ran = set()
-    with serve(corpus / MIRROR) as url:
+    with serve(tmp_path / MIRROR) as url:
         for line in _commands():
             program, command, *flags = shlex.split(line)
-            mirror = [f"--mirror=yfcc={url}"] if command == "build" else []
+            mirrors = [f"--mirror={source}={url}" for source in ("yfcc", "coco", "open_images")]
+            mirror = mirrors if command == "build" else []
             assert program == "photobeam"
             assert cli.main([command, *flags, *mirror]) == 0, line + capsys.readouterr().err
             ran.add(command)

@@ -66,6 +66,18 @@ FAULTS = {
         "    return pa.ListArray.from_arrays(offsets, items.cast(pa.string()))",
         "tests/unit/test_yfcc.py::test_free_text_is_decoded_and_tags_are_split_first",
     ),
+    "turn_by_the_exif_of_open_images": Fault(
+        "transforms/build_shard.py",
+        ', file_rotation(row["copies"], found.copy_source, found.copy_id))',
+        ")",
+        "tests/unit/test_build_geometry.py",
+    ),
+    "stretch_copies_as_stored": Fault(
+        "transforms/copy_affines.py",
+        "self._upright: Size = (height, width) if image.orientation >= 5 else (width, height)",
+        "self._upright: Size = (width, height)",
+        "tests/unit/test_build_geometry.py",
+    ),
     "forget_the_commit": Fault(
         "transforms/build_shard.py",
         "    write_file(output, record, commit.to_json())",

@@ -13,6 +13,7 @@ from schemas import layout
 from schemas.records import CommitRecord, Plan
 from tests.fault_server import Answer, FaultServer
 from tests.jobs.conftest import mirror_path, picture, write_lines
+from tests.source_files import BOX_HEADER, OPEN_IMAGES_HEADER, open_images_box, open_images_row, write_csv
 from tests.yfcc_corpus import dataset_line
 
 Json = dict[str, typing.Any]
@@ -112,6 +113,90 @@ def test_limits_choose_the_same_rows_for_any_buckets_and_order(
     for name in CATEGORIES.values():
         having = [r for r in rows if any(b["label"] == name for b in r["boxes"])]
         assert len(having) >= (0 if "--limit" in flags else 4)
+
+
+TREE = {"LabelName": "/m/0bl9f", "Subcategory": [
+    {"LabelName": "/m/fruit", "Subcategory": [{"LabelName": "/m/apple"}], "Part": [{"LabelName": "/m/stem"}]},
+    {"LabelName": "/m/pineapple"},
+]}  # fmt: skip
+LABEL_HEADER = ("ImageID", "Source", "LabelName", "Confidence")
+
+
+@pytest.fixture
+def open_images(tmp_path: pathlib.Path) -> pathlib.Path:
+    """Photos 1 to 6 with boxes, 7 to 9 with image labels."""
+    folder = tmp_path / "open_images"
+    ids = [f"{number:016x}" for number in range(10)]
+    splits = ["train", "validation", "test"]
+    images = [open_images_row(ids[i], i, split=splits[i % 3]) for i in range(1, 10)]
+    write_csv(folder / "images.csv", OPEN_IMAGES_HEADER, *images)
+    labels = ["/m/fruit", "/m/apple", "/m/pineapple", "/m/stem", "/m/orange", "/m/apple"]
+    boxes = [open_images_box(ids[i], label) for i, label in enumerate(labels, 1)]
+    write_csv(folder / "boxes.csv", BOX_HEADER, *boxes, open_images_box(ids[6], "/m/orange"))
+    signs = [("verification", "1"), ("verification", "0"), ("machine", "0.8")]
+    lines = [(ids[i], source, "/m/apple", confidence) for i, (source, confidence) in enumerate(signs, 7)]
+    write_csv(folder / "labels.csv", LABEL_HEADER, *lines)
+    names = ["/m/fruit,Fruit", "/m/apple,Apple", "/m/pineapple,Pineapple", "/m/stem,Stem", "/m/orange,Orange"]
+    write_lines(folder / "classes.csv", names)
+    (folder / "hierarchy.json").write_text(json.dumps(TREE))
+    return folder
+
+
+def join_open_images(folder: pathlib.Path, output: pathlib.Path, *flags: typing.Any) -> int:
+    arguments = ["--open_images", folder, "--output", output, "--progress", "none", *flags]
+    return join_metadata.main([str(a) for a in arguments])
+
+
+@pytest.mark.parametrize(
+    ("flags", "kept"),
+    [
+        (["Apple,ORANGE"], [2, 5, 6, 7]),
+        (["fruit"], [1, 2, 6, 7]),
+        (["/m/0bl9f"], [1, 2, 3, 6, 7]),
+        (["Apple", "--class_evidence", "boxes"], [2, 6]),
+        (["Apple", "--class_evidence", "machine", "--min_confidence", 0.8], [9]),
+        (["Apple", "--class_evidence", "machine", "--min_confidence", 0.9], []),
+        (["Apple", "--class_evidence", "boxes,human,machine"], [2, 6, 7, 9]),
+        (["Apple", "--split", "val"], [7]),
+    ],
+)
+def test_classes_of_open_images(
+    open_images: pathlib.Path, tmp_path: pathlib.Path, flags: list[typing.Any], kept: list[int]
+) -> None:
+    assert join_open_images(open_images, tmp_path / "out", "--classes", *flags) == 0
+    assert plan_of(tmp_path / "out").counts["rows"] == len(kept)
+    assert not kept or ids_of(tmp_path / "out") == kept
+
+
+def test_annotations_of_other_classes_are_left_out(open_images: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    assert join_open_images(open_images, tmp_path / "out", "--classes", "apple", "--only_these_classes") == 0
+    labels = {row["photo_id"]: [b["label"] for b in row["boxes"]] for row in rows_of(tmp_path / "out")}
+    assert labels == {2: ["Apple"], 6: ["Apple"], 7: []}
+
+
+def test_without_lists_of_classes_ids_stand(
+    open_images: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (open_images / "classes.csv").unlink()
+    assert join_open_images(open_images, tmp_path / "out", "--classes", "Apple") == 2
+    assert "no class is known as 'Apple'. Classes are named by class-descriptions" in capsys.readouterr().err
+    assert join_open_images(open_images, tmp_path / "out", "--classes", "/m/fruit") == 0
+    assert ids_of(tmp_path / "out") == [1, 2, 6, 7]
+
+
+def test_without_a_list_of_images_the_split_is_that_of_the_flag(
+    open_images: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (open_images / "images.csv").unlink()
+    assert join_open_images(open_images, tmp_path / "out", "--split", "validation") == 0
+    assert {row["open_images_split"] for row in rows_of(tmp_path / "out")} == {"validation"}
+    assert join_open_images(open_images, tmp_path / "many", "--by_split") == 2
+    assert "nothing says which split the images of" in capsys.readouterr().err
+    assert not (tmp_path / "many").exists()
+    for name in ("boxes", "labels"):
+        (open_images / f"{name}.csv").rename(open_images / f"train-{name}.csv")
+    assert join_open_images(open_images, tmp_path / "many", "--by_split") == 0
+    assert [p.name for p in (tmp_path / "many").iterdir()] == ["train"]
 
 
 def test_autotags_count_only_where_they_are_asked_for(tmp_path: pathlib.Path) -> None:

@@ -160,6 +160,14 @@ def test_what_tilts_rectangles_is_refused(matrix: typing.Any) -> None:
         affine.swaps_axes(matrix)
 
 
+def test_predictions_go_back_by_the_numbers_of_the_json() -> None:
+    assert affine.to_source([2, 0, 10, 0, 4, 20], [[10, 20], [12, 24]]).tolist() == [[0, 0], [1, 1]]
+    with pytest.raises(ValueError, match="5 numbers is no affine"):
+        affine.to_source([2, 0, 10, 0, 4], [[10, 20]])
+    with pytest.raises(ValueError, match="no inverse"):
+        affine.to_source([0] * 6, [[10, 20]])
+
+
 def test_wrong_turns_orientations_and_sizes_are_refused() -> None:
     with pytest.raises(ValueError, match="rotation 45 is no quarter turn"):
         affine.quarter_turn(45, 2, 3)

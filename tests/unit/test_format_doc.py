@@ -39,7 +39,7 @@ def test_the_kinds_are_those_of_the_plan():
     config = build_dataset.parse_args(["--yfcc", "in", "--output", "out"])
     selection = {f.name for f in dataclasses.fields(RowSelection)} | {source.value for source in Source}
     assert selection == set(format_doc.SELECTION_FLAGS)
-    assert config.format("yfcc").keys() == set(format_doc.FORMAT_FLAGS)
+    assert config.format.keys() == set(format_doc.FORMAT_FLAGS)
 
 
 def test_digests_are_made_as_the_page_says():

@@ -10,6 +10,7 @@ import typing
 
 import aiohttp
 import pytest
+import yarl
 
 from schemas.failures import FailureReason
 from tests.fault_server import BODY, Answer, FaultServer, closed_port
@@ -239,3 +240,38 @@ def test_an_error_survives_pickling() -> None:
 def test_an_option_out_of_range_is_named(flag: str, value: typing.Any) -> None:
     with pytest.raises(ValueError, match=f"--{flag} .* is out of range: give "):
         FetchOptions(**{flag: value})
+
+
+def test_a_redirect_leads_to_other_servers_without_the_password(server: FaultServer) -> None:
+    root = server.url.replace("://", "://me:secret@")
+    with FaultServer({"/b": Answer()}) as other:
+        server.answers["/a"] = Answer(b"", 307, {"Location": f"{other.url}/b"})
+        assert asyncio.run(fetch(f"{root}/a")).data == BODY
+        assert "Authorization" not in other.headers[0]
+    for location in ("/b", f"{server.url}/b"):
+        server.answers |= {"/a": Answer(b"", 301, {"Location": location}), "/b": Answer()}
+        assert asyncio.run(fetch(f"{root}/a")).data == BODY
+    assert all("Authorization" in headers for headers in server.headers)
+
+
+@pytest.mark.parametrize("location", ["http://[::1/b", "mailto:me", "http://h:99999/", "file:///etc/passwd"])
+def test_a_redirect_to_no_valid_url_has_its_reason(server: FaultServer, location: str) -> None:
+    server.answers["/a"] = Answer(b"", 302, {"Location": location})
+    for root in (server.url, server.url.replace("://", "://me:secret@")):
+        assert failure(f"{root}/a", retries=1).reason is FailureReason.INVALID_URL
+
+
+def test_every_request_asks_for_leave_and_waiting_for_it_does_not_count(server: FaultServer) -> None:
+    server.answers = {"/a": Answer(b"", 302, {"Location": "/b"}), "/b": Answer()}
+    asked = []
+
+    async def admit(url: yarl.URL) -> None:
+        asked.append(url.path)
+        await asyncio.sleep(0.3)
+
+    async def scenario() -> bytes:
+        options = FetchOptions(**{**FAST, "deadline_s": 0.4})
+        async with open_session(options) as session:
+            return (await fetch_bytes(session, f"{server.url}/a", options, ByteBudget(10**9), admit)).data
+
+    assert (asyncio.run(scenario()), asked) == (BODY, ["/a", "/b"])

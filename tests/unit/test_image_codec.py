@@ -98,6 +98,26 @@ def test_halves_are_rounded_up() -> None:
     assert [plan_image((6, n), 1, options).written[1] for n in (7, 9, 11)] == [4, 5, 6]
 
 
+@pytest.mark.parametrize(("rotation", "equivalent"), [(0, 1), (90, 8), (180, 3), (270, 6)])
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+@pytest.mark.parametrize("format_", ["PNG", "JPEG", "TIFF"])
+def test_a_rotation_takes_the_place_of_the_orientation(
+    rotation: int, equivalent: int, orientation: int, format_: str
+) -> None:
+    """One turn, never two: the file with that EXIF orientation alone gives the same."""
+    image = photo(64, 32)
+    options = ImageOptions(format="png", image_size=20)
+    turned = encode_image(with_orientation(image, orientation, format_), options, rotation)
+    assert turned == encode_image(with_orientation(image, equivalent, format_), options)
+    assert turned.orientation == equivalent
+    assert (turned.original_width, turned.original_height) == (64, 32)
+
+
+def test_a_rotation_that_is_no_quarter_turn_is_refused() -> None:
+    with pytest.raises(ValueError, match="rotation 45 is no quarter turn"):
+        encode_image(saved(photo(8, 8), "PNG"), ImageOptions(), 45)
+
+
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 @pytest.mark.parametrize("format_", ["PNG", "JPEG", "WEBP", "TIFF"])
 def test_the_eight_orientations_are_turned_upright(orientation: int, format_: str) -> None:

@@ -1,6 +1,7 @@
 """Places of photos: mirror URLs, names of files, archives read in place, and whose failure counts."""
 
 import asyncio
+import hashlib
 import pathlib
 import pickle
 import struct
@@ -10,17 +11,24 @@ import zipfile
 
 import pytest
 
+from schemas.yfcc import mirror_key
 from tests.fault_server import BODY, Answer, FaultServer
-from transforms import image_places
+from transforms import flickr_requests
 from transforms.byte_budget import ByteBudget
 from transforms.http_fetch import FetchError, FetchOptions, open_session
-from transforms.image_places import FoundImage, PhotoRef, PlacesConfig, check_places, fetch_image, open_places
+from transforms.image_places import FoundImage, PlacesConfig, check_places, fetch_image, open_places
+from transforms.photo_refs import CopyRef, PhotoRef
+from transforms.remote_copies import MIRROR_ROOTS, default_mirror_url, mirror_copies
 
 URL = "http://farm8.staticflickr.com/7205/6985418911_df7747990d.jpg"
 HASH = "4e2f7a26a1dfbf165a7e30bdabf7e72a"
 PHOTO = PhotoRef(6985418911, "006985418911", HASH, URL, "png")
 JPG, PNG = f"/data/images/4e2/f7a/{HASH}.jpg", f"/data/images/4e2/f7a/{HASH}.png"
 KINDS = ("directory", "zip", "tar")
+OPEN_IMAGES = CopyRef("open_images", "0a1b2c3d4e5f6071", "validation")
+COCO = CopyRef("coco", "42", "val2017", "000000000042.jpg", "http://images.cocodataset.org/val2017/000000000042.jpg")
+JOINED = PHOTO._replace(copies=(COCO, OPEN_IMAGES))
+COCO_JPG, OPEN_IMAGES_JPG = "/val2017/000000000042.jpg", "/validation/0a1b2c3d4e5f6071.jpg"
 
 
 @pytest.fixture
@@ -30,9 +38,14 @@ def server() -> typing.Iterator[FaultServer]:
 
 
 def look_up(
-    *images: str | pathlib.Path, photo: PhotoRef = PHOTO, root: str = "http://127.0.0.1:9", max_image_bytes: int = 10**6
+    *images: str | pathlib.Path,
+    photo: PhotoRef = PHOTO,
+    root: str = "http://127.0.0.1:9",
+    max_image_bytes: int = 10**6,
+    **config_values: typing.Any,
 ) -> FoundImage:
-    config = PlacesConfig(images=tuple(map(str, images)), mirror_root=root)
+    mirrors = tuple((source, root) for source in MIRROR_ROOTS)
+    config = PlacesConfig(images=tuple(map(str, images)), mirrors=mirrors, **config_values)
     options = FetchOptions(timeout_s=0.5, retries=0, max_image_bytes=max_image_bytes)
 
     async def scenario() -> FoundImage:
@@ -78,14 +91,15 @@ def test_mirror_keys_of_real_rows(shared_data: pathlib.Path) -> None:
     text = (shared_data / "yfcc/yfcc100m_first500_25col.tsv").read_text(encoding="utf-8")
     rows = [line.split("\t") for line in text.split("\n") if line]
     assert len(rows) == 500
-    assert [image_places.mirror_key(row[16]) for row in rows] == [row[2] for row in rows]
+    assert [mirror_key(row[16]) for row in rows] == [row[2] for row in rows]
 
 
 def test_the_mirror_is_asked_under_its_layout(server: FaultServer) -> None:
     server.answers[JPG] = Answer()
     found = look_up("auto", root=server.url + "/")
     assert (found.data, found.fetched_from, found.url, found.attempts) == (BODY, "mirror", server.url + JPG, 1)
-    assert image_places.default_mirror_url(PHOTO) == image_places.YFCC_MIRROR_ROOT + JPG
+    assert (found.copy_source, found.copy_id) == ("yfcc", "")
+    assert default_mirror_url(PHOTO, "yfcc") == MIRROR_ROOTS["yfcc"] + JPG
     assert look_up("auto", root=server.url, photo=PHOTO._replace(hash="")).data == BODY
 
 
@@ -102,14 +116,14 @@ def test_a_404_leads_to_the_original_extension_and_nothing_else_does(server: Fau
 
 @pytest.mark.parametrize(("extension", "count"), [("jpg", 1), ("", 1), ("gif", 2), ("../x", 1), ("a?b", 1)])
 def test_odd_extensions_make_no_odd_urls(extension: str, count: int) -> None:
-    assert len(image_places.yfcc_mirror_urls("http://host", PHOTO._replace(extension=extension))) == count
+    assert len(mirror_copies("yfcc", "http://host", PHOTO._replace(extension=extension))) == count
 
 
 def test_a_photo_without_url_or_hash_has_no_mirror_url() -> None:
     bare = PHOTO._replace(hash="", download_url="")
-    assert image_places.default_mirror_url(bare) == ""
+    assert default_mirror_url(bare, "yfcc") == ""
     assert failure("auto", photo=bare).reason.value == "no_image_source"
-    assert image_places.default_mirror_url(PHOTO._replace(hash="../../etc", download_url="")) == ""
+    assert default_mirror_url(PHOTO._replace(hash="../../etc", download_url=""), "yfcc") == ""
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -182,6 +196,87 @@ def test_whose_failure_counts(tmp_path: pathlib.Path, server: FaultServer) -> No
 
 
 @pytest.mark.parametrize(
+    ("base", "order"),
+    [
+        ("all", (OPEN_IMAGES_JPG, COCO_JPG, JPG, PNG)),
+        ("flickr8k", (OPEN_IMAGES_JPG, COCO_JPG, JPG, PNG)),
+        ("yfcc", (JPG, PNG, OPEN_IMAGES_JPG, COCO_JPG)),
+        ("coco", (COCO_JPG, OPEN_IMAGES_JPG, JPG, PNG)),
+        ("open_images", (OPEN_IMAGES_JPG, COCO_JPG, JPG, PNG)),
+    ],
+)
+def test_mirrors_are_tried_from_the_base_on(server: FaultServer, base: str, order: tuple[str, ...]) -> None:
+    assert failure("auto", photo=JOINED, root=server.url, base=base).attempts == 4
+    assert tuple(server.asked) == order
+    copies = {OPEN_IMAGES_JPG: ("open_images", OPEN_IMAGES.image_id), COCO_JPG: ("coco", "42"), JPG: ("yfcc", "")}
+    assert default_mirror_url(JOINED, base).endswith(order[0])
+    for path in order:
+        if path in copies:
+            server.answers = {path: Answer()}
+            found = look_up("auto", photo=JOINED, root=server.url, base=base)
+            assert (found.fetched_from, found.copy_source, found.copy_id) == ("mirror", *copies[path])
+
+
+def test_each_mirror_has_its_own_root(server: FaultServer) -> None:
+    roots = {source: f"{server.url}/{source}" for source in MIRROR_ROOTS}
+    config = PlacesConfig(mirrors=tuple(roots.items()))
+    assert {source: config.mirror_root(source) for source in MIRROR_ROOTS} == roots
+    assert {source: PlacesConfig().mirror_root(source) for source in MIRROR_ROOTS} == MIRROR_ROOTS
+
+
+def test_of_several_copies_the_first_that_is_there_counts(server: FaultServer) -> None:
+    second = COCO._replace(image_id="7", url=COCO.url.replace("42", "07"))
+    server.answers["/val2017/000000000007.jpg"] = Answer()
+    found = look_up("auto", photo=JOINED._replace(copies=(COCO, second)), root=server.url, base="coco")
+    assert (found.copy_id, found.attempts) == ("7", 2)
+
+
+def test_a_retryable_failure_of_a_later_mirror_counts(server: FaultServer) -> None:
+    server.answers = {COCO_JPG: Answer(b"", 410), OPEN_IMAGES_JPG: Answer(b"", 503)}
+    error = failure("auto", photo=JOINED, root=server.url, base="coco")
+    assert (error.reason.value, error.attempts) == ("server_error", 4)
+    server.answers[OPEN_IMAGES_JPG] = Answer(b"", 403)
+    assert failure("auto", photo=JOINED, root=server.url, base="coco").reason.value == "gone"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("name", "copy"),
+    [
+        ("validation/0a1b2c3d4e5f6071.jpg", OPEN_IMAGES),
+        ("train2017/000000000042.jpg", COCO),
+        ("val2014/COCO_val2014_000000000042.jpg", COCO),
+        ("train2017/000000000042.jpg", CopyRef("coco", "42", "val2014", "COCO_val2014_000000000042.jpg")),
+        ("Flicker8k_Dataset/6985418911_df7747990d.jpg", CopyRef("flickr8k", "6985418911_df7747990d.jpg", "",
+                                                                "6985418911_df7747990d.jpg")),
+    ],
+)  # fmt: skip
+def test_files_of_every_source_are_read_in_place(tmp_path: pathlib.Path, kind: str, name: str, copy: CopyRef) -> None:
+    rubbish = {
+        f"__MACOSX/{name.replace('/', '/._')}": b"x",
+        f"__MACOSX/{name}": b"x",
+        "train2017/100000000042.jpg": b"y",
+    }
+    spec = place(tmp_path, kind, {name: BODY, **rubbish})
+    found = look_up(spec, photo=PHOTO._replace(copies=(copy,)))
+    assert (found.data, found.fetched_from) == (BODY, "images")
+    assert (found.copy_source, found.copy_id) == (copy.source, copy.image_id)
+
+
+def test_the_placeholder_in_a_place_is_no_photo(
+    tmp_path: pathlib.Path, server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = b"\x89PNG" + bytes(flickr_requests.PLACEHOLDER_BYTES - 4)
+    server.answers[JPG] = Answer(body)
+    assert look_up("auto", root=server.url).data == body
+    monkeypatch.setattr(flickr_requests, "PLACEHOLDER_MD5", hashlib.md5(body).hexdigest())
+    error = failure("auto", root=server.url)
+    assert (error.reason.value, error.http_status, error.attempts) == ("placeholder", 200, 1)
+    error = failure(place(tmp_path, "zip", {"6985418911.jpg": body}))
+    assert (error.reason.value, error.http_status) == ("placeholder", -1)
+
+
+@pytest.mark.parametrize(
     ("name", "data", "message"),
     [
         ("absent", None, "cannot be read"),
@@ -230,12 +325,20 @@ def test_an_encrypted_zip_is_refused(tmp_path: pathlib.Path) -> None:
         check_places(PlacesConfig(images=(str(spec),)))
 
 
+@pytest.mark.parametrize("source", MIRROR_ROOTS)
 @pytest.mark.parametrize("root", ["", "s3://bucket", "127.0.0.1:80", "http://"])
-def test_a_mirror_root_must_be_http(root: str) -> None:
-    with pytest.raises(ValueError, match="--mirror yfcc="):
-        PlacesConfig(mirror_root=root)
+def test_a_mirror_root_must_be_http(source: str, root: str) -> None:
+    with pytest.raises(ValueError, match=f"--mirror {source}=.* give one like http://host/path"):
+        PlacesConfig(mirrors=((source, root),))
+
+
+@pytest.mark.parametrize("source", ["flickr8k", "flickr", ""])
+def test_a_mirror_is_of_a_source_that_has_one(source: str) -> None:
+    with pytest.raises(ValueError, match=f"--mirror {source}=.*no source with a mirror.*coco, open_images, yfcc"):
+        PlacesConfig(mirrors=((source, "http://host"),))
 
 
 def test_the_configuration_travels_to_worker_processes() -> None:
-    config = PlacesConfig(images=("auto", "/x"))
+    config = PlacesConfig(images=("auto", "/x"), mirrors=(("coco", "http://host"),), base="coco")
+    assert hash(config) == hash(PlacesConfig(**vars(config)))
     assert pickle.loads(pickle.dumps(config)) == config

@@ -17,6 +17,7 @@ import pytest
 from beam_jobs import check_dataset
 from schemas import layout
 from schemas.records import Manifest, Plan, PlanRows
+from tests.annotated_photos import element
 from tests.factories import FORMAT, make_dataset, make_jpeg, make_rows, read_commit, reseal
 from transforms import verify_tar
 from transforms.file_digest import file_digest
@@ -210,6 +211,29 @@ def _first(value: typing.Any) -> collections.abc.Callable[[pa.ChunkedArray], lis
     return lambda column: [value, *column.to_pylist()[1:]]
 
 
+def _emptied(column: pa.ChunkedArray) -> list[typing.Any]:
+    return [[]] * len(column)
+
+
+BOX = {"xmin": 0.0, "ymin": 1.0, "xmax": 32.0, "ymax": 2.0}
+PAIR = {f"{edge}{part}": value for edge, value in BOX.items() for part in (1, 2)}
+POINT = {"x": 32.0, "y": 24.0}
+MASK = {"rle_counts": "1", "rle_height": 24, "rle_width": 32}
+
+
+def _geometry(column: str, published: typing.Any, mapped: typing.Any) -> Edit:
+    """Gives the first sample one element of geometry, and its row one or none."""
+
+    def edit(root: pathlib.Path) -> None:
+        first = pq.read_table(root / SIDECAR)["photo_id"][0].as_py()
+        ids = pq.read_table(root / ROWS)["photo_id"].to_pylist()
+        of_row = [element(column, **published)] if published else []
+        _set_column(ROWS, column, lambda c: [of_row if i == first else [] for i in ids])(root)
+        _set_column(SIDECAR, column, _first([element(column, **mapped)]))(root)
+
+    return edit
+
+
 def _added(amount: int) -> collections.abc.Callable[[pa.ChunkedArray], typing.Any]:
     return lambda column: pc.add(column, amount).combine_chunks()
 
@@ -264,6 +288,16 @@ SEALED_FAULTS: dict[str, tuple[Edit, str, str]] = {
     "offset wrong": (_set_column(SIDECAR, "image_offset", _added(1)), TAR, "do not point to its image"),
     "size wrong": (_set_column(SIDECAR, "image_bytes", _added(-1)), TAR, "do not point to its image"),
     "sidecar differs from rows": (_set_column(SIDECAR, "secret", _first("x")), SIDECAR, "repeat the rows in secret"),
+    "warnings lost": (_set_column(SIDECAR, "warnings", _emptied), SIDECAR, "warnings do not repeat"),
+    "a box too many": (_geometry("boxes", (), BOX), SIDECAR, "more boxes than the rows"),
+    "a box beyond the edge": (_geometry("boxes", BOX, {**BOX, "xmax": 33.0}), SIDECAR, "boxes do not all lie within"),
+    "a box turned over": (_geometry("boxes", BOX, {**BOX, "ymin": 3.0}), SIDECAR, "boxes do not all lie within"),
+    "half a box": (_geometry("segments", BOX, {**BOX, "xmin": None}), SIDECAR, "segments do not all lie within"),
+    "a box normalised": (_geometry("boxes", BOX, {**BOX, "units": "normalised"}), SIDECAR, "boxes are not all in pix"),
+    "a box of no units": (_geometry("boxes", BOX, {**BOX, "units": None}), SIDECAR, "boxes are not all in pixels"),
+    "a point beyond": (_geometry("points", POINT, {**POINT, "y": -1.0}), SIDECAR, "points do not all lie within"),
+    "a pair beyond": (_geometry("relationships", PAIR, {**PAIR, "xmax2": 99.0}), SIDECAR, "relationships do not all"),
+    "a mask of another size": (_geometry("segments", MASK, {**MASK, "rle_width": 24}), SIDECAR, "masks are not all of"),
     "sidecar key wrong": (_set_column(SIDECAR, "key", _first("000000000001")), SIDECAR, "keys are not those"),
     "sidecar reversed": (_edit_table(SIDECAR, _reversed), SIDECAR, "not unique and in KEY order"),
     "sidecar shorter": (_edit_table(SIDECAR, lambda t: t.slice(1)), SIDECAR, "samples, the commit record says"),
@@ -302,6 +336,16 @@ def test_a_wrong_file_is_found_though_every_hash_fits(dataset: pathlib.Path, nam
     reseal(dataset)
     faults = _faults(dataset)
     assert [f for f in faults if f.file == file and problem in f.problem], faults
+
+
+@pytest.mark.parametrize("edit", [
+    _geometry("boxes", BOX, BOX), _geometry("segments", MASK, MASK), _geometry("segments", BOX, BOX),
+    _geometry("relationships", PAIR, PAIR), _geometry("points", POINT, POINT),
+])  # fmt: skip
+def test_geometry_within_the_image_is_no_fault_of_the_sidecar(dataset: pathlib.Path, edit: Edit) -> None:
+    edit(dataset)
+    reseal(dataset)
+    assert SIDECAR not in _files_at_fault(dataset)
 
 
 def test_images_beyond_the_limit_of_pillow_are_no_fault(dataset: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,8 @@
 import io
 import json
 import pathlib
+import pickle
+import typing
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,14 +13,18 @@ import webdataset
 from PIL import Image
 
 from schemas import layout
+from schemas.annotations import MAPPED_COLUMNS
 from schemas.failures import FAILURE_SCHEMA
 from schemas.photo_ids import key
 from schemas.records import rows_digest
+from schemas.rows import ROW_SCHEMA
 from schemas.samples import SAMPLE_COLUMNS, SIDECAR_SCHEMA, caption, sample_json
 from tests import factories
-from tests.factories import make_failure, make_jpeg, make_rows, stage_shard
+from tests.annotated_photos import annotated_row, copy, element
+from tests.factories import make_failure, make_jpeg, make_row, make_rows, stage_shard
 from transforms.file_digest import file_digest
 from transforms.image_spool import ImageSpool, SpoolPlace
+from transforms.row_annotations import RowAnnotations
 from transforms.write_shard import ShardRows, SpooledImage, write_shard
 
 IDS = [7, 12, 6_985_418_911, 2**62 + 5, 13]
@@ -155,3 +161,47 @@ def test_the_spool_gives_back_what_it_got(tmp_path: pathlib.Path) -> None:
         with pytest.raises(EOFError, match="5 bytes expected at 190000, 0 found"):
             spool.read(SpoolPlace(190_000, 5))
     assert not (tmp_path / "spool").exists()
+
+
+@pytest.mark.parametrize(
+    ("captions", "title", "description", "text"),
+    [
+        ([], "Title", "Text", "Title"),
+        ([], None, "Text", "Text"),
+        ([], "", None, ""),
+        ([("a cat sit", True), ("A cat sits.", False), ("Cat.", False)], "Title", None, "A cat sits."),
+        ([("a cat sit", True)], "Title", None, "Title"),
+        ([("", False), ("Cat.", None)], "Title", None, "Cat."),
+    ],
+)
+def test_the_text_is_the_first_caption_else_the_title_else_the_description(
+    captions: list[tuple[str, bool]], title: str | None, description: str | None, text: str
+) -> None:
+    elements = [{"text": words, "is_lemma": is_lemma} for words, is_lemma in captions]
+    assert caption({"captions": elements, "title": title, "description": description}) == text
+
+
+def test_the_mapped_annotations_of_an_image_stand_in_the_sample(tmp_path: pathlib.Path) -> None:
+    """And those of an image without stay as they are in its row."""
+    rows = make_rows([7, 9])
+    mapped: dict[str, list[typing.Any]] = {name: [] for name in MAPPED_COLUMNS}
+    mapped |= {"points": [element("points", x=1.5, y=2.0)], "warnings": ["date_taken", "points:1 outside"]}
+    with ImageSpool(tmp_path / "spool") as spool:
+        images = [SpooledImage(i, factories.image_columns(b"x"), spool.append(b"x")) for i in (0, 1)]
+        images[1] = images[1]._replace(annotations=spool.append(pickle.dumps(mapped)))
+        write_shard(ShardRows(0, rows, factories.FileDigest(1, "a")), images, [], spool, tmp_path, {})
+    plain, annotated = pq.read_table(tmp_path / layout.sidecar_file(0)).to_pylist()
+    assert {name: annotated[name] for name in MAPPED_COLUMNS} == mapped
+    row = rows.to_pylist()[0]
+    assert {name: plain[name] for name in row} == row
+
+
+def test_rows_without_annotations_are_not_made_python_values() -> None:
+    rows = [make_row(1), {**make_row(2), "copies": [copy("coco", "1")]}, annotated_row(3, 90)]
+    annotations = RowAnnotations(pa.Table.from_pylist(rows, ROW_SCHEMA))
+    assert "warnings" not in annotations[0]
+    assert not any(annotations[0].values())
+    for i in (1, 2):
+        stored = pa.Table.from_pylist(rows[i : i + 1], ROW_SCHEMA).to_pylist()[0]
+        assert annotations[i] == {name: stored[name] for name in ("copies", *MAPPED_COLUMNS)}
+    assert RowAnnotations(ROW_SCHEMA.empty_table())

@@ -1,0 +1,45 @@
+"""What the image flags of `build` become."""
+
+import pytest
+
+from beam_jobs import build_dataset
+from beam_jobs.errors import UsageError
+from transforms.flickr_requests import REQUESTS_PER_S
+from transforms.image_places import PlacesConfig
+from transforms.remote_copies import MIRROR_ROOTS
+
+
+def places(*flags: str) -> PlacesConfig:
+    images = build_dataset.parse_args(["--yfcc", "in", "--output", "out", *flags]).images
+    assert images
+    return images.places
+
+
+def test_the_default_places_are_the_mirrors() -> None:
+    assert places() == PlacesConfig(base="yfcc", with_coco=False)
+
+
+def test_each_source_with_a_mirror_may_have_another() -> None:
+    flags = [f"--mirror={source}=http://host/{source}/" for source in MIRROR_ROOTS]
+    found = places("--mirror=coco=http://first", *flags)
+    assert {s: found.mirror_root(s) for s in MIRROR_ROOTS} == {s: f"http://host/{s}" for s in MIRROR_ROOTS}
+
+
+@pytest.mark.parametrize(
+    ("mirror", "message"),
+    [
+        ("flickr8k=http://host", "flickr8k is no source with a mirror; these are: coco, open_images, yfcc"),
+        ("http://host", "http://host is no source with a mirror"),
+        ("coco", "--mirror coco= is no base URL"),
+        ("coco=host", "--mirror coco=host is no base URL: give one like http://host/path"),
+        ("open_images=s3://bucket", "--mirror open_images=s3://bucket is no base URL"),
+    ],
+)
+def test_a_wrong_mirror_is_refused(mirror: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        places("--mirror", mirror)
+
+
+def test_the_pace_at_flickr_is_shared_by_the_processes() -> None:
+    assert places("--workers", "4").flickr_requests_per_s == 0
+    assert places("--workers", "4", "--flickr_fallback").flickr_requests_per_s == REQUESTS_PER_S / 4
