@@ -78,6 +78,18 @@ FAULTS = {
         "self._upright: Size = (width, height)",
         "tests/unit/test_build_geometry.py",
     ),
+    "limit_classes_bucket_by_bucket": Fault(
+        "transforms/cut_rows.py",
+        "batch.filter(pa.array(left_by_classes(batch, kept.max_class_hashes))).select",
+        "batch.select",
+        "tests/unit/test_class_limit.py",
+    ),
+    "take_what_people_saw_to_be_absent": Fault(
+        "transforms/class_evidence.py",
+        "human = by_people & _true(pc.equal(confidence, PRESENT)) & (Evidence.HUMAN in kinds)",
+        "human = by_people & (Evidence.HUMAN in kinds)",
+        "tests/unit/test_class_evidence.py",
+    ),
     "forget_the_commit": Fault(
         "transforms/build_shard.py",
         "    write_file(output, record, commit.to_json())",
