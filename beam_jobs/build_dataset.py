@@ -20,6 +20,7 @@ import uuid
 
 from beam_jobs import build_flags, output_state
 from beam_jobs.cli import run_command
+from beam_jobs.download_line import show_download
 from beam_jobs.errors import FAILED, OK, JobError, UsageError
 from beam_jobs.flags import FlagParser, parse
 from beam_jobs.interrupt import end_on_signals
@@ -28,6 +29,7 @@ from schemas import layout
 from schemas.failures import FailureReason
 from schemas.records import Manifest, Plan, PlanInput
 from schemas.sources import Source
+from transforms.fetch_published import PublishedPlaces, fetch_published
 from transforms.filter_rows import ConditionError, RowSelection, check_condition
 from transforms.find_inputs import FoundInputs, InputError, base_of, decoded_bytes, find_inputs
 from transforms.finish_shards import FinishConfig
@@ -54,7 +56,7 @@ class BuildConfig:
     """A checked command line.
 
     Attributes:
-        sources: paths of each source.
+        sources: paths of each source, and names of published sets.
         base: whose photos make the dataset; '' for the first source.
         output: root of the dataset.
         selection: which rows are kept.
@@ -64,6 +66,7 @@ class BuildConfig:
         overwrite: start again.
         progress: ``auto``, ``json`` or ``none``.
         max_failure_ratio: above it a finished build counts as failed.
+        published: where published sets come from, and where they are kept.
         flags: everything as given, for the manifest.
     """
 
@@ -77,6 +80,7 @@ class BuildConfig:
     overwrite: bool
     progress: str
     max_failure_ratio: float
+    published: PublishedPlaces
     flags: dict[str, typing.Any]
 
     def format(self, base: str) -> dict[str, typing.Any]:
@@ -126,6 +130,7 @@ def config_of(
         overwrite=flags.overwrite,
         progress=flags.progress,
         max_failure_ratio=max_failure_ratio,
+        published=build_flags.published_places(flags),
         flags={name: build_flags.without_credentials(value) for name, value in vars(flags).items() if name != "config"},
     )
 
@@ -145,9 +150,11 @@ def run(config: BuildConfig) -> int:
             check_condition(config.selection.where)
         if config.images:
             check_places(config.images.places)
-        found = find_inputs(config.sources)
-        base = base_of(found, config.base)
         output_state.check_is_ours(config.output)
+        with show_download(config.progress) as report:
+            sources = fetch_published(config.sources, config.published, report)
+        found = find_inputs(sources)
+        base = base_of(found, config.base)
         check_writable(config.output)
         with hold_output(config.output):
             return _run_held(config, found, base)

@@ -28,6 +28,9 @@ def parse_args(argv: typing.Sequence[str]) -> BuildConfig:
     parser = FlagParser("join", __doc__ or "")
     build_flags.add_source_flags(parser)
     build_flags.add_run_flags(parser)
+    parser.add_argument(
+        "--mirror", action="append", default=[], metavar="SOURCE=URL", help="another root for published sets"
+    )
     return config_of(parse(parser, argv), images=None)
 
 

@@ -25,8 +25,8 @@ from schemas.sources import Source
 SELECTION_FLAGS = (*(source.value for source in Source), "where", "limit")
 FORMAT_FLAGS = ("base", "samples_per_shard", "image_size", "resize", "upscale", "filter", "format", "quality",
                 "max_pixels", "max_image_bytes")  # fmt: skip
-RUN_FLAGS = ("output", "images", "mirror", "concurrency", "timeout_s", "deadline_s", "retries", "user_agent",
-             "max_failure_ratio", "workers", "runner", "overwrite", "progress", "config")  # fmt: skip
+RUN_FLAGS = ("output", "images", "mirror", "cache_dir", "concurrency", "timeout_s", "deadline_s", "retries",
+             "user_agent", "max_failure_ratio", "workers", "runner", "overwrite", "progress", "config")  # fmt: skip
 
 FAILURE_DOCS = {
     "photo_id": "The photo; -1 where an input line has no readable id.",
