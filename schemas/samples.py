@@ -71,11 +71,21 @@ def sample_json(sample: typing.Mapping[str, typing.Any]) -> bytes:
     Returns:
         UTF-8, no spaces, keys in schema order.
     """
-    value = {f.name: _json_value(sample[f.name], f.type) for f in SAMPLE_SCHEMA}
+    value = json_fields(sample, SAMPLE_SCHEMA)
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     if _FLOAT_WITHOUT_POINT.search(text):
         text = _PointedFloats(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode(value)
     return text.encode("utf-8")
+
+
+def json_fields(row: typing.Mapping[str, typing.Any], schema: pa.Schema) -> dict[str, typing.Any]:
+    """Returns a row of any table as the JSON of the tar would have it, with nothing null.
+
+    Args:
+        row: as ``to_pylist`` gives it.
+        schema: of the table.
+    """
+    return {f.name: _json_value(row[f.name], f.type) for f in schema}
 
 
 def caption(sample: typing.Mapping[str, typing.Any]) -> str:
