@@ -21,6 +21,7 @@ import uuid
 from beam_jobs import build_flags, output_state
 from beam_jobs.by_split import run_by_split
 from beam_jobs.cli import run_command
+from beam_jobs.download_line import show_download
 from beam_jobs.errors import FAILED, OK, JobError, UsageError
 from beam_jobs.flags import FlagParser, parse
 from beam_jobs.interrupt import end_on_signals
@@ -31,6 +32,7 @@ from schemas.classes import ChosenClass
 from schemas.failures import FailureReason
 from schemas.records import Manifest, Plan, PlanInput
 from schemas.sources import Source
+from transforms.fetch_published import PublishedPlaces, fetch_published
 from transforms.filter_rows import ConditionError, RowSelection, check_condition
 from transforms.find_inputs import (
     FoundInputs,
@@ -70,7 +72,7 @@ class BuildConfig:
     """A checked command line.
 
     Attributes:
-        sources: paths of each source.
+        sources: paths of each source, and names of published sets.
         base: whose photos make the dataset: a source or ``all``.
         output: root of the dataset.
         selection: which rows are kept.
@@ -81,6 +83,7 @@ class BuildConfig:
         overwrite: start again.
         progress: ``auto``, ``json`` or ``none``.
         max_failure_ratio: above it a finished build counts as failed.
+        published: where published sets come from, and where they are kept.
         flags: everything as given, for the manifest.
     """
 
@@ -95,6 +98,7 @@ class BuildConfig:
     overwrite: bool
     progress: str
     max_failure_ratio: float
+    published: PublishedPlaces
     flags: dict[str, typing.Any]
 
     @property
@@ -147,6 +151,7 @@ def config_of(
         overwrite=flags.overwrite,
         progress=flags.progress,
         max_failure_ratio=max_failure_ratio,
+        published=build_flags.published_places(flags),
         flags={name: build_flags.without_credentials(value) for name, value in vars(flags).items() if name != "config"},
     )
 
@@ -176,12 +181,14 @@ def _run_one(config: BuildConfig) -> int:
             check_condition(config.selection.where)
         if config.images:
             check_places(config.images.places)
-        found = find_inputs(config.sources)
+        output_state.check_is_ours(config.output)
+        with show_download(config.progress) as report:
+            sources = fetch_published(config.sources, config.published, report)
+        found = find_inputs(sources)
         check_base(found, config.base)
         if config.by_split:
             check_names_splits(found)
         classes = choose_classes(config.selection, found.files)
-        output_state.check_is_ours(config.output)
         check_writable(config.output)
         with hold_output(config.output):
             return _run_held(config, found, classes)

@@ -9,7 +9,9 @@ import typing
 
 from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser, positive, ratio
+from schemas.published_sets import PUBLISHED_ROOTS
 from schemas.sources import ALL_SOURCES, Source, default_base
+from transforms.fetch_published import PublishedPlaces
 from transforms.flickr_requests import REQUESTS_PER_S
 from transforms.http_fetch import FetchOptions
 from transforms.image_codec import ImageOptions
@@ -21,8 +23,8 @@ LOCAL_RUNNERS = ("DirectRunner", "FnApiRunner")
 _PATHS_HELP = ": files, directories, globs, URLs"
 _SOURCE_HELP = {
     Source.YFCC: "YFCC packs (dataset, autotags, exif, places, hash), bz2 or plain; PACK=PATH states what a file is",
-    Source.COCO: "COCO JSON of any kind and year, or the zip that holds it",
-    Source.OPEN_IMAGES: "Open Images CSV, JSON and JSONL, V4 to V7",
+    Source.COCO: "COCO JSON of any kind and year, or the zip that holds it; or a published set: 2017:val, 2014",
+    Source.OPEN_IMAGES: "Open Images CSV, JSON and JSONL, V4 to V7; or a published set: v7:validation, v6",
     Source.FLICKR8K: "Flickr8k token and lemma files, Kaggle's captions.txt, split lists, ratings",
 }
 
@@ -128,6 +130,9 @@ def add_run_flags(parser: FlagParser) -> None:
     group.add_argument(
         "--runner", type=_runner, default="DirectRunner", help="where it runs: this machine (%(default)s)"
     )
+    group.add_argument(
+        "--cache_dir", default="", metavar="DIR", help="where published sets are kept (~/.cache/photobeam)"
+    )
     group.add_argument("--overwrite", action="store_true", help="start again, dropping what is there")
     group.add_argument("--progress", choices=("auto", "json", "none"), default="auto", help="(%(default)s)")
 
@@ -196,6 +201,25 @@ def _mirrors(values: list[str]) -> tuple[tuple[str, str], ...]:
     """Reads SOURCE=URL; of several for one source the last counts."""
     pairs = [value.partition("=")[::2] for value in values]
     return tuple(sorted({source: root.rstrip("/") for source, root in pairs}.items()))
+
+
+def published_places(flags: argparse.Namespace) -> PublishedPlaces:
+    """Returns where published sets come from and where they are kept.
+
+    Raises:
+        UsageError: a mirror of theirs that is not http(s), or a value out of range.
+    """
+    given = vars(flags)
+    fetch = {f.name: given[f.name] for f in dataclasses.fields(FetchOptions) if f.name in given}
+    mirrors = dict(mirror.partition("=")[::2] for mirror in flags.mirror)
+    roots = {source.value: mirrors[source.value] for source in PUBLISHED_ROOTS if source.value in mirrors}
+    folder = printable("--cache_dir", flags.cache_dir) if flags.cache_dir else _default_cache_dir()
+    cache_dir = pathlib.Path(folder).expanduser().absolute()
+    return _checked(PublishedPlaces, {"cache_dir": cache_dir, "roots": roots, "fetch": _checked(FetchOptions, fetch)})
+
+
+def _default_cache_dir() -> str:
+    return os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "photobeam")
 
 
 def output_path(flags: argparse.Namespace) -> pathlib.Path:

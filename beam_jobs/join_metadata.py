@@ -30,6 +30,9 @@ def parse_args(argv: typing.Sequence[str]) -> BuildConfig:
     build_flags.add_source_flags(parser)
     add_selection_flags(parser)
     build_flags.add_run_flags(parser)
+    parser.add_argument(
+        "--mirror", action="append", default=[], metavar="SOURCE=URL", help="another root for published sets"
+    )
     return config_of(parse(parser, argv), images=None)
 
 

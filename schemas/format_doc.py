@@ -27,8 +27,8 @@ SELECTION_FLAGS = (*(source.value for source in Source), "split", "where", "clas
                    "min_confidence", "per_class_limit", "only_these_classes", "limit")  # fmt: skip
 FORMAT_FLAGS = ("base", "samples_per_shard", "image_size", "resize", "upscale", "filter", "format", "quality",
                 "max_pixels", "max_image_bytes")  # fmt: skip
-RUN_FLAGS = ("output", "by_split", "images", "mirror", "flickr_fallback", "concurrency", "timeout_s", "deadline_s",
-             "retries", "user_agent", "max_failure_ratio", "workers", "runner", "overwrite", "progress",
+RUN_FLAGS = ("output", "by_split", "images", "mirror", "flickr_fallback", "cache_dir", "concurrency", "timeout_s",
+             "deadline_s", "retries", "user_agent", "max_failure_ratio", "workers", "runner", "overwrite", "progress",
              "config")  # fmt: skip
 
 FAILURE_DOCS = {

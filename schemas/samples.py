@@ -93,6 +93,16 @@ def sample_json(sample: typing.Mapping[str, typing.Any]) -> bytes:
     return text.encode("utf-8")
 
 
+def json_fields(row: typing.Mapping[str, typing.Any], schema: pa.Schema) -> dict[str, typing.Any]:
+    """Returns a row of any table as the JSON of the tar would have it, with nothing null.
+
+    Args:
+        row: as ``to_pylist`` gives it.
+        schema: of the table.
+    """
+    return {f.name: _converter(f.type)(row[f.name]) for f in schema}
+
+
 def caption(sample: typing.Mapping[str, typing.Any]) -> str:
     """Returns the sample's text for ``KEY.txt``: the first caption, else the title, else the description, else ''.
 

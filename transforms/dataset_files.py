@@ -63,6 +63,14 @@ class DatasetFiles:
         with self.open(name) as file:
             return file.read()
 
+    def read_range(self, name: str, offset: int, size: int) -> bytes:
+        """Reads a part of a file by one request; less where the file ends before.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        return self._fs.cat_file(self._path(name), start=offset, end=offset + size)
+
     def names(self, folder: str) -> list[str]:
         """Lists the files below a folder, sorted; none if there is no such folder."""
         prefix = self._path(folder) + "/"

@@ -58,7 +58,8 @@ def list_files(flag: str, path: str) -> list[tuple[str, bool]]:
     files = [f for f in found if named or (fs.isfile(f) and f.rsplit("/", 1)[-1][0] not in "._")]
     if not files:
         raise InputError(f"{flag} {path}: there is no such file; check the path")
-    return [(f if "file" in _protocols(fs) else fs.unstrip_protocol(f), named) for f in files]
+    container = path[path.index("::") :] if "::" in path else ""
+    return [(f if "file" in _protocols(fs) else fs.unstrip_protocol(f) + container, named) for f in files]
 
 
 def size_of(url: str) -> int:

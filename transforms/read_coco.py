@@ -73,11 +73,13 @@ class _Fault(typing.NamedTuple):
 
 
 def coco_urls(url: str) -> list[str]:
-    """Returns the JSON files of a zip as chained URLs, sorted; of any other file, itself.
+    """Returns the JSON files of a zip as chained URLs, sorted; of any other file, and of a chained URL, itself.
 
     Raises:
         BadJsonError: the zip is damaged.
     """
+    if "::" in url:
+        return [url]
     with fsspec.open(url, "rb") as file:
         if not zipfile.is_zipfile(file):
             return [url]
