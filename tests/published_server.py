@@ -18,6 +18,7 @@ class Served:
         ranges: whether parts can be asked for.
         cuts: after how many bytes of the answer the connection ends, one for each next request.
         statuses: given to the next requests instead of the file.
+        keeps_if_range: whether ``If-Range`` is heeded.
         announced_bytes: the Content-Length, if it is to differ from the body's.
         gate: an answer waits for it.
     """
@@ -28,6 +29,7 @@ class Served:
     ranges: bool = True
     cuts: list[int] = dataclasses.field(default_factory=list)
     statuses: list[int] = dataclasses.field(default_factory=list)
+    keeps_if_range: bool = True
     announced_bytes: int | None = None
     gate: threading.Event | None = None
 
@@ -107,7 +109,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _begin(self, file: Served, asked: Asked) -> int:
         match = re.fullmatch(r"bytes=(\d+)-", asked.range)
-        unchanged = asked.if_range in (file.etag, file.last_modified) or not asked.if_range
+        unchanged = asked.if_range in ("", file.etag, file.last_modified) or not file.keeps_if_range
         return int(match[1]) if match and file.ranges and unchanged else 0
 
     def log_message(self, format: str, *args: typing.Any) -> None:

@@ -17,6 +17,7 @@ import json
 import logging
 import os
 import pathlib
+import random
 import re
 import shutil
 import typing
@@ -266,7 +267,7 @@ def _attempt_until_whole(download: "_Download", retries: int) -> None:
     fruitless, furthest = 0, download.received_bytes
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(_Failure),
-        wait=tenacity.wait_random_exponential(multiplier=BACKOFF_S, max=MAX_BACKOFF_S),
+        wait=lambda _: random.uniform(0, min(MAX_BACKOFF_S, BACKOFF_S * 2**fruitless)),
         stop=lambda _: fruitless > retries,
         reraise=True,
     )
@@ -359,8 +360,7 @@ class _Download:
     def _begin(self, response: typing.Any) -> int:
         """Returns the byte at which the body begins; notes what the body is part of unless it goes on."""
         if response.status == 206:
-            match = _CONTENT_RANGE.match(response.headers.get("Content-Range", ""))
-            if match and self._record and int(match[1]) == self.received_bytes and int(match[2]) == self._record.bytes:
+            if self._goes_on(response.headers):
                 return self.received_bytes
             self._part.unlink(missing_ok=True)
             raise _Failure("the server sent another part than was asked for")
@@ -377,6 +377,14 @@ class _Download:
         headers = response.headers
         self._write_record(_Record(self.file.url, size, headers.get("ETag") or "", headers.get("Last-Modified") or ""))
         return 0
+
+    def _goes_on(self, headers: typing.Mapping[str, str]) -> bool:
+        """Tells whether a part begins where ours ends, and is of the same file."""
+        match = _CONTENT_RANGE.match(headers.get("Content-Range", ""))
+        if match is None or self._record is None:
+            return False
+        same = headers.get("ETag", self._record.etag) == self._record.etag
+        return same and (int(match[1]), int(match[2])) == (self.received_bytes, self._record.bytes)
 
     def _copy(self, response: typing.Any, part: typing.BinaryIO) -> None:
         received_bytes = part.tell()

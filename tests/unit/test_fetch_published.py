@@ -10,7 +10,7 @@ import pytest
 
 from schemas import published_sets
 from schemas.sources import Source
-from tests.fault_server import closed_port
+from tests.fault_server import Answer, FaultServer, closed_port
 from tests.published_server import PublishedServer, Served
 from transforms import fetch_published as module
 from transforms.fetch_published import FetchPublishedError, PublishedPlaces, cache_path, fetch_published
@@ -150,6 +150,31 @@ def test_a_file_that_changed_meanwhile_is_fetched_anew(
     server.files[_ZIP] = Served(other, etag=etag, last_modified=modified)
     assert len(_fetch(places)) == 2
     assert _cached(places).read_bytes() == other
+
+
+def test_a_server_that_goes_on_with_another_file_is_found_out(places: PublishedPlaces, server: PublishedServer) -> None:
+    server.files[_ZIP].cuts = [100, 0, 0, 0]
+    with pytest.raises(FetchPublishedError):
+        _fetch(places)
+    other = TRAINVAL.replace(b"train2017", b"nairt2017")
+    server.files[_ZIP] = Served(other, etag='"two"', keeps_if_range=False)
+    _fetch(places)
+    assert _cached(places).read_bytes() == other
+    assert [a.range for a in server.asked[-2:]] == ["bytes=100-", ""]
+
+
+def test_a_file_of_unknown_size_is_whole_when_the_server_says_so(
+    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with FaultServer({_ZIP: Answer(TRAINVAL, fault="chunked")}) as server:
+        places = PublishedPlaces(cache_dir=tmp_path, roots={"coco": server.url})
+        with caplog.at_level(logging.INFO, "photobeam"):
+            assert _fetch(places) == _fetch(places)
+        assert len(server.asked) == 1
+    assert caplog.messages[1:] == [
+        f"  {server.url}{_ZIP}: size unknown",
+        "  1 files, 0 MB to fetch, and 1 of unknown size",
+    ]
 
 
 def test_a_server_without_ranges_or_validators_serves_too(places: PublishedPlaces, server: PublishedServer) -> None:
