@@ -7,8 +7,7 @@ import typing
 
 from beam_jobs import output_state
 from beam_jobs.errors import UsageError
-from schemas.splits import SPLITS
-from transforms.join_bucket import WITHOUT_SPLIT
+from schemas.splits import SPLITS, WITHOUT_SPLIT
 
 _log = logging.getLogger("photobeam")
 

@@ -93,6 +93,10 @@ class Failure(typing.NamedTuple):
     detail: str = ""
 
 
+class AccountingError(RuntimeError):
+    """Lines or rows were lost or made up: a bug."""
+
+
 class PhotoError(Exception):
     """An expected failure of one photo; becomes a row of ``failures/``.
 

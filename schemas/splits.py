@@ -10,6 +10,9 @@ import typing
 SPLITS = ("train", "validation", "test")
 """Names under which the splits of all sources are asked for."""
 
+WITHOUT_SPLIT = "photos_without_split"
+"""Among the accounts where photos of a split are kept: how many photos are in none."""
+
 _ALIASES = {"val": "validation", "dev": "validation"}
 _PATTERNS: typing.Final = {
     "": ".+",

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from schemas import layout
 from schemas.annotations import ELEMENTS
 from schemas.elements import JoinedBucket, RowsFile, SpoolFile
-from schemas.failures import INPUT_FAILURE_SCHEMA
+from schemas.failures import INPUT_FAILURE_SCHEMA, AccountingError
 from schemas.records import Plan, PlanRows
 from schemas.sources import ALL_SOURCES, PHOTO_KINDS, SPOOL_KINDS, Source
 from transforms.join_bucket import PHOTO_COUNTS
@@ -40,10 +40,6 @@ class RowsSummary(typing.NamedTuple):
     written: list[RowsFile]
     base: str
     planned: int
-
-
-class AccountingError(RuntimeError):
-    """Lines or rows were lost or made up: a bug."""
 
 
 def account(summary: RowsSummary) -> dict[str, int]:

@@ -6,9 +6,9 @@ import time
 import typing
 
 from schemas import layout
+from schemas.failures import AccountingError
 from schemas.records import CommitRecord, Manifest, Plan, Totals, manifest_shard, root_hash_of, totals_of
 from transforms.file_digest import bytes_digest, file_digest
-from transforms.finish_rows import AccountingError
 from transforms.publish import write_file
 from transforms.tar_shard import indexed_tar, wids_index
 

@@ -14,6 +14,7 @@ from schemas.failures import Failure, FailureReason, Stage
 from schemas.photo_ids import MAX_FLICKR_ID, hash64
 from schemas.rows import ROW_COLUMNS, ROW_SCHEMA
 from schemas.sources import ALL_SOURCES, PACK_KINDS, PHOTO_KINDS, SPOOL_KINDS, Source, SpoolKind
+from schemas.splits import WITHOUT_SPLIT
 from schemas.yfcc import Pack
 from transforms.duplicate_lines import unique_lines
 from transforms.filter_rows import RowSelection, in_split, select_rows
@@ -28,8 +29,6 @@ BATCH_ROWS = 2_000
 PHOTO_COUNTS = "photos"
 """Among a bucket's counts: how many photos have copies that do not fit together, and how many are in no split."""
 
-WITHOUT_SPLIT = "photos_without_split"
-"""Counted where photos of a split are kept."""
 
 PhotoIds = npt.NDArray[np.int64]
 

@@ -46,8 +46,9 @@ def test_annotations_stay_objects():
     assert [str(p) for p in _MODULES if "__future__.annotations" in _imports(p)] == []
 
 
-def test_worker_processes_do_without_beam():
-    code = "import sys, transforms.build_shard; assert 'apache_beam' not in sys.modules, 'a worker imports Beam'"
+@pytest.mark.parametrize("module", ["transforms.build_shard", "beam_jobs.build_dataset", "beam_jobs.show"])
+def test_workers_and_what_runs_no_graph_do_without_beam(module):
+    code = f"import sys, {module}; assert 'apache_beam' not in sys.modules, '{module} imports Beam'"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=_ROOT)
 
 
