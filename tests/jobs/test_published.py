@@ -9,9 +9,11 @@ import zipfile
 import pyarrow.parquet as pq
 import pytest
 
-from beam_jobs import build_dataset, join_metadata
+from beam_jobs import build_dataset, check_dataset, join_metadata, show
 from schemas import layout
+from tests.jobs.conftest import picture
 from tests.published_server import PublishedServer, Served
+from tests.source_files import BOX_HEADER, OPEN_IMAGES_HEADER, open_images_box, open_images_row
 
 _ZIP = "/annotations/annotations_trainval2017.zip"
 _TEST_ZIP = "/annotations/image_info_test2017.zip"
@@ -118,3 +120,51 @@ def test_progress_is_shown(
 ) -> None:  # fmt: skip
     assert join_metadata.main([*_flags("2017:val", published, tmp_path), "--progress", mode]) == 0
     assert line in capsys.readouterr().err + "\n".join(caplog.messages)
+
+
+FRUIT = {"Apple": "/m/014j1m", "Orange": "/m/0cyhj_", "Pineapple": "/m/0fp6w"}
+HIERARCHY = {"LabelName": "/m/0bl9f", "Subcategory": [{"LabelName": mid} for mid in FRUIT.values()]}
+
+
+def _csv(*rows: typing.Sequence[str]) -> Served:
+    return Served("".join(",".join(row) + "\n" for row in rows).encode())
+
+
+@pytest.fixture
+def open_images() -> typing.Iterator[PublishedServer]:
+    """The validation split of Open Images: of six images two show an apple, one an orange, one a pineapple."""
+    with PublishedServer() as server:
+        ids = [f"{i:016x}" for i in range(1, 7)]
+        shown = ["Apple", "Apple", "Orange", "Pineapple", None, None]
+        boxes = [open_images_box(i, FRUIT[name]) for i, name in zip(ids, shown, strict=True) if name]
+        images = [open_images_row(image_id, 5000 + n, split="validation") for n, image_id in enumerate(ids)]
+        classes = [("LabelName", "DisplayName"), *((mid, name) for name, mid in FRUIT.items())]
+        server.files |= {
+            "/2018_04/validation/validation-images-with-rotation.csv": _csv(
+                OPEN_IMAGES_HEADER, *([field.replace(",", "").replace('"', "") for field in row] for row in images)
+            ),
+            "/v5/validation-annotations-bbox.csv": _csv(BOX_HEADER, *boxes),
+            "/v5/validation-annotations-human-imagelabels-boxable.csv": _csv(
+                ("ImageID", "Source", "LabelName", "Confidence"), (ids[4], "verification", FRUIT["Apple"], "0")
+            ),
+            "/v7/oidv7-class-descriptions-boxable.csv": _csv(*classes),
+            "/2018_04/bbox_labels_600_hierarchy.json": Served(json.dumps(HIERARCHY).encode()),
+        }
+        server.files |= {f"/validation/{image_id}.jpg": Served(picture(n)) for n, image_id in enumerate(ids)}
+        yield server
+
+
+def test_one_command_from_an_empty_directory_gives_the_photos_of_two_classes(
+    open_images: PublishedServer, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = ["--open_images", "v7:validation", "--classes", "Apple,Orange", "--output", "fruit"]
+    local = ["--mirror", f"open_images={open_images.url}", "--cache_dir", "cache", "--progress", "none"]
+    assert build_dataset.main([*command, *local]) == 0
+    table = pq.read_table("fruit/shards/000000.parquet")
+    assert sorted(table["photo_id"].to_pylist()) == [5000, 5001, 5002]
+    assert sorted(box["label"] for boxes in table["boxes"].to_pylist() for box in boxes) == ["Apple", "Apple", "Orange"]
+    fetched = [asked.path for asked in open_images.asked if asked.path.endswith(".jpg")]
+    assert len(fetched) == 3
+    assert check_dataset.main(["fruit"]) == 0
+    assert [show.main(["fruit", of]) for of in ("5000", f"{1:016x}", "5003")] == [0, 0, 1]
