@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from schemas.class_names import is_class_list
 from schemas.surrogate_ids import surrogate_id
-from schemas.text_columns import buffers_of
+from schemas.text_columns import HEX_VALUES, buffers_of
 
 SOURCE = "open_images"
 IMAGE_ID_DIGITS = 16
@@ -105,9 +105,6 @@ _SPLIT = re.compile(r"(?<![a-z])(train|validation|val|test)(?![a-z])", re.IGNORE
 _TREE = re.compile(r'\s*\{.*?"(LabelName|name)"\s*:.*"(Subcategory|Part|children)"\s*:\s*\[', re.DOTALL)
 _NARRATIVE = re.compile(r'\s*\{\s*"[^\n]*"(timed_caption|voice_recording|annotator_id)"\s*:')
 _KEYS = ("dataset_id", "image_id")
-_HEX = np.full(256, 255, np.uint8)
-for _digit in range(16):
-    _HEX[ord(f"{_digit:x}")] = _HEX[ord(f"{_digit:X}")] = _digit
 
 
 def recognise(head: bytes) -> Layout | None:
@@ -196,7 +193,7 @@ def read_hex_ids(image_ids: pa.StringArray) -> tuple[npt.NDArray[np.uint64], npt
     """
     data, offsets = buffers_of(image_ids.fill_null("").cast(pa.binary()))
     readable = np.diff(offsets) == IMAGE_ID_DIGITS
-    digits = _HEX[data[offsets[:-1][readable][:, None] + np.arange(IMAGE_ID_DIGITS)]]
+    digits = HEX_VALUES[data[offsets[:-1][readable][:, None] + np.arange(IMAGE_ID_DIGITS)]]
     all_hex = (digits < 16).all(axis=1)
     readable[readable] = all_hex
     ids = np.zeros(len(image_ids), np.uint64)

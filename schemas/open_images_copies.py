@@ -14,6 +14,7 @@ from schemas.annotations import COPY
 from schemas.flickr_urls import flickr_ids
 from schemas.open_images import SOURCE, read_hex_ids, read_split, surrogate_ids
 from schemas.open_images_tables import Mask, TableRows, is_true
+from schemas.text_columns import empty_as_null
 
 _ROTATIONS = (0.0, 90.0, 180.0, 270.0)
 _MAX_SIZE = 2**53
@@ -57,10 +58,10 @@ def listed_copies(rows: TableRows, split: str | None) -> Copies:
     sums, bad_sums = _md5s(rows.texts("OriginalMD5"))
     fields = {
         "split": splits,
-        "url": _nullable(rows.texts("OriginalURL")),
+        "url": empty_as_null(rows.texts("OriginalURL")),
         "rotation": pc.if_else(pa.array(turned), rotations, None),
-        "license_url": _nullable(rows.texts("License")),
-        "author": _nullable(rows.texts("Author")),
+        "license_url": empty_as_null(rows.texts("License")),
+        "author": empty_as_null(rows.texts("Author")),
         "size_bytes": pc.if_else(pa.array(sized), sizes, None),
         "md5": sums,
     }
@@ -116,7 +117,3 @@ def _stated(rows: TableRows, column: str) -> Mask:
     """Where a number is stated, readable or not."""
     there = is_true(pc.is_valid(rows.numbers(column)))
     return there | rows.unreadable[column] if column in rows.unreadable else there
-
-
-def _nullable(texts: pa.StringArray) -> pa.StringArray:
-    return pc.if_else(pc.equal(pc.binary_length(texts), 0), None, texts)

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from schemas.annotations import CLICK, ELEMENTS, NORMALISED, UNKNOWN_FLAG
 from schemas.open_images import SOURCE, TABLES, OpenImagesKind
+from schemas.text_columns import empty_as_null
 
 Mask = npt.NDArray[np.bool_]
 ClassNames = typing.Mapping[str, str]
@@ -161,7 +162,7 @@ def _boxes(rows: TableRows, class_names: ClassNames) -> dict[str, pa.Array]:
         "is_crowd": _constant(UNKNOWN_FLAG, rows),
         **flags,
         "confidence": rows.numbers("Confidence"),
-        "annotator": _nullable(rows.texts("Source")),
+        "annotator": empty_as_null(rows.texts("Source")),
     }
 
 
@@ -169,7 +170,7 @@ def _image_labels(rows: TableRows, class_names: ClassNames) -> dict[str, pa.Arra
     return {
         **_class(rows.texts("LabelName"), class_names),
         "confidence": rows.numbers("Confidence"),
-        "annotator": _nullable(rows.texts("Source")),
+        "annotator": empty_as_null(rows.texts("Source")),
     }
 
 
@@ -203,14 +204,14 @@ def _points(rows: TableRows, class_names: ClassNames) -> dict[str, pa.Array]:
     return {
         "units": _constant(NORMALISED, rows),
         **named,
-        "label": pc.coalesce(named["label"], _nullable(rows.texts("TextLabel"))),
+        "label": pc.coalesce(named["label"], empty_as_null(rows.texts("TextLabel"))),
         "x": rows.numbers("X"),
         "y": rows.numbers("Y"),
-        "answer": _nullable(pc.utf8_lower(rows.texts("EstimatedYesNo"))),
+        "answer": empty_as_null(pc.utf8_lower(rows.texts("EstimatedYesNo"))),
         "yes_votes": rows.numbers("YesVotes"),
         "no_votes": rows.numbers("NoVotes"),
         "unsure_votes": rows.numbers("UnsureVotes"),
-        "annotator": _nullable(rows.texts("Source")),
+        "annotator": empty_as_null(rows.texts("Source")),
     }
 
 
@@ -245,10 +246,6 @@ def _clicks(texts: pa.StringArray) -> pa.ListArray:
     lengths = pc.list_value_length(words).fill_null(0).to_numpy()
     offsets = np.concatenate(([0], np.cumsum(lengths) // 3)).astype(np.int32)
     return pa.ListArray.from_arrays(pa.array(offsets), pa.StructArray.from_arrays(clicks, fields=list(CLICK)))
-
-
-def _nullable(texts: pa.StringArray) -> pa.StringArray:
-    return pc.if_else(pc.equal(pc.binary_length(texts), 0), None, texts)
 
 
 def _constant(value: str | int, rows: TableRows) -> pa.Array:

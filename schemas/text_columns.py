@@ -15,9 +15,11 @@ import pyarrow.compute as pc
 Bytes = npt.NDArray[np.uint8]
 Positions = npt.NDArray[np.int64]
 
-_HEX = np.full(256, 255, np.uint8)
+HEX_VALUES = np.full(256, 255, np.uint8)
 for _digit in range(16):
-    _HEX[ord(f"{_digit:x}")] = _HEX[ord(f"{_digit:X}")] = _digit
+    HEX_VALUES[ord(f"{_digit:x}")] = HEX_VALUES[ord(f"{_digit:X}")] = _digit
+"""What each byte is worth as a hexadecimal digit; 255 of one that is none."""
+
 _PLUS_TO_SPACE = bytes.maketrans(b"+", b" ")
 _PERCENT = ord("%")
 
@@ -146,7 +148,7 @@ def url_decode(column: pa.BinaryArray) -> pa.StringArray:
     data = np.frombuffer(bytearray(data.tobytes().translate(_PLUS_TO_SPACE)), np.uint8)
     escapes = _escapes(data, offsets)
     if len(escapes):
-        data[escapes] = _HEX[data[escapes + 1]] * 16 + _HEX[data[escapes + 2]]
+        data[escapes] = HEX_VALUES[data[escapes + 1]] * 16 + HEX_VALUES[data[escapes + 2]]
         kept = np.ones(len(data), np.bool_)
         kept[escapes + 1] = kept[escapes + 2] = False
         data, offsets = data[kept], offsets - 2 * np.searchsorted(escapes, offsets)
@@ -157,7 +159,7 @@ def _escapes(data: Bytes, offsets: Positions) -> Positions:
     """Positions of ``%XX`` with two hexadecimal digits in the same value."""
     escapes = np.flatnonzero(data == _PERCENT)
     escapes = escapes[escapes < len(data) - 2]
-    escapes = escapes[(_HEX[data[escapes + 1]] < 16) & (_HEX[data[escapes + 2]] < 16)]
+    escapes = escapes[(HEX_VALUES[data[escapes + 1]] < 16) & (HEX_VALUES[data[escapes + 2]] < 16)]
     if not len(escapes):
         return escapes
     begins = np.zeros(len(data) + 1, np.bool_)
