@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.annotations import AREA_TOLERANCE, ELEMENTS, ROUNDED_FIELD, SORT_FIELDS
+from schemas.list_columns import list_column
 
 Mask = npt.NDArray[np.bool_]
 Positions = npt.NDArray[np.int64]
@@ -74,8 +75,7 @@ def merge_lists(photos: npt.NDArray[np.int64], elements: pa.StructArray, column:
         rows: length of the result; a row without elements has an empty list.
     """
     taken = merged_positions(photos, elements, column)
-    offsets = np.searchsorted(photos[taken], np.arange(rows + 1)).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), elements.take(pa.array(taken)))
+    return list_column(photos[taken], elements.take(pa.array(taken)), rows)
 
 
 def _is_constant(values: pa.Array) -> bool:

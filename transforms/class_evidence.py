@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.classes import ChosenClass, Label
+from schemas.list_columns import list_column
 from schemas.rows import ROW_SCHEMA
 from schemas.sources import Source
 
@@ -87,8 +88,10 @@ def only_classes(rows: pa.Table, classes: Chosen) -> pa.Table:
         kept = np.zeros(len(elements), np.bool_)
         for texts in _element_labels(column, elements):
             kept |= pc.is_in(texts, known).to_numpy(zero_copy_only=False)
+        owners = pc.list_parent_indices(lists).to_numpy()[kept]
+        left = list_column(owners, elements.filter(pa.array(kept)), len(lists))
         place = ROW_SCHEMA.get_field_index(column)
-        rows = rows.set_column(place, ROW_SCHEMA.field(place), _filtered(lists, elements, kept))
+        rows = rows.set_column(place, ROW_SCHEMA.field(place), left)
     return rows
 
 
@@ -97,16 +100,18 @@ def _signs(rows: pa.Table, kinds: typing.Container[Evidence], min_confidence: fl
         for column in ("boxes", "segments", "relationships"):
             lists = rows[column].combine_chunks()
             for texts in _element_labels(column, lists.flatten()):
-                yield _Signs(_owners(lists), texts)
+                yield _Signs(pc.list_parent_indices(lists).to_numpy(), texts)
     lists = rows["image_labels"].combine_chunks()
     elements = lists.flatten()
-    counts = pa.array(_counting_labels(elements, kinds, min_confidence))
-    yield _Signs(_owners(lists)[counts.to_numpy(zero_copy_only=False)], _label_of(elements.filter(counts)))
+    counting = pa.array(_counting_labels(elements, kinds, min_confidence))
+    owners = pc.list_parent_indices(lists).filter(counting)
+    yield _Signs(owners.to_numpy(), _label_of(elements.filter(counting)))
     if Evidence.AUTOTAGS in kinds:
         lists = rows["autotags"].combine_chunks()
         tags = lists.flatten()
-        sure = _true(pc.greater_equal(tags.field("score"), min_confidence))
-        yield _Signs(_owners(lists)[sure], _tag_label(tags.filter(pa.array(sure))))
+        sure = pc.greater_equal(tags.field("score"), min_confidence)
+        owners = pc.list_parent_indices(lists).filter(sure)
+        yield _Signs(owners.to_numpy(), _tag_label(tags.filter(sure)))
 
 
 def _counting_labels(elements: pa.StructArray, kinds: typing.Container[Evidence], min_confidence: float) -> Mask:
@@ -143,16 +148,6 @@ def _joined(source: pa.Array, label_id: pa.Array, label: pa.Array) -> pa.Array:
     return pc.binary_join_element_wise(
         source, label_id, label, _SEPARATOR, null_handling="replace", null_replacement=""
     )
-
-
-def _owners(lists: pa.ListArray) -> npt.NDArray[np.int64]:
-    """Returns the row of each element."""
-    return np.repeat(np.arange(len(lists)), pc.list_value_length(lists).to_numpy())
-
-
-def _filtered(lists: pa.ListArray, elements: pa.Array, kept: Mask) -> pa.ListArray:
-    offsets = np.concatenate(([0], np.cumsum(np.bincount(_owners(lists)[kept], minlength=len(lists)))))
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), elements.filter(pa.array(kept)))
 
 
 def _true(condition: pa.Array) -> Mask:

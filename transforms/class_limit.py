@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.list_columns import list_column
 from schemas.photo_ids import CLASS_SALT, Hashes, hash64
 
 CLASSES_COLUMN = "requested_classes"
@@ -97,11 +98,10 @@ def left_by_classes(batch: pa.RecordBatch, max_hashes: typing.Sequence[int]) -> 
 def _class_hashes(batch: pa.RecordBatch) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], Hashes]:
     """Returns for every row and each class that it has: the row, the class, the row's salted hash."""
     lists = batch[CLASSES_COLUMN]
-    rows = np.repeat(np.arange(batch.num_rows), pc.list_value_length(lists).to_numpy())
+    rows = pc.list_parent_indices(lists).to_numpy()
     return rows, lists.flatten().to_numpy(), hash64(batch["photo_id"].to_numpy(), CLASS_SALT)[rows]
 
 
 def _positions(having: Mask) -> pa.ListArray:
     rows, positions = np.nonzero(having.T)
-    offsets = np.searchsorted(rows, np.arange(having.shape[1] + 1))
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(positions, pa.int32()))
+    return list_column(rows, pa.array(positions, pa.int32()), having.shape[1])

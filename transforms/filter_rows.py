@@ -129,7 +129,7 @@ def in_split(rows: pa.Table, split: str = "") -> npt.NDArray[np.bool_]:
     """Tells which rows have a copy in a split, whatever their source; '' for any split."""
     copies = rows["copies"].combine_chunks()
     matching = pc.match_substring_regex(copies.flatten().field("split"), split_pattern(split)).fill_null(False)
-    owners = np.repeat(np.arange(len(copies)), pc.list_value_length(copies).to_numpy())
+    owners = pc.list_parent_indices(copies).to_numpy()
     found = np.zeros(rows.num_rows, np.bool_)
     found[owners[matching.to_numpy(zero_copy_only=False)]] = True
     return found

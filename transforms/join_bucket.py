@@ -7,10 +7,12 @@ import typing
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas.classes import ChosenClass
 from schemas.elements import Bucket, JoinedBucket, SpoolFile
 from schemas.failures import Failure, FailureReason, Stage
+from schemas.list_columns import list_column
 from schemas.photo_ids import MAX_FLICKR_ID, hash64
 from schemas.rows import ROW_COLUMNS, ROW_SCHEMA
 from schemas.sources import ALL_SOURCES, PACK_KINDS, PHOTO_KINDS, SPOOL_KINDS, Source, SpoolKind
@@ -168,7 +170,7 @@ def _counts(lines: _Lines, unmatched: int) -> dict[str, int]:
 
 def _sources(photo_ids: PhotoIds, in_yfcc: npt.NDArray[np.bool_], copies: pa.ListArray) -> tuple[pa.Array, pa.Array]:
     """Returns which sources know each photo, and whose id it has: a surrogate is that of the one source."""
-    owners = np.repeat(np.arange(len(copies)), np.diff(copies.offsets.to_numpy()))
+    owners = pc.list_parent_indices(copies).to_numpy()
     source = copies.flatten().field("source")
     masks = {s.value: np.zeros(len(photo_ids), np.bool_) for s in sorted(Source)}
     for name, mask in masks.items():
@@ -195,9 +197,8 @@ def _warnings(
 def _named_lists(masks: typing.Mapping[str, npt.NDArray[np.bool_]], count: int) -> pa.ListArray:
     """Returns per row the names whose mask is set there, in their order."""
     rows, which = np.nonzero(np.array(list(masks.values()), np.bool_).reshape(len(masks), count).T)
-    offsets = np.searchsorted(rows, np.arange(count + 1)).astype(np.int32)
     names = pa.array(list(masks), pa.string())
-    return pa.ListArray.from_arrays(pa.array(offsets), names.take(pa.array(which)))
+    return list_column(rows, names.take(pa.array(which)), count)
 
 
 def _chunk(column: pa.ChunkedArray) -> pa.Array:

@@ -84,7 +84,7 @@ def count_conflicts(copies: pa.ListArray) -> dict[str, int]:
         copies have different sizes.
     """
     structs = copies.flatten()
-    photos = np.repeat(np.arange(len(copies)), np.diff(copies.offsets.to_numpy()))
+    photos = pc.list_parent_indices(copies)
     table = pa.table({"photo": photos, **{name: structs.field(name) for name in ("source", "image_id")}})
     sides = [structs.field(name).cast(pa.int64()) for name in ("width", "height")]
     sizes = pa.table({"photo": photos, "size": pc.add(pc.multiply(sides[0], 2**31), sides[1])}).drop_null()
