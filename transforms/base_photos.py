@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.elements import ImageIndex
+from transforms.sorted_ids import find_sorted
 
 PhotoIds = npt.NDArray[np.int64]
 
@@ -32,11 +33,7 @@ class BasePhotos:
         """Returns which of these photos are in the set, shape (n,); None if every photo is."""
         if self._ids is None:
             return None
-        if not len(self._ids):
-            return np.zeros(len(photo_ids), np.bool_)
-        places = np.searchsorted(self._ids, photo_ids)
-        found: npt.NDArray[np.bool_] = self._ids[np.minimum(places, len(self._ids) - 1)] == photo_ids
-        return found
+        return find_sorted(self._ids, photo_ids)[1]
 
 
 def write_photo_ids(path: str, photo_ids: typing.Iterable[PhotoIds]) -> str:

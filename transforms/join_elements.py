@@ -13,6 +13,7 @@ from schemas.merge_annotations import merge_lists
 from schemas.photo_ids import Hashes, hash64
 from schemas.sources import SpoolKind
 from transforms.annotation_parts import PART_TYPES
+from transforms.sorted_ids import find_sorted
 
 Positions = npt.NDArray[np.int64]
 _LEAST = ("coco_image", "open_images_image", "flickr8k_split")
@@ -99,11 +100,7 @@ def count_conflicts(copies: pa.ListArray) -> dict[str, int]:
 
 def _place(hashes: Hashes, kind: SpoolKind, table: pa.Table) -> _Placed:
     elements = table[kind.column].combine_chunks()
-    if not len(hashes):
-        return _Placed(kind, np.empty(0, np.int64), elements[:0])
-    own = hash64(table["photo_id"].to_numpy())
-    places = np.minimum(np.searchsorted(hashes, own), len(hashes) - 1)
-    found = hashes[places] == own
+    places, found = find_sorted(hashes, hash64(table["photo_id"].to_numpy()))
     return _Placed(kind, places[found], elements if found.all() else elements.filter(pa.array(found)))
 
 
@@ -132,10 +129,8 @@ def _least(column: str, parts: typing.Sequence[_Placed], rows: int) -> dict[str,
     order = pc.sort_indices(
         pa.table({"": photos, **fields}), [(name, "ascending") for name in ("", *fields)]
     ).to_numpy()
-    ordered = photos[order]
-    places = np.minimum(np.searchsorted(ordered, np.arange(rows)), max(len(ordered) - 1, 0))
-    found = ordered[places] == np.arange(rows) if len(ordered) else np.zeros(rows, np.bool_)
-    taken = pa.array(order[places] if len(ordered) else places, mask=~found)
+    places, found = find_sorted(photos[order], np.arange(rows))
+    taken = pa.array(order[places] if len(order) else places, mask=~found)
     return {name: values.take(taken) for name, values in fields.items()}
 
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from schemas.photo_ids import Hashes, hash64
 from schemas.yfcc import DATASET_FIELDS, READ_PAYLOADS, Pack, mirror_key, read_dataset
+from transforms.sorted_ids import find_sorted
 
 _NO_DATASET_LINE = b"\t" * (DATASET_FIELDS - 1)
 
@@ -72,8 +73,7 @@ def _align(hashes: Hashes, lines: PackLines | None, missing: bytes) -> tuple[pa.
     own = hash64(lines.photo_ids)
     if np.array_equal(own, hashes):
         return lines.lines, np.ones(len(hashes), np.bool_)
-    places = np.minimum(np.searchsorted(own, hashes), len(own) - 1)
-    found = own[places] == hashes
+    places, found = find_sorted(own, hashes)
     aligned = lines.lines.take(pa.array(places, mask=~found))
     return aligned.fill_null(missing) if not found.all() else aligned, found
 

@@ -11,7 +11,8 @@ from transforms.annotation_parts import BATCH_ROWS
 from transforms.find_open_images import OpenImagesFile
 from transforms.line_ranges import open_reader
 from transforms.parse_table import parse_table
-from transforms.text_records import Form, Source, read_quoted_records
+from transforms.sorted_ids import look_up
+from transforms.text_records import Form, OpenFile, read_quoted_records
 
 _COLUMNS = ("ImageID", "OriginalURL")
 
@@ -29,10 +30,7 @@ class OpenImagesIds(typing.NamedTuple):
 
     def photos_of(self, image_ids: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
         """Returns the photo of each image, -1 where there is no such image."""
-        if not len(self.image_ids):
-            return np.full(len(image_ids), -1, np.int64)
-        places = np.minimum(np.searchsorted(self.image_ids, image_ids), len(self.image_ids) - 1)
-        return np.where(self.image_ids[places] == image_ids, self.photo_ids[places], -1)
+        return look_up(self.image_ids, self.photo_ids, image_ids)
 
 
 def read_image_ids(file: OpenImagesFile) -> OpenImagesIds:
@@ -86,7 +84,7 @@ def _parts(file: OpenImagesFile) -> typing.Iterator[OpenImagesIds]:
         raise ValueError(f"{file.url} is a file of {file.kind.value}, not of images")
     form = Form(file.layout.delimiter, len(file.layout.columns))
     with open_reader(file.url) as (read_at, size):
-        for records in read_quoted_records(Source(read_at, size, file.url), form, max_records=BATCH_ROWS):
+        for records in read_quoted_records(OpenFile(read_at, size, file.url), form, max_records=BATCH_ROWS):
             rows = parse_table(records, file.layout, _COLUMNS).rows
             image_ids, readable = read_hex_ids(rows.texts("ImageID"))
             yield OpenImagesIds(image_ids[readable], photo_ids_of(rows.keep(readable)))

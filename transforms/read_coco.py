@@ -38,6 +38,7 @@ from schemas.coco_faults import Categories, find_fault
 from schemas.failures import FailureReason
 from transforms.annotation_parts import BATCH_ROWS, COCO_IMAGE, AnnotationPart, part_batch, read_failure
 from transforms.json_stream import BadJsonError, Items, JsonReader, item_spans
+from transforms.sorted_ids import look_up
 
 _HEAD_BYTES = 4096
 _FIRST_KEY = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*(?:"(?:info|images|annotations|licenses|categories|type)"\s*:|\})')
@@ -188,18 +189,15 @@ def _unique_images(pairs: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64],
     return ordered[first, 0].copy(), ordered[first, 1].copy()
 
 
-def _photos_of(index: CocoIndex, image_ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Returns the photo of each image, -1 where there is no such image."""
-    if not len(index.image_ids):
-        return np.full(len(image_ids), -1, np.int64)
-    places = np.minimum(np.searchsorted(index.image_ids, image_ids), len(index.image_ids) - 1)
-    return np.where(index.image_ids[places] == image_ids, index.photo_ids[places], -1)
+def _photos_of(index: CocoIndex, items: typing.Iterable[Json], field: str) -> npt.NDArray[np.int64]:
+    """Returns the photos of the images whose id is in a field, -1 where there is no such image."""
+    return look_up(index.image_ids, index.photo_ids, np.array([item[field] for item in items], np.int64))
 
 
 def _read_images(index: CocoIndex, items: Items, begin: int, images: list[Json]) -> AnnotationPart:
     why = [image_fault(image) for image in images]
     readable = [(item, image) for item, image in enumerate(images) if not why[item]]
-    known = _photos_of(index, np.array([image["id"] for _, image in readable], np.int64)).tolist()
+    known = _photos_of(index, (image for _, image in readable), "id").tolist()
     rows: list[tuple[int, dict[str, Json], Json]] = []
     warnings: list[tuple[int, str]] = []
     for (item, image), photo_id in zip(readable, known, strict=True):
@@ -240,7 +238,7 @@ def _read_annotations(index: CocoIndex, items: Items, begin: int, values: list[J
         positions = np.array([i for i, w in enumerate(why) if not w], np.int64)
         annotations = [annotations[i] for i in positions.tolist()]
         found = read_annotations(annotations, index.kind, index.categories)
-    photos = _photos_of(index, np.array([a["image_id"] for a in annotations], np.int64))
+    photos = _photos_of(index, annotations, "image_id")
     unknown = np.flatnonzero(photos < 0).tolist()
     faults += [
         _Fault(

@@ -22,7 +22,7 @@ from transforms.find_open_images import OpenImagesFile
 from transforms.line_ranges import open_reader
 from transforms.open_images_ids import OpenImagesIds
 from transforms.parse_table import parse_table
-from transforms.text_records import Form, Records, Source, read_quoted_records, read_records
+from transforms.text_records import Form, OpenFile, Records, read_quoted_records, read_records
 
 _MAX_NARRATIVE_BYTES = 8 << 20
 _BATCH_NARRATIVES = 64
@@ -77,14 +77,14 @@ def read_open_images(
     )
     job = _Job(file, ids, class_names, split_of(file.url) or split)
     with open_reader(file.url) as (read_at, size):
-        for records in _records(file, Source(read_at, size, file.url), start, stop):
+        for records in _records(file, OpenFile(read_at, size, file.url), start, stop):
             yield read(job, records)
 
 
-def _records(file: OpenImagesFile, source: Source, start: int, stop: int) -> typing.Iterator[Records]:
+def _records(file: OpenImagesFile, opened: OpenFile, start: int, stop: int) -> typing.Iterator[Records]:
     if file.kind is OpenImagesKind.NARRATIVES:
         return read_records(
-            source,
+            opened,
             start,
             stop,
             has_header=False,
@@ -92,9 +92,9 @@ def _records(file: OpenImagesFile, source: Source, start: int, stop: int) -> typ
             max_line_bytes=_MAX_NARRATIVE_BYTES,
         )
     if file.kind is not OpenImagesKind.IMAGES:
-        return read_records(source, start, stop, has_header=True, max_records=BATCH_ROWS)
+        return read_records(opened, start, stop, has_header=True, max_records=BATCH_ROWS)
     form = Form(file.layout.delimiter, len(file.layout.columns))
-    return read_quoted_records(source, form, max_records=BATCH_ROWS) if start == 0 else iter(())
+    return read_quoted_records(opened, form, max_records=BATCH_ROWS) if start == 0 else iter(())
 
 
 def _read_table(job: _Job, records: Records) -> AnnotationPart:

@@ -43,7 +43,7 @@ class Records(typing.NamedTuple):
         return self.data[int(self.starts[record]) : stop].rstrip(b"\r\n")
 
 
-class Source(typing.NamedTuple):
+class OpenFile(typing.NamedTuple):
     """An open file.
 
     Attributes:
@@ -70,12 +70,12 @@ class Form(typing.NamedTuple):
 
 
 def read_records(
-    source: Source, start: int, stop: int, *, has_header: bool, max_records: int, max_line_bytes: int = 1 << 18
+    file: OpenFile, start: int, stop: int, *, has_header: bool, max_records: int, max_line_bytes: int = 1 << 18
 ) -> typing.Iterator[Records]:
     """Reads the lines that the bytes ``[start, stop)`` own, at most ``max_records`` at a time.
 
     Args:
-        source: the file.
+        file: to read.
         start: first byte of the range.
         stop: end of the range.
         has_header: whether the file's first line is none of its records.
@@ -83,14 +83,14 @@ def read_records(
         max_line_bytes: longer lines are cut and named ``too_long``.
     """
     skipped = int(has_header and start == 0)
-    for block in _blocks(source, start, stop, max_line_bytes):
+    for block in _blocks(file, start, stop, max_line_bytes):
         records = _lines(block)
         yield from _cut(_from(records, skipped), max_records)
         skipped = 0
 
 
 def read_quoted_records(
-    source: Source, form: Form, *, max_records: int, max_line_bytes: int = 1 << 18
+    file: OpenFile, form: Form, *, max_records: int, max_line_bytes: int = 1 << 18
 ) -> typing.Iterator[Records]:
     """Reads the records of a whole file with a header, whose quoted values may hold line ends.
 
@@ -98,14 +98,14 @@ def read_quoted_records(
     record of its own, and no line after it is lost.
 
     Args:
-        source: the file.
+        file: to read.
         form: of its records.
         max_records: in one result.
         max_line_bytes: as in :func:`read_records`.
     """
     rest: Records | None = None
     skipped = 1
-    for block in _blocks(source, 0, source.size, max_line_bytes):
+    for block in _blocks(file, 0, file.size, max_line_bytes):
         lines = _from(_lines(block), skipped)
         joined = _joined(_after(rest, lines), form)
         whole = joined if block.too_long else _from(joined, 0, _first_open(joined, form.delimiter))
@@ -131,14 +131,14 @@ def is_open(text: str, delimiter: str) -> bool:
     return reader.line_num > 1
 
 
-def _blocks(source: Source, start: int, stop: int, max_line_bytes: int) -> typing.Iterator[LineBlock]:
+def _blocks(file: OpenFile, start: int, stop: int, max_line_bytes: int) -> typing.Iterator[LineBlock]:
     return read_line_blocks(
-        source.read_at,
-        source.size,
+        file.read_at,
+        file.size,
         start,
         stop,
         compressed=False,
-        name=source.name,
+        name=file.name,
         max_block_bytes=_BLOCK_BYTES,
         max_line_bytes=max_line_bytes,
     )
