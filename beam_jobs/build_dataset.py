@@ -1,4 +1,4 @@
-"""`photobeam build`: YFCC100M rows and images become WebDataset shards with Parquet.
+"""`photobeam build`: the rows and images of all sources become WebDataset shards with Parquet.
 
     photobeam build --yfcc /data/yfcc --output /data/out --where "license_name = 'Attribution License'"
 
@@ -36,7 +36,6 @@ from transforms.fetch_published import PublishedPlaces, fetch_published
 from transforms.filter_rows import ConditionError, RowSelection, check_condition
 from transforms.find_inputs import (
     FoundInputs,
-    InputError,
     check_base,
     check_names_splits,
     decoded_bytes,
@@ -46,15 +45,13 @@ from transforms.find_inputs import (
 from transforms.finish_shards import FinishConfig
 from transforms.image_files import ImagePlaceError
 from transforms.image_places import check_places
+from transforms.input_files import InputError
 from transforms.lease import OutputInUseError, hold_output
-from transforms.line_ranges import CorruptInputError
 from transforms.publish import OutputError, check_space, check_writable, write_file
 from transforms.read_classes import choose_classes
 from transforms.worker_pool import stop_shared_pool
 
 _log = logging.getLogger("photobeam")
-
-"""Source whose photos make the dataset."""
 
 SPOOL_FACTOR = 3
 """Free space asked for, as a multiple of the decoded input: spool, joined buckets and rows stand together."""
@@ -62,9 +59,9 @@ SPOOL_FACTOR = 3
 NAMES_SHOWN = 5
 """Of files that are left out."""
 
-Classes = tuple[ChosenClass, ...]
-
 SOFTWARE = ("photobeam", "apache-beam", "pyarrow", "numpy", "pillow", "duckdb", "aiohttp")
+
+Classes = tuple[ChosenClass, ...]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -192,7 +189,7 @@ def _run_one(config: BuildConfig) -> int:
         check_writable(config.output)
         with hold_output(config.output):
             return _run_held(config, found, classes)
-    except (ConditionError, ImagePlaceError, InputError, CorruptInputError, OutputError, OutputInUseError) as error:
+    except (ConditionError, ImagePlaceError, InputError, OutputError, OutputInUseError) as error:
         raise UsageError(str(error)) from error
 
 
@@ -227,7 +224,7 @@ def _some(names: list[str]) -> str:
 def _wanted_plan(config: BuildConfig, found: FoundInputs) -> tuple[Plan, Plan | None]:
     """Returns the plan of this run, with the rows where they still hold, and the one that stands."""
     inputs = [PlanInput(f.url, f"{f.source.value}/{f.kind}", f.size, f.fingerprint) for f in found.files]
-    selection = config.selection.recorded()
+    selection = config.selection.as_json()
     plan = Plan(selection=selection, format=config.format, inputs=inputs)
     old = None if config.overwrite else output_state.read_plan(config.output)
     if old is None:

@@ -15,8 +15,9 @@ from transforms.annotation_files import AnnotationFiles
 from transforms.build_shard import ShardConfig
 from transforms.build_shards import BuildShards, ShardsConfig
 from transforms.filter_rows import RowSelection
-from transforms.find_inputs import InputFile, bucket_bits
+from transforms.find_inputs import bucket_bits
 from transforms.finish_shards import FinishConfig
+from transforms.input_files import InputFile
 from transforms.input_ranges import ranges_of
 from transforms.join_rows import JoinConfig, JoinRows
 

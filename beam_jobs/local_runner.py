@@ -15,11 +15,9 @@ from apache_beam.runners.portability.fn_api_runner import fn_runner
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
 
 from beam_jobs.errors import JobError
-from transforms.bz2_bits import CorruptInputError
 from transforms.filter_rows import ConditionError
-from transforms.find_open_images import BadOpenImagesError
 from transforms.image_files import ImagePlaceError
-from transforms.json_stream import BadJsonError
+from transforms.input_files import InputError
 from transforms.worker_pool import WorkerDiedError
 
 _WHILE_RUNNING = re.compile(r" \[while running .*$", re.DOTALL)
@@ -31,11 +29,9 @@ _QUIET_LOGGERS = (
 """They log what is raised as well, or warn of threads that are meant."""
 
 EXPECTED_ERRORS = (
-    BadJsonError,
-    BadOpenImagesError,
     ConditionError,
-    CorruptInputError,
     ImagePlaceError,
+    InputError,
     WorkerDiedError,
     OSError,
 )

@@ -108,7 +108,8 @@ class JoinedBucket(typing.NamedTuple):
         rows: rows in it.
         filtered: rows removed by filters.
         counts: JSON object: name of a kind to its ``lines``, and of these the ``kept``, ``collapsed``,
-            ``duplicates`` and ``unmatched``; ``photos``: how many have what does not fit together, or no split.
+            ``duplicates`` and ``unmatched``.
+        photo_counts: JSON object: how many photos have copies that do not fit together, or are in no split.
         failures_path: file of the duplicates; '' if there is none.
     """
 
@@ -117,6 +118,7 @@ class JoinedBucket(typing.NamedTuple):
     rows: int
     filtered: int
     counts: str
+    photo_counts: str
     failures_path: str
 
 

@@ -8,8 +8,8 @@ from schemas.flickr8k import Flickr8kKind
 from schemas.open_images import OpenImagesKind
 from schemas.sources import Source
 from transforms.find_open_images import OpenImagesFile, require_open_images
-from transforms.input_files import InputFile
-from transforms.mask_files import MASK_FILES, MaskFiles, open_masks
+from transforms.input_files import MASK_FILES, InputFile
+from transforms.mask_files import MaskFiles, open_masks
 from transforms.read_class_files import class_names
 from transforms.read_flickr8k import Flickr8kFile, Splits, read_splits
 

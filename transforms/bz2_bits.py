@@ -9,6 +9,8 @@ import typing
 
 import numpy as np
 
+from transforms.input_files import InputError
+
 ReadAt = typing.Callable[[int, int], bytes]
 """`read_at(offset, length)`: exactly `length` bytes at `offset`, fewer only at the end of the file."""
 
@@ -26,7 +28,7 @@ _CHUNKS_KEPT = 5
 _OVERLAP_BYTES = 7
 
 
-class CorruptInputError(ValueError):
+class CorruptInputError(InputError):
     """An input file is truncated or damaged; the message names the file, the place and the remedy."""
 
 

@@ -45,8 +45,8 @@ class RowSelection:
     only_these_classes: bool = False
     limit: int | None = None
 
-    def recorded(self) -> dict[str, typing.Any]:
-        """Returns the selection as JSON has it."""
+    def as_json(self) -> dict[str, typing.Any]:
+        """Returns the selection as a plan records it: with lists in place of tuples."""
         values = dataclasses.asdict(self)
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 

@@ -9,11 +9,9 @@ from schemas.sources import ALL_SOURCES, Source
 from schemas.yfcc import Pack
 from transforms.find_open_images import find_open_images, refusal_of
 from transforms.find_yfcc import find_yfcc, stated_pack
-from transforms.input_files import InputError as InputError
-from transforms.input_files import InputFile as InputFile
-from transforms.input_files import fingerprint, list_files, size_of
+from transforms.input_files import MASK_FILES, SIDE_KINDS, InputError, InputFile, fingerprint, list_files, size_of
 from transforms.json_stream import BadJsonError
-from transforms.mask_files import MASK_FILES, is_mask_zip
+from transforms.mask_files import is_mask_zip
 from transforms.read_coco import coco_urls, looks_like_coco
 from transforms.read_flickr8k import find_flickr8k
 
@@ -24,9 +22,6 @@ BUCKET_BYTES = 64 << 20
 """Decoded input per bucket: about as much memory again for its Arrow form, per thread."""
 
 _MAX_BUCKET_BITS = 12
-_WITHOUT_PHOTOS = frozenset((OpenImagesKind.CLASS_NAMES.value, OpenImagesKind.HIERARCHY.value, MASK_FILES))
-
-
 _WITH_MASKS = (Source.COCO, Source.OPEN_IMAGES)
 """Sources that keep masks in PNG files: a directory of these is one input."""
 
@@ -92,7 +87,7 @@ def check_base(found: FoundInputs, base: str) -> None:
 
 def lacks_image_lists(found: FoundInputs) -> bool:
     """Tells whether Open Images is given without a file that says which photos its images are."""
-    kinds = {f.kind for f in found.files if f.source is Source.OPEN_IMAGES} - _WITHOUT_PHOTOS
+    kinds = {f.kind for f in found.files if f.source is Source.OPEN_IMAGES} - SIDE_KINDS
     return bool(kinds) and OpenImagesKind.IMAGES.value not in kinds
 
 
@@ -103,7 +98,7 @@ def check_names_splits(found: FoundInputs) -> None:
         InputError: a file of Open Images neither names its split nor comes with a list of images.
     """
     if lacks_image_lists(found):
-        files = [f.url for f in found.files if f.source is Source.OPEN_IMAGES and f.kind not in _WITHOUT_PHOTOS]
+        files = [f.url for f in found.files if f.source is Source.OPEN_IMAGES and f.kind not in SIDE_KINDS]
         if unnamed := [url for url in files if split_of(url) is None]:
             raise InputError(
                 f"--by_split: nothing says which split the images of {unnamed[0]} are in; add a list of the images, "
@@ -122,7 +117,7 @@ def bucket_bits(files: typing.Iterable[InputFile]) -> int:
 
 
 def _names_photos(file: InputFile) -> bool:
-    return file.kind == Pack.DATASET.value if file.source is Source.YFCC else file.kind not in _WITHOUT_PHOTOS
+    return file.kind == Pack.DATASET.value if file.source is Source.YFCC else file.kind not in SIDE_KINDS
 
 
 def _recognise(source: Source, url: str, pack: Pack | None, named: bool) -> list[InputFile]:

@@ -7,6 +7,7 @@ import zlib
 import fsspec
 
 from schemas.open_images import Layout, OpenImagesKind, ends_lines_with_cr, missing_columns, recognise
+from transforms.input_files import InputError
 
 _HEAD_BYTES = 1 << 16
 _BZ2 = b"BZh"
@@ -31,7 +32,7 @@ class OpenImagesFile(typing.NamedTuple):
         return self.layout.kind
 
 
-class BadOpenImagesError(ValueError):
+class BadOpenImagesError(InputError):
     """A file is none of Open Images', or cannot be read; the message names the file and says why.
 
     Args:

@@ -15,7 +15,6 @@ from schemas.elements import JoinedBucket, RowsFile, SpoolFile
 from schemas.failures import INPUT_FAILURE_SCHEMA, AccountingError
 from schemas.records import Plan, PlanRows
 from schemas.sources import ALL_SOURCES, PHOTO_KINDS, SPOOL_KINDS, Source
-from transforms.join_bucket import PHOTO_COUNTS
 from transforms.publish import publish, write_file
 
 FAILURE_BATCH_ROWS = 1_000
@@ -122,8 +121,7 @@ def _count_kinds(summary: RowsSummary) -> dict[str, collections.Counter[str]]:
             kinds[kind].update(counted)
     for bucket in summary.joined:
         for kind, counted in json.loads(bucket.counts).items():
-            if kind != PHOTO_COUNTS:
-                joined[kind].update(counted)
+            joined[kind].update(counted)
     for kind, counted in kinds.items():
         found = joined[kind]
         spooled_lines = counted["lines"] - counted["failures"] - counted["unmatched"]
@@ -138,7 +136,7 @@ def _count_kinds(summary: RowsSummary) -> dict[str, collections.Counter[str]]:
 def _count_photos(summary: RowsSummary) -> dict[str, int]:
     counted: collections.Counter[str] = collections.Counter()
     for bucket in summary.joined:
-        counted.update(json.loads(bucket.counts).get(PHOTO_COUNTS, {}))
+        counted.update(json.loads(bucket.photo_counts))
     return dict(counted)
 
 

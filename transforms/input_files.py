@@ -4,11 +4,18 @@ import typing
 
 import fsspec
 
+from schemas.open_images import OpenImagesKind
 from schemas.sources import Source
+
+MASK_FILES = "mask_files"
+"""Kind of an input that is a directory or zip of PNG files."""
+
+SIDE_KINDS = frozenset((OpenImagesKind.CLASS_NAMES.value, OpenImagesKind.HIERARCHY.value, MASK_FILES))
+"""Kinds of files that name no photos; the readers of others look into them."""
 
 
 class InputError(ValueError):
-    """A source flag names something that cannot be read; the message names it and the remedy."""
+    """An input cannot be read, or is not what its flag says; the message names it and the remedy."""
 
 
 class InputFile(typing.NamedTuple):

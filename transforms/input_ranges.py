@@ -5,12 +5,10 @@ import typing
 from schemas.elements import InputRange
 from schemas.open_images import OpenImagesKind
 from schemas.sources import Source
-from transforms.input_files import InputFile
+from transforms.input_files import SIDE_KINDS, InputFile
 from transforms.line_ranges import split_ranges
-from transforms.mask_files import MASK_FILES
 
 _WHOLE = frozenset((OpenImagesKind.IMAGES.value,))
-_READ_BY_OTHERS = frozenset((OpenImagesKind.CLASS_NAMES.value, OpenImagesKind.HIERARCHY.value, MASK_FILES))
 
 PLAIN_RANGE_BYTES = 64 << 20
 BZ2_RANGE_BYTES = 16 << 20
@@ -25,7 +23,7 @@ def ranges_of(files: typing.Iterable[InputFile]) -> list[InputRange]:
 
 
 def _cuts(file: InputFile) -> typing.Iterable[tuple[int, int]]:
-    if file.kind in _READ_BY_OTHERS:
+    if file.kind in SIDE_KINDS:
         return []
     if file.source in (Source.COCO, Source.FLICKR8K) or file.kind in _WHOLE:
         return [(0, file.size)]

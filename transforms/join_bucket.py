@@ -28,10 +28,6 @@ from transforms.spool_file import PIECE, spool_schema
 BATCH_ROWS = 2_000
 """Rows in one record batch of a joined bucket: what a shard's cut reads at least."""
 
-PHOTO_COUNTS = "photos"
-"""Among a bucket's counts: how many photos have copies that do not fit together, and how many are in no split."""
-
-
 PhotoIds = npt.NDArray[np.int64]
 
 
@@ -99,16 +95,16 @@ def join_bucket(
         for pack, found in sorted(lines.items()):
             failures.append(_duplicate_rows(found.refused, urls, pack))
     counts = {pack.value: _counts(found, by_lines.unmatched[pack]) for pack, found in lines.items()}
-    if by_elements.counts:
-        counts |= {**by_elements.counts, PHOTO_COUNTS: count_conflicts(by_elements.columns["copies"])}
+    photo_counts = count_conflicts(by_elements.columns["copies"]) if by_elements.counts else {}
     if selection.split:
-        counts[PHOTO_COUNTS] = {**counts.get(PHOTO_COUNTS, {}), WITHOUT_SPLIT: int((~in_split(rows)).sum())}
+        photo_counts[WITHOUT_SPLIT] = int((~in_split(rows)).sum())
     return JoinedBucket(
         bucket=bucket.bucket,
         path=_write_joined(kept, folder / f"{stem}.arrow"),
         rows=kept.num_rows,
         filtered=rows.num_rows - kept.num_rows,
-        counts=json.dumps(counts),
+        counts=json.dumps(counts | by_elements.counts),
+        photo_counts=json.dumps(photo_counts),
         failures_path=failures.path,
     )
 

@@ -14,6 +14,8 @@ import zlib
 import numpy as np
 import numpy.typing as npt
 
+from transforms.input_files import InputError
+
 BLOCK_BYTES = 2 << 20
 MAX_ITEM_BYTES = 64 << 20
 """Of one element of a list, which is parsed whole."""
@@ -30,7 +32,7 @@ _COMMA = re.compile(rb"[ \t\r\n]*,")
 _BOM = b"\xef\xbb\xbf"
 
 
-class BadJsonError(ValueError):
+class BadJsonError(InputError):
     """A file is no JSON object, is damaged or ends early.
 
     Attributes:

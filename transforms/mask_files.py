@@ -18,9 +18,6 @@ from transforms.image_files import DAMAGED, ImageFile, ImageFiles, open_image_fi
 from transforms.image_plan import ImageOptions
 from transforms.map_masks import encode_rle, panoptic_ids
 
-MASK_FILES = "mask_files"
-"""Kind of an input that is a directory or zip of PNG files."""
-
 MAX_MASK_BYTES = 64 << 20
 _FIELD = "segments.mask_file"
 

@@ -8,10 +8,8 @@ from schemas.sources import Source
 from schemas.yfcc import Pack
 from transforms.class_evidence import Evidence
 from transforms.filter_rows import RowSelection
-from transforms.find_open_images import BadOpenImagesError, OpenImagesFile
-from transforms.input_files import InputError, InputFile
-from transforms.json_stream import BadJsonError
-from transforms.mask_files import MASK_FILES
+from transforms.find_open_images import OpenImagesFile
+from transforms.input_files import MASK_FILES, InputError, InputFile
 from transforms.read_class_files import class_names, read_hierarchy
 from transforms.read_coco import read_category_names
 
@@ -52,7 +50,7 @@ def known_classes(files: typing.Sequence[InputFile], with_autotags: bool) -> Kno
         trees = [read_hierarchy(file).by_mid(names) for file in _open_images(files, OpenImagesKind.HIERARCHY)]
         lists = [f.url for f in files if f.source is Source.COCO and f.kind != MASK_FILES]
         coco = {name for url in lists for name in read_category_names(url)}
-    except (BadJsonError, BadOpenImagesError, OSError) as error:
+    except (InputError, OSError) as error:
         raise InputError(f"--classes: {error}") from error
     any_mid = not names and any(f.source is Source.OPEN_IMAGES for f in files)
     return KnownClasses(names, trees, sorted(coco), any_mid, with_autotags)

@@ -63,7 +63,7 @@ def _rows_of(table: pa.Table, selection: RowSelection, bits: int, folder: pathli
     for bucket in random.Random(bits).sample(range(1 << bits), 1 << bits):
         rows = select_rows(table.filter(pa.array(bucket_of == bucket)), selection, CLASSES)
         path = join_bucket._write_joined(rows, folder / f"{bucket}.arrow")
-        joined.append(JoinedBucket(bucket, path, rows.num_rows, 0, "{}", ""))
+        joined.append(JoinedBucket(bucket, path, rows.num_rows, 0, "{}", "{}", ""))
     kept = keep_rows(joined, selection)
     write_bucket_list(joined, kept, folder / "buckets.json", bits)
     cuts = [ShardCut(shard, SHARDS, str(folder / "buckets.json")) for shard in range(SHARDS)]
@@ -96,5 +96,5 @@ def test_annotations_are_cut_with_limits_too(table: pa.Table, tmp_path: pathlib.
 
 
 def test_a_selection_is_recorded_as_json_has_it() -> None:
-    recorded = RowSelection(classes=("a", "b")).recorded()
+    recorded = RowSelection(classes=("a", "b")).as_json()
     assert json.loads(json.dumps(recorded)) == recorded

@@ -11,8 +11,7 @@ from schemas.classes import ChosenClass, KnownClasses, Label, UnknownClassError
 from schemas.sources import Source
 from schemas.splits import UnknownSplitError, read_split, split_pattern
 from transforms.filter_rows import RowSelection
-from transforms.find_inputs import InputError
-from transforms.input_files import InputFile
+from transforms.input_files import InputError, InputFile
 from transforms.read_classes import choose_classes
 
 NAMES = {
