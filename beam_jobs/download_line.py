@@ -11,7 +11,7 @@ import rich.console
 import rich.progress
 
 from beam_jobs.progress_line import LOG_S
-from transforms.fetch_published import Report
+from transforms.download_file import Report
 
 _log = logging.getLogger("photobeam")
 

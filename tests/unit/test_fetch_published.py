@@ -2,6 +2,7 @@ import io
 import json
 import logging
 import pathlib
+import shutil
 import threading
 import typing
 import zipfile
@@ -12,8 +13,10 @@ from schemas import published_sets
 from schemas.sources import Source
 from tests.fault_server import Answer, FaultServer, closed_port
 from tests.published_server import PublishedServer, Served
-from transforms import fetch_published as module
-from transforms.fetch_published import FetchPublishedError, PublishedPlaces, cache_path, fetch_published
+from transforms import download_file
+from transforms.download_cache import cache_path
+from transforms.download_file import DownloadError
+from transforms.fetch_published import PublishedPlaces, fetch_published
 from transforms.find_inputs import find_inputs
 from transforms.http_fetch import FetchOptions
 from transforms.input_files import InputError
@@ -38,7 +41,7 @@ TRAINVAL = _zip("instances_train2017", "instances_val2017", "captions_train2017"
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BACKOFF_S", 0.01)
+    monkeypatch.setattr(download_file, "BACKOFF_S", 0.01)
 
 
 @pytest.fixture
@@ -125,7 +128,7 @@ def test_a_cut_download_goes_on_where_it_ended(places: PublishedPlaces, server: 
 
 def test_a_later_run_goes_on_too(places: PublishedPlaces, server: PublishedServer) -> None:
     server.files[_ZIP].cuts = [100, 0, 0, 0]
-    with pytest.raises(FetchPublishedError, match=r"ended after 100 bytes; check the network.*it goes on"):
+    with pytest.raises(DownloadError, match=r"ended after 100 bytes; check the network.*it goes on"):
         _fetch(places)
     assert not _cached(places).exists()
     _fetch(places)
@@ -144,7 +147,7 @@ def test_a_file_that_changed_meanwhile_is_fetched_anew(
     places: PublishedPlaces, server: PublishedServer, etag: str, modified: str
 ) -> None:
     server.files[_ZIP].cuts = [100, 0, 0, 0]
-    with pytest.raises(FetchPublishedError):
+    with pytest.raises(DownloadError):
         _fetch(places)
     other = _zip("instances_val2017", "captions_val2017")
     server.files[_ZIP] = Served(other, etag=etag, last_modified=modified)
@@ -154,7 +157,7 @@ def test_a_file_that_changed_meanwhile_is_fetched_anew(
 
 def test_a_server_that_goes_on_with_another_file_is_found_out(places: PublishedPlaces, server: PublishedServer) -> None:
     server.files[_ZIP].cuts = [100, 0, 0, 0]
-    with pytest.raises(FetchPublishedError):
+    with pytest.raises(DownloadError):
         _fetch(places)
     other = TRAINVAL.replace(b"train2017", b"nairt2017")
     server.files[_ZIP] = Served(other, etag='"two"', keeps_if_range=False)
@@ -186,7 +189,7 @@ def test_a_server_without_ranges_or_validators_serves_too(places: PublishedPlace
 
 def test_a_part_that_cannot_be_continued_is_dropped(places: PublishedPlaces, server: PublishedServer) -> None:
     server.files[_ZIP].cuts = [100, 0, 0, 0]
-    with pytest.raises(FetchPublishedError):
+    with pytest.raises(DownloadError):
         _fetch(places)
     server.files[_ZIP].statuses = [416]
     _fetch(places)
@@ -198,13 +201,13 @@ def test_server_errors_heal(places: PublishedPlaces, server: PublishedServer) ->
     assert _fetch(places)
     server.files[_ZIP].statuses = [503] * 3
     _cached(places).unlink()
-    with pytest.raises(FetchPublishedError, match="HTTP status 503"):
+    with pytest.raises(DownloadError, match="HTTP status 503"):
         _fetch(places)
 
 
 def test_a_longer_announcement_than_the_body_is_no_whole_file(places: PublishedPlaces, server: PublishedServer) -> None:
     server.files[_ZIP].announced_bytes = len(TRAINVAL) + 1
-    with pytest.raises(FetchPublishedError, match="ended after|another part than"):
+    with pytest.raises(DownloadError, match="ended after|another part than"):
         _fetch(places)
     assert not _cached(places).exists()
 
@@ -214,14 +217,14 @@ def test_another_size_than_the_published_one_is_refused(
 ) -> None:
     monkeypatch.setitem(published_sets.PUBLISHED_ROOTS, Source.COCO, server.url)
     published = PublishedPlaces(cache_dir=places.cache_dir, fetch=places.fetch)
-    with pytest.raises(FetchPublishedError, match=rf"it has {len(TRAINVAL):,} bytes, 252,907,541 are published"):
+    with pytest.raises(DownloadError, match=rf"it has {len(TRAINVAL):,} bytes, 252,907,541 are published"):
         _fetch(published)
     assert len(server.asked) == 1
 
 
 def test_a_missing_file_names_url_and_remedy(places: PublishedPlaces, server: PublishedServer) -> None:
     message = rf"{server.url}/annotations/image_info_test2017\.zip: there is no such file \(HTTP status 404\); check"
-    with pytest.raises(FetchPublishedError, match=message):
+    with pytest.raises(DownloadError, match=message):
         _fetch(places, "2017:test")
 
 
@@ -229,20 +232,20 @@ def test_no_network_is_said(tmp_path: pathlib.Path) -> None:
     places = PublishedPlaces(
         cache_dir=tmp_path, roots={"coco": f"http://127.0.0.1:{closed_port()}"}, fetch=FetchOptions(retries=1)
     )
-    with pytest.raises(FetchPublishedError, match=r"the connection failed \(.*refused\); check the network"):
+    with pytest.raises(DownloadError, match=r"the connection failed \(.*refused\); check the network"):
         _fetch(places)
 
 
 def test_no_space_is_said_before(places: PublishedPlaces, monkeypatch: pytest.MonkeyPatch) -> None:
-    usage = module.shutil.disk_usage(pathlib.Path())
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: usage._replace(free=10))
-    with pytest.raises(FetchPublishedError, match="make room or choose another place"):
+    usage = shutil.disk_usage(pathlib.Path())
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10))
+    with pytest.raises(DownloadError, match="make room or choose another place"):
         _fetch(places)
 
 
 def test_a_cache_that_cannot_be_written_is_said(places: PublishedPlaces) -> None:
     places.cache_dir.write_text("a file")
-    with pytest.raises(FetchPublishedError, match="--cache_dir.* cannot be written"):
+    with pytest.raises(DownloadError, match="--cache_dir.* cannot be written"):
         _fetch(places)
 
 
