@@ -33,7 +33,7 @@ from schemas.failures import FailureReason
 from schemas.records import Manifest, Plan, PlanInput
 from schemas.sources import Source
 from transforms.fetch_published import PublishedPlaces, fetch_published
-from transforms.filter_rows import ConditionError, RowSelection, check_condition
+from transforms.filter_rows import RowSelection
 from transforms.find_inputs import (
     FoundInputs,
     check_base,
@@ -49,6 +49,7 @@ from transforms.input_files import InputError
 from transforms.lease import OutputInUseError, hold_output
 from transforms.publish import OutputError, check_space, check_writable, write_file
 from transforms.read_classes import choose_classes
+from transforms.where_condition import ConditionError, check_condition
 from transforms.worker_pool import stop_shared_pool
 
 _log = logging.getLogger("photobeam")

@@ -211,7 +211,7 @@ def published_places(flags: argparse.Namespace) -> PublishedPlaces:
     """
     given = vars(flags)
     fetch = {f.name: given[f.name] for f in dataclasses.fields(FetchOptions) if f.name in given}
-    mirrors = dict(mirror.partition("=")[::2] for mirror in flags.mirror)
+    mirrors = dict(_mirrors(flags.mirror))
     roots = {source.value: mirrors[source.value] for source in PUBLISHED_ROOTS if source.value in mirrors}
     folder = printable("--cache_dir", flags.cache_dir) if flags.cache_dir else _default_cache_dir()
     cache_dir = pathlib.Path(folder).expanduser().absolute()

@@ -15,9 +15,9 @@ from apache_beam.runners.portability.fn_api_runner import fn_runner
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
 
 from beam_jobs.errors import JobError
-from transforms.filter_rows import ConditionError
 from transforms.image_files import ImagePlaceError
 from transforms.input_files import InputError
+from transforms.where_condition import ConditionError
 from transforms.worker_pool import WorkerDiedError
 
 _WHILE_RUNNING = re.compile(r" \[while running .*$", re.DOTALL)

@@ -59,6 +59,7 @@ _STUFF_SUPERCATEGORIES = frozenset(
     }
 )  # fmt: skip
 _SPLIT = re.compile(r"(?<![a-z])(train|val|test)(?:-dev|-challenge)?_?((?:20)\d\d)?(?![a-z])")
+_PREFIX = re.compile(r"\ACOCO_(?:train|val|test)\d{4}_(?=\d{12}(?:\.|$))")
 _QUERY = re.compile(r"[?#].*", re.DOTALL)
 _MAX_INT32, _MAX_INT64 = 2**31 - 1, 2**63 - 1
 
@@ -109,6 +110,16 @@ def split_of(coco_url: Json, file_name: Json, json_name: str) -> str | None:
         if isinstance(name, str) and (found := _SPLIT.search(name.rpartition("/")[2])):
             return "".join(filter(None, found.groups()))
     return None
+
+
+def bare_file_name(name: str) -> str:
+    """Returns a file name, with or without extension, less the prefix that COCO gave its images until 2015.
+
+    Example:
+        >>> bare_file_name("COCO_val2014_000000000042.jpg"), bare_file_name("COCO_val2014_cat.jpg")
+        ('000000000042.jpg', 'COCO_val2014_cat.jpg')
+    """
+    return _PREFIX.sub("", name)
 
 
 def photo_id_of(image: Json) -> int:

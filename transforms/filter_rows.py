@@ -1,11 +1,8 @@
-"""Which joined rows are kept: by split, by `--where` (SQL evaluated by DuckDB), by class, and by number."""
+"""Which joined rows are kept: by split, by `--where`, by class, and by number."""
 
 import dataclasses
-import re
 import typing
-import uuid
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -13,10 +10,10 @@ import pyarrow.compute as pc
 
 from schemas.classes import ChosenClass
 from schemas.photo_ids import LIMIT_SALT, hash64
-from schemas.rows import ROW_SCHEMA
 from schemas.splits import split_pattern
 from transforms.class_evidence import Evidence, evidence, only_classes
 from transforms.class_limit import nearest_of_classes
+from transforms.where_condition import matching_rows
 
 MIN_CONFIDENCE = 0.5
 
@@ -49,59 +46,6 @@ class RowSelection:
         """Returns the selection as a plan records it: with lists in place of tuples."""
         values = dataclasses.asdict(self)
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
-
-
-_CLOCKS = frozenset({"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"})
-
-
-class ConditionError(ValueError):
-    """The condition of ``--where`` is not valid, or fails on some row."""
-
-
-def check_condition(condition: str) -> None:
-    """Checks a condition against the joined row's schema, before any work.
-
-    Raises:
-        ConditionError: it does not parse, names an unknown column, looks at more than its own row, gives
-            another answer each time, or is no boolean.
-    """
-    connection = _connection()
-    if changing := sorted(_function_names(condition) & _changing_functions(connection)):
-        raise ConditionError(f"--where {condition!r}: {changing[0]} gives another answer each time; leave it out")
-    kind = _query(connection, ROW_SCHEMA.empty_table(), f"({condition}\n)", condition).schema.field(0).type
-    if not pa.types.is_boolean(kind):
-        raise ConditionError(f"--where {condition!r} gives {kind}, not a condition; compare it with something")
-
-
-def matching_rows(rows: pa.Table, condition: str) -> pa.BooleanArray:
-    """Returns for every row whether the condition is true (null counts as false), in row order.
-
-    Raises:
-        ConditionError: the condition fails on some row.
-    """
-    matching = _query(_connection(), rows, "photo_id", condition)["photo_id"]
-    return pc.is_in(rows["photo_id"].combine_chunks(), value_set=matching.combine_chunks())
-
-
-def _query(connection: duckdb.DuckDBPyConnection, rows: pa.Table, selected: str, condition: str) -> pa.Table:
-    """Selects from the matching rows. The table has a name that no subquery can know: a condition sees its own row."""
-    name = f"photos_{uuid.uuid4().hex}"
-    connection.register(name, rows)
-    try:
-        return connection.sql(f"SELECT {selected} FROM {name} WHERE ({condition}\n)").to_arrow_table()
-    except (duckdb.Error, RuntimeError, UnicodeError, KeyError) as error:
-        message = str(error).split("\n")[0].replace(name, "the row")
-        raise ConditionError(f"--where {condition!r}: {message}") from error
-
-
-def _function_names(condition: str) -> set[str]:
-    names = re.findall(r"\b[A-Za-z_]\w*(?=\s*\()|\b(?:current_|localtime)\w*", condition, re.IGNORECASE)
-    return {name.lower() for name in names}
-
-
-def _changing_functions(connection: duckdb.DuckDBPyConnection) -> set[str]:
-    found = connection.sql("SELECT DISTINCT function_name FROM duckdb_functions() WHERE stability <> 'CONSISTENT'")
-    return {name for (name,) in found.fetchall()} | _CLOCKS
 
 
 def select_rows(rows: pa.Table, selection: RowSelection, classes: typing.Sequence[ChosenClass] = ()) -> pa.Table:
@@ -150,8 +94,3 @@ def _nearest(rows: pa.Table, limit: int | None) -> pa.Table:
         return rows
     salted = hash64(rows["photo_id"].to_numpy(), LIMIT_SALT)
     return rows.take(np.sort(np.argpartition(salted, limit)[:limit]))
-
-
-def _connection() -> duckdb.DuckDBPyConnection:
-    """No access to files or the network."""
-    return duckdb.connect(config={"threads": 1, "enable_external_access": False})

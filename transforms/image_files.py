@@ -9,6 +9,8 @@ import zlib
 
 import fsspec
 
+from schemas.coco import bare_file_name
+
 IMAGE_EXTENSIONS = frozenset(
     ("jpg", "jpeg", "jpe", "jfif", "png", "gif", "webp", "bmp", "tif", "tiff", "avif", "heic", "jp2", "ico", "ppm")
 )
@@ -17,7 +19,6 @@ DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
 
 _COMPRESSIONS = ((b"\x1f\x8b", "gzip"), (b"BZh", "bzip2"), (b"\xfd7zXZ", "xz"), (b"\x28\xb5\x2f\xfd", "zstd"))
 _ID_AND_SECRET = re.compile(r"([1-9]\d{0,18})_")
-_COCO_2014 = re.compile(r"COCO_(?:train|val|test)\d{4}_(\d{12})")
 _RUBBISH = "__MACOSX"
 """Folder that macOS adds to zips, with files named like the images."""
 
@@ -184,5 +185,5 @@ def _photo_names(path: str) -> typing.Iterator[str]:
     yield stem
     if match := _ID_AND_SECRET.match(stem):
         yield match[0]
-    if match := _COCO_2014.fullmatch(stem):
-        yield f"COCO_{match[1]}"
+    if (bare := bare_file_name(stem)) != stem:
+        yield f"COCO_{bare}"

@@ -4,6 +4,7 @@ import posixpath
 import re
 import typing
 
+from schemas.coco import bare_file_name
 from transforms.image_files import ImageFile, ImageIndex, ImagePlaceError
 from transforms.photo_refs import CopyRef, PhotoRef
 from transforms.remote_copies import yfcc_hash
@@ -15,7 +16,6 @@ reach 581,929, in names that look just like the KEYs of the few photos with Flic
 UNKNOWN_COPY = "flickr"
 """Whose copy a file is that was named by its Flickr id: nobody says which source it came from."""
 
-_COCO_PREFIX = re.compile(r"COCO_(?:train|val|test)\d{4}_(?=\d{12}$)")
 _COCO_NUMBER = re.compile(r"\d{12}")
 
 
@@ -99,5 +99,5 @@ def coco_names(name: str) -> tuple[str, ...]:
         >>> coco_names("COCO_val2014_000000000042"), coco_names("000000000042"), coco_names("cat")
         (('000000000042', 'COCO_000000000042'), ('000000000042', 'COCO_000000000042'), ('cat',))
     """
-    plain = _COCO_PREFIX.sub("", name)
+    plain = bare_file_name(name)
     return (plain, f"COCO_{plain}") if _COCO_NUMBER.fullmatch(plain) else (plain,)

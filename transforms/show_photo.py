@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from schemas import layout
+from schemas.coco import bare_file_name
 from schemas.photo_ids import hash64, shards_of
 from schemas.records import Manifest, Plan
 from schemas.samples import json_fields
@@ -25,7 +26,6 @@ from transforms.dataset_files import DatasetFiles, NoDatasetError
 _MAX_INT64 = 2**63 - 1
 _HEX_ID = re.compile(r"[0-9a-fA-F]{16}")
 _FLICKR_NAME = re.compile(r"(\d+)_[0-9a-f]+(?:_\w)?\.\w+(?:\.\d+)?")
-_COCO_PREFIX = re.compile(r"COCO_(?:train|val|test)\d{4}_")
 _COCO_PREFIXES = ("COCO_train2014_", "COCO_val2014_", "COCO_test2014_", "COCO_test2015_")
 
 
@@ -168,7 +168,7 @@ def _names(name: str) -> list[str]:
         >>> _names("COCO_val2014_000000000042.jpg")[:2]
         ['COCO_val2014_000000000042.jpg', '000000000042.jpg']
     """
-    bare = _COCO_PREFIX.sub("", name)
+    bare = bare_file_name(name)
     return list(dict.fromkeys([name, bare, *(prefix + bare for prefix in _COCO_PREFIXES)]))
 
 

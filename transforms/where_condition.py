@@ -1,0 +1,67 @@
+"""The condition of `--where`: SQL on one joined row, evaluated by DuckDB."""
+
+import re
+import uuid
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.rows import ROW_SCHEMA
+
+_CLOCKS = frozenset({"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"})
+
+
+class ConditionError(ValueError):
+    """The condition of ``--where`` is not valid, or fails on some row."""
+
+
+def check_condition(condition: str) -> None:
+    """Checks a condition against the joined row's schema, before any work.
+
+    Raises:
+        ConditionError: it does not parse, names an unknown column, looks at more than its own row, gives
+            another answer each time, or is no boolean.
+    """
+    connection = _connection()
+    if changing := sorted(_function_names(condition) & _changing_functions(connection)):
+        raise ConditionError(f"--where {condition!r}: {changing[0]} gives another answer each time; leave it out")
+    kind = _query(connection, ROW_SCHEMA.empty_table(), f"({condition}\n)", condition).schema.field(0).type
+    if not pa.types.is_boolean(kind):
+        raise ConditionError(f"--where {condition!r} gives {kind}, not a condition; compare it with something")
+
+
+def matching_rows(rows: pa.Table, condition: str) -> pa.BooleanArray:
+    """Returns for every row whether the condition is true (null counts as false), in row order.
+
+    Raises:
+        ConditionError: the condition fails on some row.
+    """
+    matching = _query(_connection(), rows, "photo_id", condition)["photo_id"]
+    return pc.is_in(rows["photo_id"].combine_chunks(), value_set=matching.combine_chunks())
+
+
+def _query(connection: duckdb.DuckDBPyConnection, rows: pa.Table, selected: str, condition: str) -> pa.Table:
+    """Selects from the matching rows. The table has a name that no subquery can know: a condition sees its own row."""
+    name = f"photos_{uuid.uuid4().hex}"
+    connection.register(name, rows)
+    try:
+        return connection.sql(f"SELECT {selected} FROM {name} WHERE ({condition}\n)").to_arrow_table()
+    except (duckdb.Error, RuntimeError, UnicodeError, KeyError) as error:
+        message = str(error).split("\n")[0].replace(name, "the row")
+        raise ConditionError(f"--where {condition!r}: {message}") from error
+
+
+def _function_names(condition: str) -> set[str]:
+    names = re.findall(r"\b[A-Za-z_]\w*(?=\s*\()|\b(?:current_|localtime)\w*", condition, re.IGNORECASE)
+    return {name.lower() for name in names}
+
+
+def _changing_functions(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    found = connection.sql("SELECT DISTINCT function_name FROM duckdb_functions() WHERE stability <> 'CONSISTENT'")
+    return {name for (name,) in found.fetchall()} | _CLOCKS
+
+
+def _connection() -> duckdb.DuckDBPyConnection:
+    """No access to files or the network."""
+    return duckdb.connect(config={"threads": 1, "enable_external_access": False})
