@@ -22,15 +22,15 @@ from beam_jobs import build_flags, output_state
 from beam_jobs.by_split import run_by_split
 from beam_jobs.cli import run_command
 from beam_jobs.download_line import show_download
-from beam_jobs.errors import FAILED, OK, JobError, UsageError
+from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser, parse
 from beam_jobs.interrupt import end_on_signals
 from beam_jobs.progress_line import show_progress
+from beam_jobs.report_build import report_build
 from beam_jobs.selection_flags import add_selection_flags, row_selection
 from schemas import layout
 from schemas.classes import ChosenClass
-from schemas.failures import FailureReason
-from schemas.records import Manifest, Plan, PlanInput
+from schemas.records import Plan, PlanInput
 from schemas.sources import Source
 from transforms.fetch_published import PublishedPlaces, fetch_published
 from transforms.filter_rows import RowSelection
@@ -214,7 +214,7 @@ def _run_held(config: BuildConfig, found: FoundInputs, classes: Classes) -> int:
     if not _is_finished(config, plan, committed):
         (config.output / layout.MANIFEST).unlink(missing_ok=True)
         _run_graph(config, found, plan, committed, classes)
-    return _report(config)
+    return report_build(config.output, config.max_failure_ratio if config.images else None)
 
 
 def _some(names: list[str]) -> str:
@@ -286,48 +286,6 @@ def _finish_config(config: BuildConfig, run_id: str) -> FinishConfig:
         software={**software, "python": platform.python_version()},
         run={"run_id": run_id, "host": socket.gethostname(), "started": time.time()},
     )
-
-
-def _report(config: BuildConfig) -> int:
-    """Prints what the dataset holds; returns the exit code."""
-    plan = output_state.read_plan(config.output)
-    if plan is None or plan.rows is None:
-        raise JobError(f"{config.output}: the rows are not complete")
-    sys.stdout.write(accounts(plan))
-    if config.images is None:
-        _warn_of_stale_shards(config, plan)
-        return OK
-    path = config.output / layout.MANIFEST
-    totals = Manifest.from_json(path.read_bytes(), str(path)).totals
-    sys.stdout.write(f"{totals.samples:,} samples and {totals.failed:,} failures in {len(plan.rows)} shards\n")
-    for reason, number in sorted(totals.failures_by_reason.items()):
-        sys.stdout.write(f"  {reason}: {number:,}\n")
-    videos = totals.failures_by_reason.get(FailureReason.IS_VIDEO.value, 0)
-    photos, failed = totals.rows - videos, totals.failed - videos
-    if failed > config.max_failure_ratio * photos:
-        sys.stderr.write(
-            f"photobeam: {failed:,} of {photos:,} photos failed, more than --max_failure_ratio "
-            f"{config.max_failure_ratio}; the dataset is complete all the same\n"
-        )
-        return FAILED
-    return OK
-
-
-def _warn_of_stale_shards(config: BuildConfig, plan: Plan) -> None:
-    committed = output_state.committed_shards(config.output, plan.format)
-    stale = [r.shard for r in plan.rows or [] if r.shard in committed and committed[r.shard] != r.digest]
-    if stale:
-        _log.warning("%d shards no longer fit their rows: run `photobeam build` on this output", len(stale))
-
-
-def accounts(plan: Plan) -> str:
-    """Returns what became of the input lines: those of the base, then of each pack and each column of a source."""
-    counts = plan.counts
-    kinds = sorted(name.removesuffix("_unmatched") for name in counts if name.endswith("_unmatched"))
-    return (
-        f"{counts['input_lines']:,} lines: {counts['rows']:,} rows, {counts['removed_by_filters']:,} removed by "
-        f"filters, {counts['collapsed_lines']:,} repeated, {counts['input_failures']:,} malformed or duplicate\n"
-    ) + "".join(f"  {k}: {counts[f'{k}_lines']:,} lines, {counts[f'{k}_unmatched']:,} without a photo\n" for k in kinds)
 
 
 if __name__ == "__main__":

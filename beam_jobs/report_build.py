@@ -1,0 +1,70 @@
+"""What a finished `build` or `join` says of the dataset, and with which exit code it ends."""
+
+import logging
+import pathlib
+import sys
+
+from beam_jobs import output_state
+from beam_jobs.errors import FAILED, OK, JobError
+from schemas import layout
+from schemas.failures import FailureReason
+from schemas.records import Manifest, Plan, Totals
+
+_log = logging.getLogger("photobeam")
+
+
+def report_build(output: pathlib.Path, max_failure_ratio: float | None) -> int:
+    """Prints what the dataset holds.
+
+    Args:
+        output: root of the dataset.
+        max_failure_ratio: above it the build counts as failed; None where only rows were made.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        JobError: the rows are not complete.
+    """
+    plan = output_state.read_plan(output)
+    if plan is None or plan.rows is None:
+        raise JobError(f"{output}: the rows are not complete")
+    sys.stdout.write(accounts(plan))
+    if max_failure_ratio is None:
+        _warn_of_stale_shards(output, plan)
+        return OK
+    path = output / layout.MANIFEST
+    totals = Manifest.from_json(path.read_bytes(), str(path)).totals
+    sys.stdout.write(f"{totals.samples:,} samples and {totals.failed:,} failures in {len(plan.rows)} shards\n")
+    for reason, number in sorted(totals.failures_by_reason.items()):
+        sys.stdout.write(f"  {reason}: {number:,}\n")
+    return _exit_code(totals, max_failure_ratio)
+
+
+def accounts(plan: Plan) -> str:
+    """Returns what became of the input lines: those of the base, then of each pack and each column of a source."""
+    counts = plan.counts
+    kinds = sorted(name.removesuffix("_unmatched") for name in counts if name.endswith("_unmatched"))
+    return (
+        f"{counts['input_lines']:,} lines: {counts['rows']:,} rows, {counts['removed_by_filters']:,} removed by "
+        f"filters, {counts['collapsed_lines']:,} repeated, {counts['input_failures']:,} malformed or duplicate\n"
+    ) + "".join(f"  {k}: {counts[f'{k}_lines']:,} lines, {counts[f'{k}_unmatched']:,} without a photo\n" for k in kinds)
+
+
+def _exit_code(totals: Totals, max_failure_ratio: float) -> int:
+    videos = totals.failures_by_reason.get(FailureReason.IS_VIDEO.value, 0)
+    photos, failed = totals.rows - videos, totals.failed - videos
+    if failed <= max_failure_ratio * photos:
+        return OK
+    sys.stderr.write(
+        f"photobeam: {failed:,} of {photos:,} photos failed, more than --max_failure_ratio "
+        f"{max_failure_ratio}; the dataset is complete all the same\n"
+    )
+    return FAILED
+
+
+def _warn_of_stale_shards(output: pathlib.Path, plan: Plan) -> None:
+    committed = output_state.committed_shards(output, plan.format)
+    stale = [r.shard for r in plan.rows or [] if r.shard in committed and committed[r.shard] != r.digest]
+    if stale:
+        _log.warning("%d shards no longer fit their rows: run `photobeam build` on this output", len(stale))
