@@ -4,7 +4,7 @@
     python tests/benchmarks/bench_images.py --mix coco --few 500 --many 2000
 
 JPEGs are cut from the photographs of a folder, seeded, in the sizes of a mix; nginx serves them below the mirror's
-paths. Both tools run as commands of their own, in turn, with all cores: short side 256, area filter, JPEG of quality 90;
+paths. Both tools run as commands of their own, in turn, with all cores: short side 256, area, JPEG of quality 90;
 img2dataset with its defaults for the rest. Rates are marginal: what the further photos cost beyond the first, so that
 start-up stays out; it is given apart. CPU is that of the whole process tree.
 
