@@ -1,0 +1,50 @@
+"""Annotation files that are damaged or odd on purpose: rows stay right, and the same whatever the order of files."""
+
+import pathlib
+import typing
+
+import pytest
+
+from tests.jobs.test_join_sources import digests, join, rows_of
+from tests.source_files import (
+    BOX_HEADER,
+    OPEN_IMAGES_HEADER,
+    coco_box,
+    coco_image,
+    open_images_box,
+    open_images_row,
+    write_coco,
+    write_csv,
+)
+
+Json = dict[str, typing.Any]
+OWN_ID = "00000000000000aa"
+
+
+def _with_zero(zero: float, column: str) -> Json:
+    """An annotation of COCO's that has a zero somewhere."""
+    return {
+        "bbox": {**coco_box(1, 1), "bbox": [zero, 5, 20, 30]},
+        "area": {**coco_box(1, 1), "area": zero},
+        "segmentation": {**coco_box(1, 1), "segmentation": [[zero, 1, 2, 3, 4, 5]]},
+        "keypoints": {**coco_box(1, 1, category_id=1), "keypoints": [zero, 5, 2]},
+    }[column]
+
+
+@pytest.mark.parametrize("column", ["bbox", "area", "segmentation", "keypoints"])
+def test_negative_zeros_of_coco_do_not_show_the_order_of_files(tmp_path: pathlib.Path, column: str) -> None:
+    for order, zeros in (("a", (0.0, -0.0)), ("b", (-0.0, 0.0))):
+        for name, zero in zip("ab", zeros, strict=True):
+            write_coco(tmp_path / order / f"{name}.json", [coco_image(1, 77)], [_with_zero(zero, column)])
+        assert join(tmp_path / f"out_{order}", {"coco": tmp_path / order}) == 0
+    assert digests(tmp_path / "out_a") == digests(tmp_path / "out_b")
+
+
+def test_negative_zeros_of_open_images_do_not_show_the_order_of_lines(tmp_path: pathlib.Path) -> None:
+    box = open_images_box(OWN_ID)
+    for order, zeros in (("a", ("0.0", "-0.0")), ("b", ("-0.0", "0.0"))):
+        write_csv(tmp_path / order / "images.csv", OPEN_IMAGES_HEADER, open_images_row(OWN_ID, 77))
+        write_csv(tmp_path / order / "boxes.csv", BOX_HEADER, *([*box[:4], zero, *box[5:]] for zero in zeros))
+        assert join(tmp_path / f"out_{order}", {"open_images": tmp_path / order}) == 0
+    assert digests(tmp_path / "out_a") == digests(tmp_path / "out_b")
+    assert len(rows_of(tmp_path / "out_a")[77]["boxes"]) == 1
