@@ -1,5 +1,6 @@
 """Annotation files that are damaged or odd on purpose: rows stay right, and the same whatever the order of files."""
 
+import gzip
 import pathlib
 import typing
 
@@ -48,3 +49,20 @@ def test_negative_zeros_of_open_images_do_not_show_the_order_of_lines(tmp_path: 
         assert join(tmp_path / f"out_{order}", {"open_images": tmp_path / order}) == 0
     assert digests(tmp_path / "out_a") == digests(tmp_path / "out_b")
     assert len(rows_of(tmp_path / "out_a")[77]["boxes"]) == 1
+
+
+def test_a_file_of_a_directory_that_cannot_be_read_as_it_is_is_named_with_the_reason(
+    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "open_images"
+    write_csv(folder / "images.csv", OPEN_IMAGES_HEADER, open_images_row(OWN_ID, 77))
+    boxes = write_csv(folder / "boxes.csv", BOX_HEADER, open_images_box(OWN_ID))
+    (folder / "cr.csv").write_bytes(boxes.read_bytes().replace(b"\n", b"\r"))
+    (folder / "packed.csv.gz").write_bytes(gzip.compress(boxes.read_bytes()))
+    (folder / "no_edge.csv").write_bytes(boxes.read_bytes().replace(b"YMax", b"Bottom"))
+    (folder / "notes.txt").write_text("nothing of ours")
+    assert join(tmp_path / "out", {"open_images": folder}) == 0
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(said) == 3
+    for name, why in (("cr.csv", "CR alone"), ("packed.csv.gz", "decompress it"), ("no_edge.csv", "YMax")):
+        assert any(name in text and why in text for text in said)
