@@ -143,7 +143,11 @@ def _is_folder(url: str) -> bool:
 
 
 def _coco(url: str) -> list[tuple[str, str]]:
-    return [(member, "annotations") for member in coco_urls(url) if looks_like_coco(member)]
+    members = coco_urls(url)
+    known = [member for member in members if looks_like_coco(member)]
+    if unknown := [member for member in members if member not in known and member != url]:
+        _log.warning("--coco: left out, of no known kind: %s", ", ".join(unknown))
+    return [(member, "annotations") for member in known]
 
 
 def _open_images(url: str) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 import gzip
 import pathlib
 import typing
+import zipfile
 
 import pytest
 
@@ -66,3 +67,15 @@ def test_a_file_of_a_directory_that_cannot_be_read_as_it_is_is_named_with_the_re
     assert len(said) == 3
     for name, why in (("cr.csv", "CR alone"), ("packed.csv.gz", "decompress it"), ("no_edge.csv", "YMax")):
         assert any(name in text and why in text for text in said)
+
+
+def test_a_member_of_a_zip_that_is_no_annotation_file_is_named(
+    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = write_coco(tmp_path / "a.json", [coco_image(1, 77)], [coco_box(1, 1)])
+    with zipfile.ZipFile(tmp_path / "annotations.zip", "w") as archive:
+        archive.write(file, "annotations/a.json")
+        archive.writestr("annotations/b.json", b"\0" + file.read_bytes()[1:])
+    assert join(tmp_path / "out", {"coco": tmp_path / "annotations.zip"}) == 0
+    assert "zip://annotations/b.json::" in caplog.text
+    assert "annotations/a.json" not in caplog.text

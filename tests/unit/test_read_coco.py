@@ -180,6 +180,26 @@ def test_a_damaged_zip_is_named(coco_mini: dict[str, pathlib.Path], tmp_path: pa
         _read(coco_urls(str(path))[0])
 
 
+def test_a_zip_without_its_end_is_named(coco_mini: dict[str, pathlib.Path], tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "annotations.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(coco_mini["instances_val2017"], "i.json")
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(BadJsonError, match=r"annotations\.zip: is a zip whose end is missing; download"):
+        coco_urls(str(path))
+
+
+def test_lists_that_are_given_twice_both_count(tmp_path: pathlib.Path) -> None:
+    images = [json.dumps([{**IMAGE, "id": i}]) for i in (IMAGE["id"], 6)]
+    boxes = [json.dumps([{**BOX, "image_id": i}]) for i in (IMAGE["id"], 6)]
+    lists = ", ".join(f'"images": {i}, "annotations": {b}' for i, b in zip(images, boxes, strict=True))
+    path = tmp_path / "instances.json"
+    path.write_text(f'{{"categories": {json.dumps([DOG])}, {lists}}}')
+    read = _read(path)
+    assert len(read.columns["boxes"]) == len(read.columns["copies"]) == 2
+    assert read.failures == []
+
+
 def test_members_may_come_in_any_order(tmp_path: pathlib.Path) -> None:
     members = {"annotations": [BOX], "categories": [DOG], "images": [IMAGE], "licenses": [], "info": {"a": '"]}\\'}}
     reads = []
