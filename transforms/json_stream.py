@@ -153,7 +153,11 @@ class JsonReader:
     def _key(self) -> str:
         if self._peek() != b'"':
             raise self._error("expected the name of a member")
-        key: str = json.loads(self._match(_STRING))
+        name = self._match(_STRING)
+        try:
+            key: str = json.loads(name.decode("utf-8"))
+        except ValueError as error:
+            raise self._error(f"the name of a member cannot be read ({error})", -len(name)) from error
         if self._take() != b":":
             raise self._error("expected ':'", -1)
         self._unread = True

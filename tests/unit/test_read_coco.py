@@ -200,6 +200,14 @@ def test_lists_that_are_given_twice_both_count(tmp_path: pathlib.Path) -> None:
     assert read.failures == []
 
 
+@pytest.mark.parametrize("name", [b"im\xffages", b"im\nages", b"im\\xages"])
+def test_a_damaged_name_of_a_member_is_refused_where_it_is(tmp_path: pathlib.Path, name: bytes) -> None:
+    path = tmp_path / "instances.json"
+    path.write_bytes(b'{"info": {}, "' + name + b'": []}')
+    with pytest.raises(BadJsonError, match=r"instances\.json, byte 13: the name of a member cannot be read"):
+        _read(path)
+
+
 def test_members_may_come_in_any_order(tmp_path: pathlib.Path) -> None:
     members = {"annotations": [BOX], "categories": [DOG], "images": [IMAGE], "licenses": [], "info": {"a": '"]}\\'}}
     reads = []
