@@ -114,17 +114,17 @@ def read_image_ids(url: str) -> CocoIndex:
     found: dict[str, list[Json]] = {"categories": [], "licenses": []}
     pairs: list[npt.NDArray[np.int64]] = []
     has_images = False
-    annotation = None
+    annotations: list[Json] = []
     with _open(url) as reader:
         for key in reader.members():
             if key == "images":
                 has_images = True
                 pairs += [_id_pairs(items.values) for items in reader.items()]
             elif key == "annotations":
-                annotation = reader.peek_item()
+                annotations += reader.peek_items()
             elif key in found:
                 found[key] += itertools.chain.from_iterable(items.values for items in reader.items())
-    kind = recognise(annotation, supercategories(found["categories"]))
+    kind = _kind_of(annotations, found["categories"])
     if not has_images or kind is None:
         what = "has no list of images" if not has_images else "its annotations are of no kind that COCO publishes"
         raise BadJsonError(url, -1, what, "check that this is a COCO annotation file")
@@ -164,6 +164,13 @@ def _open(url: str) -> typing.Iterator[JsonReader]:
         except _BAD_ZIPS as error:
             raise BadJsonError(url, -1, f"cannot be decompressed ({error})") from error
         yield JsonReader(file, url)
+
+
+def _kind_of(annotations: list[Json], categories: list[Json]) -> CocoKind | None:
+    """Tells the kind of a file by its first annotation; null is one, of no kind."""
+    if annotations and annotations[0] is None:
+        return None
+    return recognise(annotations[0] if annotations else None, supercategories(categories))
 
 
 def _id_pairs(images: list[Json]) -> npt.NDArray[np.int64]:

@@ -208,6 +208,13 @@ def test_a_damaged_name_of_a_member_is_refused_where_it_is(tmp_path: pathlib.Pat
         _read(path)
 
 
+@pytest.mark.parametrize("first", [None, {}, 7])
+def test_a_first_annotation_of_no_kind_does_not_hide_the_others(tmp_path: pathlib.Path, first: typing.Any) -> None:
+    path = _write(tmp_path / "instances.json", images=[IMAGE], categories=[DOG], annotations=[first, BOX])
+    with pytest.raises(BadJsonError, match="of no kind that COCO publishes"):
+        _read(path)
+
+
 def test_members_may_come_in_any_order(tmp_path: pathlib.Path) -> None:
     members = {"annotations": [BOX], "categories": [DOG], "images": [IMAGE], "licenses": [], "info": {"a": '"]}\\'}}
     reads = []
@@ -351,8 +358,7 @@ def test_blocks_of_any_size_give_the_values_of_the_parser(seed: int) -> None:
         if key == "skipped":
             continue
         if rng.random() < 0.5:
-            peeked = reader.peek_item()
-            assert peeked == (value[key][0] if value[key] else None)
+            assert reader.peek_items() == value[key][:1]
         chunks = list(reader.items())
         found[key] = [v for items in chunks for v in items.values]
         assert [items.first for items in chunks] == [sum(len(c.values) for c in chunks[:i]) for i in range(len(chunks))]
