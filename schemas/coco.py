@@ -61,7 +61,7 @@ _STUFF_SUPERCATEGORIES = frozenset(
 _SPLIT = re.compile(r"(?<![a-z])(train|val|test)(?:-dev|-challenge)?_?((?:20)\d\d)?(?![a-z])")
 _PREFIX = re.compile(r"\ACOCO_(?:train|val|test)\d{4}_(?=\d{12}(?:\.|$))")
 _QUERY = re.compile(r"[?#].*", re.DOTALL)
-_MAX_INT32, _MAX_INT64 = 2**31 - 1, 2**63 - 1
+_MAX_INT32, _MIN_INT64, _MAX_INT64 = 2**31 - 1, -(2**63), 2**63 - 1
 
 
 def recognise(annotation: Json, supercategories: typing.Collection[Json]) -> CocoKind | None:
@@ -196,7 +196,7 @@ def is_number(value: Json) -> bool:
 
 def is_integer(value: Json) -> bool:
     """Tells integers of at most 64 bits from all else; true and false are none."""
-    return isinstance(value, int) and not isinstance(value, bool) and -_MAX_INT64 <= value <= _MAX_INT64
+    return isinstance(value, int) and not isinstance(value, bool) and _MIN_INT64 <= value <= _MAX_INT64
 
 
 def is_text(value: Json) -> bool:

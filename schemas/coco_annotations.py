@@ -232,7 +232,8 @@ def _numbers(values: typing.Iterable[Json]) -> npt.NDArray[np.float64]:
     numbers = np.array(listed, np.float64)
     if not (np.abs(numbers) < MAX_COORDINATE).all():
         raise ValueError("a value is not a finite number")
-    return numbers
+    # Adding zero turns negative zeros to zeros: equal elements must have equal bytes, as any of them may be kept.
+    return numbers + 0.0
 
 
 def _flat_numbers(lists: typing.Sequence[Json]) -> npt.NDArray[np.float64]:

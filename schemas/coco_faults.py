@@ -94,4 +94,5 @@ def _mask_fault(annotation: dict[str, Json]) -> str | None:
 
 
 def _is_finite(value: Json) -> bool:
-    return is_number(value) and abs(value) < MAX_COORDINATE
+    """Whether a value is a number below the limit, also as the float that it becomes: 2^63 - 1 rounds up to 2^63."""
+    return is_number(value) and abs(value) < MAX_COORDINATE and abs(float(value)) < MAX_COORDINATE

@@ -44,7 +44,7 @@ def read_run_lengths(segmentation: typing.Any) -> RunLengths:
         raise ValueError("the size of the mask is not two positive integers")
     height, width = size
     runs = _runs(counts)
-    if (runs < 0).any() or int(runs.sum()) != height * width:
+    if ((runs < 0) | (runs > height * width)).any() or int(runs.sum()) != height * width:
         raise ValueError("the runs of the mask do not add up to its size")
     if isinstance(counts, str):
         return RunLengths(counts, height, width)

@@ -92,8 +92,8 @@ def recognise(lines: typing.Iterable[str], name: str) -> Flickr8kKind | None:
         return None
     if kind is Flickr8kKind.CAPTIONS and "lemma" in posixpath.basename(name).lower():
         return Flickr8kKind.LEMMAS
-    rated = kind is Flickr8kKind.EXPERT and not all(map(_may_be_expert, filled))
-    return Flickr8kKind.CROWD if rated else kind
+    by_crowd = kind is Flickr8kKind.EXPERT and 2 * sum(map(_may_be_expert, filled)) <= len(filled)
+    return Flickr8kKind.CROWD if by_crowd else kind
 
 
 def split_of(name: str) -> Split | None:

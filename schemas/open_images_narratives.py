@@ -80,7 +80,7 @@ def _number(entry: Json, key: str) -> float:
     value = entry.get(key)
     try:
         if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
-            return float(value)
+            return float(value) + 0.0
     except OverflowError:
         pass
     raise BadNarrativeError(f"{key} is not a number")

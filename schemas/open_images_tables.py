@@ -47,8 +47,8 @@ class TableRows(typing.NamedTuple):
         return self.columns[column] if column in self.columns else pa.repeat(pa.scalar(""), self.length)
 
     def numbers(self, column: str) -> pa.DoubleArray:
-        """Returns a column of numbers; null throughout where the table lacks it."""
-        return self.columns[column] if column in self.columns else pa.nulls(self.length, pa.float64())
+        """Returns a column of numbers, no zero negative; null throughout where the table lacks it."""
+        return pc.add(self.columns[column], 0.0) if column in self.columns else pa.nulls(self.length, pa.float64())
 
     def floats(self, column: str) -> npt.NDArray[np.float64]:
         """Returns a column of numbers, NaN where there is none."""
@@ -241,7 +241,7 @@ def _clicks(texts: pa.StringArray) -> pa.ListArray:
     """Reads ``x y 1;x y 0``; all match :data:`_CLICKS`."""
     words = pc.split_pattern_regex(pc.utf8_trim(texts, "; "), "[; ]+")
     words = pc.if_else(pc.equal(pc.binary_length(texts), 0), pa.scalar([], words.type), words)
-    values = words.flatten().cast(pa.float64()).to_numpy().reshape(-1, 3)
+    values = words.flatten().cast(pa.float64()).to_numpy().reshape(-1, 3) + 0.0
     clicks = [pa.array(values[:, k].copy()).cast(f.type) for k, f in enumerate(CLICK)]
     lengths = pc.list_value_length(words).fill_null(0).to_numpy()
     offsets = np.concatenate(([0], np.cumsum(lengths) // 3)).astype(np.int32)

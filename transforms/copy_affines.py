@@ -183,7 +183,7 @@ def file_rotation(copies: typing.Sequence[Copy], copy_source: str, copy_id: str)
     return known.get(_file_id(known, copy_source, copy_id), _UNLISTED).rotation
 
 
-def differ_in_aspect(size: Size, photo: Size) -> bool:
+def differ_in_aspect(size: tuple[float, float], photo: tuple[float, float]) -> bool:
     """Tells whether a copy cannot be the same picture as a photo.
 
     The copy is scaled until its side along the photo's longer one has that length. Then the other sides may differ by

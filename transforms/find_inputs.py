@@ -1,5 +1,6 @@
 """Which files the source flags name, and what each one is."""
 
+import logging
 import typing
 
 import fsspec
@@ -7,13 +8,17 @@ import fsspec
 from schemas.open_images import OpenImagesKind, split_of
 from schemas.sources import ALL_SOURCES, Source
 from schemas.yfcc import Pack
-from transforms.find_open_images import find_open_images, refusal_of
+from transforms.find_open_images import find_open_images
+from transforms.find_open_images import refusal_of as open_images_refusal
 from transforms.find_yfcc import find_yfcc, stated_pack
 from transforms.input_files import MASK_FILES, SIDE_KINDS, InputError, InputFile, fingerprint, list_files, size_of
 from transforms.json_stream import BadJsonError
 from transforms.mask_files import is_mask_zip
 from transforms.read_coco import coco_urls, looks_like_coco
 from transforms.read_flickr8k import find_flickr8k
+from transforms.read_flickr8k import refusal_of as flickr8k_refusal
+
+_log = logging.getLogger("photobeam")
 
 BZ2_EXPANSION = 5
 """Decoded bytes per byte of bz2, for estimates: text of this kind gives 4 to 5."""
@@ -130,9 +135,11 @@ def _recognise(source: Source, url: str, pack: Pack | None, named: bool) -> list
         files = [InputFile(u, source, kind, 0, size_of(u), False, fingerprint(u)) for u, kind in kinds]
     except (OSError, BadJsonError) as error:
         raise InputError(f"--{source.value} {url}: cannot be read ({error})") from error
+    why = None if files else _REFUSALS.get(source, _no_refusal)(url)
     if named and not files:
-        why = refusal_of(url) if source is Source.OPEN_IMAGES else None
         raise InputError(f"--{source.value} {url}: {why or 'is no annotation file of this source'}; check the file")
+    if why:
+        _log.warning("--%s %s is left out: it %s", source.value, url, why)
     return files
 
 
@@ -146,7 +153,11 @@ def _is_folder(url: str) -> bool:
 
 
 def _coco(url: str) -> list[tuple[str, str]]:
-    return [(member, "annotations") for member in coco_urls(url) if looks_like_coco(member)]
+    members = coco_urls(url)
+    known = [member for member in members if looks_like_coco(member)]
+    if unknown := [member for member in members if member not in known and member != url]:
+        _log.warning("--coco: left out, of no known kind: %s", ", ".join(unknown))
+    return [(member, "annotations") for member in known]
 
 
 def _open_images(url: str) -> list[tuple[str, str]]:
@@ -159,4 +170,9 @@ def _flickr8k(url: str) -> list[tuple[str, str]]:
     return [(url, found.kind.value)] if found else []
 
 
+def _no_refusal(url: str) -> None:
+    """Says nothing of a file, as there is nothing to say."""
+
+
+_REFUSALS: typing.Final = {Source.OPEN_IMAGES: open_images_refusal, Source.FLICKR8K: flickr8k_refusal}
 _KINDS: typing.Final = {Source.COCO: _coco, Source.OPEN_IMAGES: _open_images, Source.FLICKR8K: _flickr8k}

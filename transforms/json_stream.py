@@ -123,8 +123,8 @@ class JsonReader:
             if not closed and len(text) > MAX_ITEM_BYTES:
                 raise BadJsonError(self._name, offset, f"an element has more than {MAX_ITEM_BYTES} bytes", "check it")
 
-    def peek_item(self) -> typing.Any:
-        """Returns the first element of the current member, a list, None if it is empty; it stays unread."""
+    def peek_items(self) -> list[typing.Any]:
+        """Returns the first element of the current member, a list, alone; nothing if it is empty. It stays unread."""
         self._open_list()
         offset = self._offset
         depths, seen = _Depths(), b""
@@ -140,7 +140,7 @@ class JsonReader:
         end = len(seen) - len(block) + int(positions[ends[0]]) + int(depth[ends[0]] == 0)
         values = self._parse(seen[:end], 0, offset).values
         self._data, self._offset, self._unread = b"[" + seen, offset - 1, True
-        return values[0] if values else None
+        return values[:1]
 
     def _begin(self) -> None:
         while len(self._data) < len(_BOM) and self._fill():
@@ -155,7 +155,11 @@ class JsonReader:
     def _key(self) -> str:
         if self._peek() != b'"':
             raise self._error("expected the name of a member")
-        key: str = json.loads(self._match(_STRING))
+        name = self._match(_STRING)
+        try:
+            key: str = json.loads(name.decode("utf-8"))
+        except ValueError as error:
+            raise self._error(f"the name of a member cannot be read ({error})", -len(name)) from error
         if self._take() != b":":
             raise self._error("expected ':'", -1)
         self._unread = True

@@ -17,13 +17,16 @@ import numpy as np
 
 from schemas.annotations import EDGES, GEOMETRY_COLUMNS, PIXELS
 from transforms.affine import Affine, compose, determinant, scale
-from transforms.copy_affines import CopyAffines, PlacedCopy, WrittenImage
+from transforms.copy_affines import CopyAffines, PlacedCopy, WrittenImage, differ_in_aspect
 from transforms.map_boxes import map_areas, map_boxes
 from transforms.map_masks import map_polygons, map_rle
 from transforms.map_points import map_keypoints, map_pairs, map_points, map_trace
 
 Element = dict[str, typing.Any]
 Size = tuple[int, int]
+
+_WHOLE = (1.0, 1.0)
+"""Extent of a copy in normalised units, in which its aspect does not show."""
 
 _INVALID, _OUTSIDE, _UNPLACED = "invalid", "outside", "unplaced"
 
@@ -134,8 +137,10 @@ def _segment(element: Element, placed: PlacedCopy, size: Size) -> Element | str:
 
 
 def _mask(element: Element, placed: PlacedCopy, size: Size) -> Element | str:
-    """Maps run lengths, which have a size of their own: that of the copy, or a fraction of it."""
+    """Maps run lengths, which have a size of their own: that of the copy, or a fraction of it, but of its aspect."""
     height, width = element["rle_height"], element["rle_width"]
+    if placed.extent != _WHOLE and differ_in_aspect((width, height), placed.extent):
+        return _INVALID
     try:
         matrix = compose(scale((width, height), placed.extent), placed.matrix)
         mask = map_rle({"size": [height, width], "counts": element["rle_counts"]}, matrix, size)

@@ -208,7 +208,12 @@ def panoptic_ids(pixels: npt.NDArray[np.uint8]) -> Ids:
     Returns:
         Shape (height, width), uint32, 0 where there is no segment.
     """
-    return pixels.astype(np.uint32) @ np.array([1, 256, 65536], dtype=np.uint32)
+    ids: Ids = pixels[:, :, 0].astype(np.uint32)
+    for channel in (1, 2):
+        part = pixels[:, :, channel].astype(np.uint32)
+        part <<= 8 * channel
+        ids |= part
+    return ids
 
 
 def panoptic_pixels(ids: npt.NDArray[typing.Any]) -> npt.NDArray[np.uint8]:

@@ -79,14 +79,14 @@ def add_masks(part: AnnotationPart, masks: MaskFiles) -> AnnotationPart:
         return part
     photo_ids, segments = batch["photo_id"].to_numpy(), batch["segments"].to_pylist()
     lacking = []
-    name, pixels = None, None
+    name, values = None, None
     for position, segment in enumerate(segments):
         if not segment["mask_file"]:
             continue
         if segment["mask_file"] != name:
             name = segment["mask_file"]
-            pixels = masks.read(name)
-        if not _add_mask(segment, pixels):
+            values = _values(masks.read(name))
+        if not _add_mask(segment, values):
             lacking.append(position)
     filled = pa.array(segments, batch["segments"].type)
     batches = {**part.batches, "segments": part_batch("segments", photo_ids, filled)}
@@ -103,13 +103,16 @@ def _warned(part: AnnotationPart, photo_ids: npt.NDArray[np.int64]) -> Annotatio
     return part._replace(batches={**part.batches, "warnings": part_batch("warnings", photo_ids, names)})
 
 
-def _add_mask(segment: dict[str, typing.Any], pixels: npt.NDArray[typing.Any] | None) -> bool:
-    """Fills in the run lengths from the pixels of the segment's file; returns whether there are any."""
-    if pixels is None:
+def _values(pixels: npt.NDArray[typing.Any] | None) -> npt.NDArray[typing.Any] | None:
+    """Returns one number a pixel: the segment's id, where colours say which it is."""
+    return panoptic_ids(pixels) if pixels is not None and pixels.ndim == 3 else pixels
+
+
+def _add_mask(segment: dict[str, typing.Any], values: npt.NDArray[typing.Any] | None) -> bool:
+    """Fills in the run lengths from the values of the segment's file; returns whether there are any."""
+    if values is None:
         return False
-    mask: npt.NDArray[typing.Any] = pixels if pixels.ndim == 2 else panoptic_ids(pixels)
-    if segment["mask_value"] is not None:
-        mask = (mask == segment["mask_value"]).astype(np.uint8)
+    mask = values if segment["mask_value"] is None else values == segment["mask_value"]
     if not mask.any():
         return False
     segment["rle_counts"] = encode_rle(mask)["counts"]

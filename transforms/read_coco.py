@@ -41,6 +41,7 @@ from transforms.json_stream import BadJsonError, Items, JsonReader, item_spans
 from transforms.sorted_ids import look_up
 
 _HEAD_BYTES = 4096
+_ZIP = b"PK\x03\x04"
 _FIRST_KEY = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*(?:"(?:info|images|annotations|licenses|categories|type)"\s*:|\})')
 _BAD_ZIPS = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
 
@@ -83,6 +84,9 @@ def coco_urls(url: str) -> list[str]:
         return [url]
     with fsspec.open(url, "rb") as file:
         if not zipfile.is_zipfile(file):
+            file.seek(0)
+            if file.read(len(_ZIP)) == _ZIP:
+                raise BadJsonError(url, -1, "is a zip whose end is missing")
             return [url]
         try:
             names = zipfile.ZipFile(file).namelist()
@@ -111,19 +115,21 @@ def read_image_ids(url: str) -> CocoIndex:
         BadJsonError: it is no COCO file, is damaged or ends early.
     """
     found: dict[str, list[Json]] = {"categories": [], "licenses": []}
-    pairs: list[npt.NDArray[np.int64]] | None = None
-    annotation = None
+    pairs: list[npt.NDArray[np.int64]] = []
+    has_images = False
+    annotations: list[Json] = []
     with _open(url) as reader:
         for key in reader.members():
             if key == "images":
-                pairs = [_id_pairs(items.values) for items in reader.items()]
+                has_images = True
+                pairs += [_id_pairs(items.values) for items in reader.items()]
             elif key == "annotations":
-                annotation = reader.peek_item()
+                annotations += reader.peek_items()
             elif key in found:
-                found[key] = list(itertools.chain.from_iterable(items.values for items in reader.items()))
-    kind = recognise(annotation, supercategories(found["categories"]))
-    if pairs is None or kind is None:
-        what = "has no list of images" if pairs is None else "its annotations are of no kind that COCO publishes"
+                found[key] += itertools.chain.from_iterable(items.values for items in reader.items())
+    kind = _kind_of(annotations, found["categories"])
+    if not has_images or kind is None:
+        what = "has no list of images" if not has_images else "its annotations are of no kind that COCO publishes"
         raise BadJsonError(url, -1, what, "check that this is a COCO annotation file")
     image_ids, photo_ids = _unique_images(np.concatenate([np.empty((0, 2), np.int64), *pairs]))
     categories, licenses = read_categories(found["categories"]), read_licenses(found["licenses"])
@@ -175,6 +181,13 @@ def _open(url: str) -> typing.Iterator[JsonReader]:
         except _BAD_ZIPS as error:
             raise BadJsonError(url, -1, f"cannot be decompressed ({error})") from error
         yield JsonReader(file, url)
+
+
+def _kind_of(annotations: list[Json], categories: list[Json]) -> CocoKind | None:
+    """Tells the kind of a file by its first annotation; null is one, of no kind."""
+    if annotations and annotations[0] is None:
+        return None
+    return recognise(annotations[0] if annotations else None, supercategories(categories))
 
 
 def _id_pairs(images: list[Json]) -> npt.NDArray[np.int64]:

@@ -31,9 +31,10 @@ from schemas.flickr8k import (
     recognise,
     split_of,
 )
+from schemas.open_images import ends_lines_with_cr
 from transforms.annotation_parts import BATCH_ROWS, AnnotationPart, part_batch, read_failure
 
-_HEAD_LINES = 1000
+_HEAD_BYTES = 1 << 18
 _BOM = b"\xef\xbb\xbf"
 
 Splits = typing.Mapping[str, Split]
@@ -62,13 +63,17 @@ class _Refused(typing.NamedTuple):
 
 
 def find_flickr8k(url: str) -> Flickr8kFile | None:
-    """Recognises a file by its first lines; None if it is not of Flickr8k."""
-    with fsspec.open(url, "rb") as file:
-        head = [line.decode("utf-8", "replace").rstrip("\r\n") for line in itertools.islice(file, _HEAD_LINES)]
-    kind = recognise([line.removeprefix("\ufeff") for line in head], url)
-    if kind is None or (kind is Flickr8kKind.SPLIT and split_of(url) is None):
-        return None
-    return Flickr8kFile(url, kind)
+    """Recognises a file by its first lines; None if it is not of Flickr8k or cannot be read as it is."""
+    head = _head(url)
+    kind = None if ends_lines_with_cr(head) else _kind_of(head, url)
+    return Flickr8kFile(url, kind) if kind else None
+
+
+def refusal_of(url: str) -> str | None:
+    """Says why a file that is of Flickr8k cannot be read; None if it can, or is of something else."""
+    head = _head(url)
+    kind = _kind_of(head.replace(b"\r", b"\n"), url) if ends_lines_with_cr(head) else None
+    return f"holds {kind.value} in lines that end with CR alone: save it with line ends of LF" if kind else None
 
 
 def read_splits(files: typing.Iterable[Flickr8kFile]) -> dict[str, Split]:
@@ -98,6 +103,19 @@ def read_flickr8k(file: Flickr8kFile, splits: Splits) -> typing.Iterator[Annotat
     lines = _lines(file.url)
     while batch := list(itertools.islice(lines, BATCH_ROWS)):
         yield _read_batch(file, splits, batch, numbers)
+
+
+def _head(url: str) -> bytes:
+    with fsspec.open(url, "rb") as file:
+        head: bytes = file.read(_HEAD_BYTES)
+    return head
+
+
+def _kind_of(head: bytes, url: str) -> Flickr8kKind | None:
+    lines = head.removeprefix(_BOM).decode("utf-8", "replace").split("\n")
+    whole = lines if len(head) < _HEAD_BYTES else lines[:-1] or lines
+    kind = recognise([line.rstrip("\r") for line in whole], url)
+    return None if kind is Flickr8kKind.SPLIT and split_of(url) is None else kind
 
 
 def _read_batch(

@@ -188,9 +188,10 @@ def test_an_object_may_be_boxed_only() -> None:
 
 
 ODD = [
-    None, True, -1, 0, 1, 2, 3.5, 2**63, 10**400, float("nan"), float("inf"), "", "7", "\ud800", [], {}, [None],
-    [[]], [[1, 2, 3]], [[1, 2, 3, 4, 5, "6"]], [[1, 2, 3, 4, 5, True]], [[1, 2, 3, 4, 5, float("nan")]], [{}],
-    [1, 2, 3], [1, 2, -3, 4], [1, 2, float("nan"), 4], [1, 2, 3, True], [1, 2, "3", 4], [0, 0, 0, 0], [1, 2, 3],
+    None, True, -1, 0, 1, 2, 3.5, -(2**63), 2**63 - 1, 2**63, 10**400, float("nan"), float("inf"), "", "7", "\ud800",
+    [], {}, [None], [[]], [[1, 2, 3]], [[1, 2, 3, 4, 5, "6"]], [[1, 2, 3, 4, 5, True]], [[1, 2, 3, 4, 5, float("nan")]],
+    [{}], [[1, 2, 3, 4, 5, 2**63 - 1]], [2**63 - 1, 2, 1], [1, 2, 2**63 - 1, 4], [1, 2, 3], [1, 2, -3, 4],
+    [1, 2, float("nan"), 4], [1, 2, 3, True], [1, 2, "3", 4], [0, 0, 0, 0],
     [1, 2, 7], {"size": [3, 4], "counts": "2340"}, {"size": [3, 4], "counts": [12]}, {"size": [3, 4], "counts": [13]},
     {"size": [3, 4], "counts": "~~~~"}, {"size": [3, 4], "counts": [2, -2, 12]}, {"size": [3], "counts": [3]},
     {"size": [2**40, 2**40], "counts": [2**80]}, {"counts": [1]}, {"size": [3, 4], "counts": None},
@@ -240,6 +241,28 @@ def test_run_lengths_equal_those_of_pycocotools() -> None:
             found = read_run_lengths({"counts": decoded.tolist(), "size": [height, width]})
             assert found.counts == text
             assert coco_mask.area({"counts": found.counts, "size": [height, width]}) == mask.sum()
+
+
+def _compressed(runs: list[int]) -> str:
+    """The inverse of ``decompress``, for runs of any size."""
+    text = ""
+    for i, run in enumerate(runs):
+        rest, has_more = run - (runs[i - 2] if i > 2 else 0), True
+        while has_more:
+            group, rest = rest & 31, rest >> 5
+            has_more = rest != (-1 if group & 16 else 0)
+            text += chr(ord("0") + (group | 32 * has_more))
+    return text
+
+
+def test_runs_that_add_up_only_in_64_bits_are_refused() -> None:
+    step, steps = 2**38, 2**13
+    ramp = [step * k for k in [*range(1, steps + 1), *range(steps - 1, 0, -1)]]
+    runs = [0, 0, *itertools.chain.from_iterable((0, run) for run in ramp), 0, 0, 12]
+    assert sum(runs) == 2**64 + 12
+    assert _compressed([2, 3, 4, 3]) == "2340"
+    with pytest.raises(ValueError, match="do not add up"):
+        read_run_lengths({"counts": _compressed(runs), "size": [3, 4]})
 
 
 def test_damaged_run_lengths_are_refused() -> None:

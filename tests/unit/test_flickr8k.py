@@ -23,7 +23,7 @@ from schemas.flickr8k import (
 from schemas.merge_annotations import merge_elements
 from schemas.surrogate_ids import surrogate_id
 from transforms.annotation_parts import PART_TYPES
-from transforms.read_flickr8k import Flickr8kFile, find_flickr8k, read_flickr8k, read_splits
+from transforms.read_flickr8k import Flickr8kFile, find_flickr8k, read_flickr8k, read_splits, refusal_of
 
 BAD_NAME = "2258277193_586949ec62.jpg.1"
 CAPTION = "1000268201_693b08cb0e.jpg#0\tA child in a pink dress ."
@@ -183,6 +183,7 @@ def test_an_image_of_two_splits_is_reported(tmp_path: pathlib.Path) -> None:
         (["", "1_a.jpg"], "x.txt", Flickr8kKind.SPLIT),
         (["1_a.jpg\t2_b.jpg#2\t1\t3\t1", "1_a.jpg\t2_b.jpg#2\t0.5\t2\t2"], "x", Flickr8kKind.CROWD),
         (["1_a.jpg\t2_b.jpg#2\t1\t3\t1"], "x", Flickr8kKind.EXPERT),
+        (["1_a.jpg\t2_b.jpg#2\t1\t3\t1"] * 2 + ["1_a.jpg\t2_b.jpg#2\t1\t3\t5"], "x", Flickr8kKind.EXPERT),
         (["1_a.jpg", "If you use this", "corpus"], "x", None),
         ([], "x", None),
         (["photo_id,title", "1,A"], "x", None),
@@ -190,6 +191,15 @@ def test_an_image_of_two_splits_is_reported(tmp_path: pathlib.Path) -> None:
 )
 def test_kinds(lines: list[str], name: str, kind: Flickr8kKind | None) -> None:
     assert recognise(lines, name) is kind
+
+
+def test_lines_that_end_with_cr_alone_are_not_one_long_caption(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "Flickr8k.token.txt"
+    path.write_bytes(f"{CAPTION}\r{CAPTION}\r".encode())
+    assert find_flickr8k(str(path)) is None
+    assert "CR alone" in str(refusal_of(str(path)))
+    path.write_bytes(f"{CAPTION}\r\n{CAPTION}\r\n".encode())
+    assert find_flickr8k(str(path)) == Flickr8kFile(str(path), Flickr8kKind.CAPTIONS)
 
 
 def test_a_list_whose_split_is_not_known_is_none_of_ours(tmp_path: pathlib.Path) -> None:

@@ -235,6 +235,14 @@ def test_masks_have_a_size_of_their_own() -> None:
     assert mapped.warnings == ["segments:1 invalid"]
 
 
+def test_a_mask_of_another_aspect_than_its_copy_is_not_stretched() -> None:
+    rle = encode_rle(np.ones((60, 44)))
+    mask = element("segments", image_id="1", rle_counts=rle["counts"], rle_height=60, rle_width=44)
+    mapped = map_annotations(row(copy("coco", "1", (60, 44)), segments=[mask]), image())
+    assert mapped.columns["segments"] == []
+    assert mapped.warnings == ["segments:1 invalid"]
+
+
 def test_a_photo_without_annotations_has_the_affine_of_its_file() -> None:
     own = image((40, 30), 6, "yfcc", resize="shorter", image_size=15)
     mapped = map_annotations(row(), own)

@@ -180,6 +180,41 @@ def test_a_damaged_zip_is_named(coco_mini: dict[str, pathlib.Path], tmp_path: pa
         _read(coco_urls(str(path))[0])
 
 
+def test_a_zip_without_its_end_is_named(coco_mini: dict[str, pathlib.Path], tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "annotations.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(coco_mini["instances_val2017"], "i.json")
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(BadJsonError, match=r"annotations\.zip: is a zip whose end is missing; download"):
+        coco_urls(str(path))
+
+
+def test_lists_that_are_given_twice_both_count(tmp_path: pathlib.Path) -> None:
+    images = [json.dumps([{**IMAGE, "id": i}]) for i in (IMAGE["id"], 6)]
+    boxes = [json.dumps([{**BOX, "image_id": i}]) for i in (IMAGE["id"], 6)]
+    lists = ", ".join(f'"images": {i}, "annotations": {b}' for i, b in zip(images, boxes, strict=True))
+    path = tmp_path / "instances.json"
+    path.write_text(f'{{"categories": {json.dumps([DOG])}, {lists}}}')
+    read = _read(path)
+    assert len(read.columns["boxes"]) == len(read.columns["copies"]) == 2
+    assert read.failures == []
+
+
+@pytest.mark.parametrize("name", [b"im\xffages", b"im\nages", b"im\\xages"])
+def test_a_damaged_name_of_a_member_is_refused_where_it_is(tmp_path: pathlib.Path, name: bytes) -> None:
+    path = tmp_path / "instances.json"
+    path.write_bytes(b'{"info": {}, "' + name + b'": []}')
+    with pytest.raises(BadJsonError, match=r"instances\.json, byte 13: the name of a member cannot be read"):
+        _read(path)
+
+
+@pytest.mark.parametrize("first", [None, {}, 7])
+def test_a_first_annotation_of_no_kind_does_not_hide_the_others(tmp_path: pathlib.Path, first: typing.Any) -> None:
+    path = _write(tmp_path / "instances.json", images=[IMAGE], categories=[DOG], annotations=[first, BOX])
+    with pytest.raises(BadJsonError, match="of no kind that COCO publishes"):
+        _read(path)
+
+
 def test_members_may_come_in_any_order(tmp_path: pathlib.Path) -> None:
     members = {"annotations": [BOX], "categories": [DOG], "images": [IMAGE], "licenses": [], "info": {"a": '"]}\\'}}
     reads = []
@@ -323,8 +358,7 @@ def test_blocks_of_any_size_give_the_values_of_the_parser(seed: int) -> None:
         if key == "skipped":
             continue
         if rng.random() < 0.5:
-            peeked = reader.peek_item()
-            assert peeked == (value[key][0] if value[key] else None)
+            assert reader.peek_items() == value[key][:1]
         chunks = list(reader.items())
         found[key] = [v for items in chunks for v in items.values]
         assert [items.first for items in chunks] == [sum(len(c.values) for c in chunks[:i]) for i in range(len(chunks))]
