@@ -8,8 +8,7 @@ A class may stand at several places; its subclasses are those of all of them.
 import typing
 
 from schemas.class_names import is_mid, mids_by_name
-
-Json = typing.Any
+from schemas.json_values import Json
 
 _NAMES = ("LabelName", "name")
 _SUBCLASSES = ("Subcategory", "children")

@@ -12,12 +12,10 @@ import re
 import typing
 
 from schemas.flickr_urls import flickr_id
+from schemas.json_values import Json, is_integer, is_text
 from schemas.surrogate_ids import surrogate_id
 
 SOURCE = "coco"
-
-Json = typing.Any
-"""What a JSON parser gives; nothing is known of it yet."""
 
 
 class CocoKind(str, enum.Enum):
@@ -61,7 +59,7 @@ _STUFF_SUPERCATEGORIES = frozenset(
 _SPLIT = re.compile(r"(?<![a-z])(train|val|test)(?:-dev|-challenge)?_?((?:20)\d\d)?(?![a-z])")
 _PREFIX = re.compile(r"\ACOCO_(?:train|val|test)\d{4}_(?=\d{12}(?:\.|$))")
 _QUERY = re.compile(r"[?#].*", re.DOTALL)
-_MAX_INT32, _MIN_INT64, _MAX_INT64 = 2**31 - 1, -(2**63), 2**63 - 1
+_MAX_INT32 = 2**31 - 1
 
 
 def recognise(annotation: Json, supercategories: typing.Collection[Json]) -> CocoKind | None:
@@ -187,27 +185,6 @@ def supercategories(entries: Json) -> set[str]:
     """Returns the supercategories of the file's ``categories``."""
     listed = [e.get("supercategory") for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
     return {name for name in listed if isinstance(name, str)}
-
-
-def is_number(value: Json) -> bool:
-    """Tells numbers from all else; true and false are none."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def is_integer(value: Json) -> bool:
-    """Tells integers of at most 64 bits from all else; true and false are none."""
-    return isinstance(value, int) and not isinstance(value, bool) and _MIN_INT64 <= value <= _MAX_INT64
-
-
-def is_text(value: Json) -> bool:
-    """Tells strings that UTF-8 can hold from all else; JSON can escape half a surrogate pair."""
-    if not isinstance(value, str):
-        return False
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _is_id(value: Json) -> bool:

@@ -15,9 +15,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from schemas.annotations import ELEMENTS, PIXELS, UNKNOWN_FLAG
-from schemas.coco import SOURCE, CocoKind, Json
+from schemas.coco import SOURCE, CocoKind
 from schemas.coco_faults import KINDS_WITH_BOXES, MAX_COORDINATE, MAX_MASK_VALUE, POLYGON_NUMBERS, Categories
 from schemas.coco_rle import RunLengths, read_run_lengths
+from schemas.json_values import Json
 
 _SEGMENT_KINDS = {CocoKind.STUFF: "stuff", CocoKind.PANOPTIC: "panoptic"}
 Annotations = typing.Sequence[dict[str, typing.Any]]

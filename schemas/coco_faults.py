@@ -2,8 +2,9 @@
 
 import typing
 
-from schemas.coco import Category, CocoKind, Json, is_integer, is_number, is_text
+from schemas.coco import Category, CocoKind
 from schemas.coco_rle import read_run_lengths
+from schemas.json_values import Json, is_integer, is_number, is_text
 
 POLYGON_NUMBERS = 6
 """Numbers of the smallest polygon: a triangle."""

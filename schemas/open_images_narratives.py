@@ -5,14 +5,11 @@ import math
 import typing
 
 from schemas.annotations import NORMALISED
+from schemas.json_values import Json, is_integer, is_number, is_text
 from schemas.open_images import SOURCE
-
-Json = typing.Any
 
 DATASET = "open_images"
 """In the ``dataset_id`` of all narratives of Open Images, such as ``mscoco_val2017`` of COCO's."""
-
-_MAX_INT64 = 2**63 - 1
 
 
 class BadNarrativeError(ValueError):
@@ -68,18 +65,15 @@ def _trace(points: list[Json]) -> dict[str, list[float]]:
 
 def _text(entry: Json, key: str) -> str:
     value = entry.get(key)
-    try:
-        if isinstance(value, str) and value.encode():
-            return value
-    except UnicodeEncodeError:
-        pass
+    if value and is_text(value):
+        return str(value)
     raise BadNarrativeError(f"{key} is not a text")
 
 
 def _number(entry: Json, key: str) -> float:
     value = entry.get(key)
     try:
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+        if is_number(value) and math.isfinite(value):
             return float(value) + 0.0
     except OverflowError:
         pass
@@ -88,8 +82,8 @@ def _number(entry: Json, key: str) -> float:
 
 def _integer(entry: Json, key: str) -> int | None:
     value = entry.get(key)
-    if value is None or (isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _MAX_INT64):
-        return value
+    if value is None or is_integer(value):
+        return typing.cast(int | None, value)
     raise BadNarrativeError(f"{key} is not an integer")
 
 

@@ -23,7 +23,6 @@ import pyarrow as pa
 from schemas.annotations import COPY
 from schemas.coco import (
     CocoKind,
-    Json,
     License,
     copy_of,
     image_fault,
@@ -36,6 +35,7 @@ from schemas.coco import (
 from schemas.coco_annotations import BadAnnotationError, Elements, panoptic_segments, read_annotations
 from schemas.coco_faults import Categories, find_fault
 from schemas.failures import FailureReason
+from schemas.json_values import Json
 from transforms.annotation_parts import BATCH_ROWS, COCO_IMAGE, AnnotationPart, part_batch, read_failure
 from transforms.json_stream import BadJsonError, Items, JsonReader, item_spans
 from transforms.sorted_ids import look_up
