@@ -26,13 +26,3 @@ def surrogate_id(source: str, own_id: str) -> int:
     """
     digest = hashlib.sha256(f"{source}\0{own_id}".encode()).digest()
     return MAX_FLICKR_ID + 1 + (int.from_bytes(digest[:8], "big") >> 2)
-
-
-def is_surrogate(photo_id: int) -> bool:
-    """Tells whether a photo id is a surrogate.
-
-    Example:
-        >>> is_surrogate(6985418911)
-        False
-    """
-    return photo_id > MAX_FLICKR_ID
