@@ -43,8 +43,8 @@ class ImageOptions:
             * ``none``: the size is kept.
         upscale: whether pixels may be enlarged. Without, an image that is smaller keeps its size (``pad``
             still adds white up to N x N), and ``crop`` and ``stretch`` give the square of its shorter side.
-        filter: ``area`` averages the pixels whose centres fall together, with equal weights (Pillow's box); where an
-            image is enlarged it stands for bicubic. ``lanczos`` and ``bicubic`` are sharper and may ring.
+        filter: ``area`` averages what lies under each written pixel, by area; where an image is enlarged it stands
+            for bicubic. ``lanczos`` and ``bicubic`` are sharper and may ring.
         format: of the file; ``jpg`` is the fastest.
         quality: 1 to 100, of jpg and webp; larger files lose less.
         max_pixels: stored or written images with more are refused, which bounds memory to about 8 bytes
