@@ -11,6 +11,7 @@ import typing
 import warnings
 import zlib
 
+import numpy as np
 from PIL import IcoImagePlugin, Image
 
 from schemas.failures import FailureReason, PhotoError, Stage
@@ -62,6 +63,8 @@ class DecodedImage(typing.NamedTuple):
         format: lower-case: ``jpeg``, ``png``, ``gif``, ``webp``, ``bmp``, ``tiff``, ``mpo``, ...
         orientation: the file's EXIF orientation, 1 to 8.
         profile: its ICC profile, empty without one.
+        exif: its EXIF, a TIFF structure, empty without one.
+        whole_jpeg: whether the file is an RGB JPEG that libjpeg-turbo decoded at its full size without a warning.
     """
 
     picture: Image.Image | Pixels
@@ -70,14 +73,16 @@ class DecodedImage(typing.NamedTuple):
     format: str
     orientation: int
     profile: bytes
+    exif: bytes
+    whole_jpeg: bool = False
 
 
 def decode_image(data: bytes, options: ImageOptions) -> DecodedImage:
     """Decodes a file for the options' size and filter.
 
     Raises:
-        PhotoError: ``not_an_image``, ``unsupported_image``, ``too_many_pixels``, ``truncated_image`` or
-            ``corrupt_image`` at stage decode.
+        PhotoError: ``not_an_image``, ``unsupported_image``, ``too_many_pixels``, ``too_small``, ``aspect_ratio``,
+            ``truncated_image`` or ``corrupt_image`` at stage decode.
     """
     name = sniff(data)
     try:
@@ -100,6 +105,7 @@ def open_image(decoder: str, data: bytes) -> Image.Image:
 def _load_jpeg(data: bytes, options: ImageOptions) -> DecodedImage:
     image = open_image("JPEG", data)
     _check_claim(image.size, options.max_pixels)
+    _check_shape(image.size, options)
     size, divisor = image.size, decoded_fraction(image.size, plan_image(image.size, 1, options).scaled, options.filter)
     picture: Image.Image | Pixels
     try:
@@ -118,6 +124,8 @@ def _load_jpeg(data: bytes, options: ImageOptions) -> DecodedImage:
         (image.format or "jpeg").lower(),
         _orientation(image),
         image.info.get("icc_profile") or b"",
+        _exif(image),
+        whole_jpeg=image.mode == "RGB" and divisor == 1 and isinstance(picture, np.ndarray),
     )
 
 
@@ -126,6 +134,7 @@ def _load(name: str, data: bytes, options: ImageOptions) -> DecodedImage:
         _check_claim(_icon_claim(data), options.max_pixels)
     image = open_image(name, data)
     _check_claim(image.size, options.max_pixels)
+    _check_shape(image.size, options)
     format_ = (image.format or name).lower()
     tiff_orientation = _orientation(image) if name == "TIFF" else 1
     image.load()
@@ -134,7 +143,7 @@ def _load(name: str, data: bytes, options: ImageOptions) -> DecodedImage:
         image = image.transpose(TURNED_BACK[tiff_orientation])
     size = image.size  # Only now is it known of turned TIFFs and of icons.
     profile = image.info.get("icc_profile") or b""
-    return DecodedImage(resizable(image), size, size, format_, orientation, profile)
+    return DecodedImage(resizable(image), size, size, format_, orientation, profile, _exif(image))
 
 
 def _orientation(image: Image.Image) -> int:
@@ -143,6 +152,11 @@ def _orientation(image: Image.Image) -> int:
     except DECODER_ERRORS:
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _exif(image: Image.Image) -> bytes:
+    exif = image.info.get("exif")
+    return exif.removeprefix(b"Exif\0\0") if isinstance(exif, bytes) else b""
 
 
 def _icon_claim(data: bytes) -> tuple[int, int]:
@@ -161,6 +175,16 @@ def _check_claim(size: tuple[int, int], max_pixels: int) -> None:
     if max(size) > MAX_STORED_SIDE_PX:
         detail = f"{size[0]} x {size[1]} pixels; sides beyond {MAX_STORED_SIDE_PX} are not decoded"
         raise PhotoError(FailureReason.UNSUPPORTED_IMAGE, Stage.DECODE, detail)
+
+
+def _check_shape(size: tuple[int, int], options: ImageOptions) -> None:
+    shape, shorter, longer = f"{size[0]} x {size[1]} pixels", min(size), max(size)
+    if shorter < options.min_side:
+        detail = f"{shape}, a side shorter than --min_side {options.min_side}"
+        raise PhotoError(FailureReason.TOO_SMALL, Stage.DECODE, detail)
+    if options.max_aspect_ratio and longer > options.max_aspect_ratio * shorter:
+        detail = f"{shape}, longer than --max_aspect_ratio {options.max_aspect_ratio:g} allows"
+        raise PhotoError(FailureReason.ASPECT_RATIO, Stage.DECODE, detail)
 
 
 def _decoder_reason(error: BaseException, data: bytes, name: str) -> FailureReason:

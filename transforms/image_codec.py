@@ -3,7 +3,8 @@
 Policy, each line tested:
 
 * A format is recognised by its first bytes, never by a name; only libjpeg-turbo and Pillow's own raster decoders run.
-* ``max_pixels`` is judged from the header, before anything is decoded; so is the longest side.
+* ``max_pixels``, ``min_side`` and ``max_aspect_ratio`` are judged from the header, before anything is decoded; so is
+  the longest side.
 * A JPEG is decoded by libjpeg-turbo itself, at 1/2, 1/4 or 1/8 where enough is left to the filter. What that refuses
   Pillow decodes; compressed data that is damaged, so that a part is grey or garbled, is ``corrupt_image``.
 * EXIF orientation is applied, unless the caller knows by how much to turn.
@@ -14,7 +15,10 @@ Policy, each line tested:
 * An embedded ICC profile is converted to sRGB (perceptual intent); a broken one, or one of another
   colour space than the pixels, is ignored. CMYK without a profile is converted naively.
 * ``area`` is the exact mean over the area of each written pixel, whatever the format of the file.
-* The output is RGB, 8 bits, without metadata. JPEG: 4:2:0, baseline, standard Huffman tables (optimised
+* With ``reencode`` auto a JPEG that nothing would happen to keeps its compressed data, as it was encoded, without its
+  metadata segments, once it has been decoded whole without a warning.
+* ``keep_exif`` keeps EXIF, where it can be read, with the orientation set to upright.
+* The output is RGB, 8 bits, otherwise without metadata. JPEG: 4:2:0, baseline, standard Huffman tables (optimised
   ones cost a second pass for about 5 % of size). PNG: compression level 6. WebP: lossy, method 4.
 """
 
@@ -29,10 +33,12 @@ from PIL import Image
 from schemas.failures import FailureReason, PhotoError, Stage
 from transforms.area_filter import area_average
 from transforms.decode_image import DecodedImage, decode_image
-from transforms.image_colours import flat_srgb
+from transforms.image_colours import flat_srgb, is_srgb
 from transforms.image_plan import TURNED_UPRIGHT, Affine, Plan, orientation_of_turn, plan_image
 from transforms.image_plan import ImageOptions as ImageOptions
 from transforms.jpeg_pixels import Pixels
+from transforms.jpeg_segments import picture_alone, with_exif
+from transforms.upright_exif import upright_exif
 
 MAX_SIDE_PX = {"jpg": 65_500, "webp": 16_383, "png": 2**31 - 1}
 """Longest side that the encoder of a format takes."""
@@ -77,8 +83,7 @@ def encode_image(data: bytes, options: ImageOptions, rotation: int | None = None
 
     Raises:
         ValueError: the rotation is no quarter turn.
-        PhotoError: ``not_an_image``, ``unsupported_image``, ``too_many_pixels``, ``truncated_image`` or
-            ``corrupt_image`` at stage decode; ``too_many_pixels`` or ``encode_error`` at stage encode,
+        PhotoError: as :func:`decode_image` at stage decode; ``too_many_pixels`` or ``encode_error`` at stage encode,
             where the image to write is larger than the limit or the format permits.
     """
     turned = None if rotation is None else orientation_of_turn(rotation)
@@ -87,8 +92,10 @@ def encode_image(data: bytes, options: ImageOptions, rotation: int | None = None
         decoded = decoded._replace(orientation=turned)
     plan = plan_image(decoded.size, decoded.orientation, options)
     _check_written_size(plan, options)
+    exif = upright_exif(decoded.exif) if options.keep_exif else b""
     return EncodedImage(
-        _encoded(_finished(_resized(decoded, plan, options), decoded, plan), options),
+        _kept(data, decoded, plan, options, exif)
+        or _encoded(_finished(_resized(decoded, plan, options), decoded, plan), options, exif),
         *plan.written,
         *decoded.size,
         decoded.format,
@@ -150,15 +157,25 @@ def _finished(picture: Image.Image | Pixels, decoded: DecodedImage, plan: Plan) 
     return image
 
 
-def _encoded(picture: Image.Image | Pixels, options: ImageOptions) -> bytes:
+def _kept(data: bytes, decoded: DecodedImage, plan: Plan, options: ImageOptions, exif: bytes) -> bytes:
+    """Returns the file as it came, less its metadata, where nothing would happen to its picture; else nothing."""
+    same_form = options.reencode == "auto" and options.format == "jpg" and decoded.whole_jpeg
+    same_place = decoded.orientation == 1 and plan.scaled == plan.written == decoded.size
+    if not (same_form and same_place and is_srgb(decoded.profile)):
+        return b""
+    return with_exif(picture_alone(data), exif)
+
+
+def _encoded(picture: Image.Image | Pixels, options: ImageOptions, exif: bytes) -> bytes:
     sink = io.BytesIO()
+    tags = {"exif": exif} if exif else {}
     try:
         if options.format == "jpg":
-            return _jpeg(picture, options.quality)
+            return with_exif(_jpeg(picture, options.quality), exif)
         if options.format == "webp":
-            _image(picture).save(sink, "WEBP", quality=options.quality, method=4, lossless=False)
+            _image(picture).save(sink, "WEBP", quality=options.quality, method=4, lossless=False, **tags)
         else:
-            _image(picture).save(sink, "PNG", compress_level=6, optimize=False)
+            _image(picture).save(sink, "PNG", compress_level=6, optimize=False, **tags)
     except (OSError, ValueError) as error:
         detail = f"the pixels do not encode as {options.format} ({type(error).__name__})"
         raise PhotoError(FailureReason.ENCODE_ERROR, Stage.ENCODE, detail) from error

@@ -6,6 +6,7 @@ import typing
 SOI, EOI, SOS, DRI, COM = 0xD8, 0xD9, 0xDA, 0xDD, 0xFE
 APP0, APP1, APP14, APP15 = 0xE0, 0xE1, 0xEE, 0xEF
 END = b"\xff\xd9"
+MAX_CONTENT_BYTES = 65_533
 
 _SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 """A marker that ends compressed data: no stuffed zero, no restart, no fill byte."""
@@ -53,3 +54,26 @@ def read_segments(data: bytes) -> list[Segment]:
             break
         segments.append(Segment(marker, data[start:place]))
     raise ValueError("it ends within a segment, or has no end marker")
+
+
+def picture_alone(data: bytes) -> bytes:
+    """Returns the JPEG file without metadata, and without what lies between its segments or after them.
+
+    Raises:
+        ValueError: it ends within a segment, or has no end marker.
+    """
+    return b"".join(segment.data for segment in read_segments(data) if not segment.is_metadata)
+
+
+def with_exif(data: bytes, exif: bytes) -> bytes:
+    """Puts EXIF into a JPEG file that has none; what is too long for a segment is left out.
+
+    Args:
+        data: the file.
+        exif: a TIFF structure; where it is empty the file stays as it is.
+    """
+    content = b"Exif\0\0" + exif
+    if not exif or len(content) > MAX_CONTENT_BYTES:
+        return data
+    place = 4 + int.from_bytes(data[4:6], "big") if data[3] == APP0 else 2
+    return data[:place] + bytes((0xFF, APP1)) + (len(content) + 2).to_bytes(2, "big") + content + data[place:]
