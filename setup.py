@@ -45,7 +45,7 @@ setup(
             "wids>=0.1.11",
         ],
         "lint": ["mypy>=1.15", "ruff>=0.12", "types-PyYAML", "types-pycocotools"],
-        "benchmark": ["indexed_bzip2>=1.6", "psutil>=6"],
+        "benchmark": ["indexed_bzip2>=1.6", "opencv-python-headless>=4.10", "psutil>=6"],
     },
     entry_points={"console_scripts": ["photobeam = beam_jobs.cli:main"]},
 )
