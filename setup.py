@@ -17,7 +17,9 @@ setup(
         "apache-beam>=2.77,<2.78",
         "pyarrow>=20,<26",
         "numpy>=2.0,<2.5",
+        "scipy>=1.15,<2",
         "pillow>=12.1.1,<13",
+        "simplejpeg>=1.9,<2",
         "duckdb>=1.4,<3",
         "fsspec>=2025.9",
         "aiohttp>=3.12,<4",
@@ -43,7 +45,7 @@ setup(
             "wids>=0.1.11",
         ],
         "lint": ["mypy>=1.15", "ruff>=0.12", "types-PyYAML", "types-pycocotools"],
-        "benchmark": ["indexed_bzip2>=1.6", "psutil>=6"],
+        "benchmark": ["indexed_bzip2>=1.6", "opencv-python-headless>=4.10", "psutil>=6"],
     },
     entry_points={"console_scripts": ["photobeam = beam_jobs.cli:main"]},
 )

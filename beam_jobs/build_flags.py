@@ -87,6 +87,22 @@ def add_image_flags(parser: FlagParser) -> None:
     group.add_argument("--format", default=image.format, help="jpg, webp or png (%(default)s)")
     group.add_argument("--quality", type=int, default=image.quality, help="1 to 100 (%(default)s)")
     group.add_argument(
+        "--reencode",
+        default=image.reencode,
+        help="auto: keep the compressed data of JPEGs that need no change; always: encode anew (%(default)s)",
+    )
+    group.add_argument("--keep_exif", action="store_true", help="keep EXIF, which may tell where and by whom")
+    group.add_argument(
+        "--min_side", type=int, default=image.min_side, metavar="PX", help="smaller images fail (%(default)s)"
+    )
+    group.add_argument(
+        "--max_aspect_ratio",
+        type=float,
+        default=image.max_aspect_ratio,
+        metavar="R",
+        help="images that are longer fail, 0 = off (%(default)s)",
+    )
+    group.add_argument(
         "--max_pixels",
         type=int,
         default=image.max_pixels,

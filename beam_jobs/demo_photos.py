@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
 from schemas.failures import FailureReason
-from transforms.image_codec import ORIENTATION_TAG
+from transforms.decode_image import ORIENTATION_TAG
 from transforms.image_plan import TURNED_BACK
 
 SIZES_PX = ((500, 375), (375, 500), (500, 333), (640, 480), (240, 180), (1024, 683), (500, 281), (800, 800))

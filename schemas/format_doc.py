@@ -26,7 +26,7 @@ from schemas.sources import Source
 SELECTION_FLAGS = (*(source.value for source in Source), "split", "where", "classes", "class_evidence",
                    "min_confidence", "per_class_limit", "only_these_classes", "limit")  # fmt: skip
 FORMAT_FLAGS = ("base", "samples_per_shard", "image_size", "resize", "upscale", "filter", "format", "quality",
-                "max_pixels", "max_image_bytes")  # fmt: skip
+                "reencode", "keep_exif", "min_side", "max_aspect_ratio", "max_pixels", "max_image_bytes")  # fmt: skip
 RUN_FLAGS = ("output", "by_split", "images", "mirror", "flickr_fallback", "cache_dir", "concurrency", "timeout_s",
              "deadline_s", "retries", "user_agent", "max_failure_ratio", "workers", "runner", "overwrite", "progress",
              "config")  # fmt: skip
@@ -71,11 +71,11 @@ REASON_DOCS = {
     FailureReason.CHECKSUM_MISMATCH: "Damaged in its archive, or not of the size and md5 that its source states.",
     FailureReason.NOT_AN_IMAGE: "The bytes are of no known image format.",
     FailureReason.TRUNCATED_IMAGE: "The end of the file is missing.",
-    FailureReason.CORRUPT_IMAGE: "The file does not decode.",
+    FailureReason.CORRUPT_IMAGE: "The file does not decode, or compressed data of a JPEG is damaged or missing.",
     FailureReason.UNSUPPORTED_IMAGE: "A known format, or a variant of one, that is not decoded.",
     FailureReason.TOO_MANY_PIXELS: "More than `--max_pixels`, by the header.",
-    FailureReason.TOO_SMALL: "Smaller than asked for.",
-    FailureReason.ASPECT_RATIO: "Longer or wider than asked for.",
+    FailureReason.TOO_SMALL: "A side, as stored, shorter than `--min_side`.",
+    FailureReason.ASPECT_RATIO: "One side, as stored, more than `--max_aspect_ratio` times the other.",
     FailureReason.ENCODE_ERROR: "The image cannot be written in the format.",
 }
 """Every reason has a sentence here."""
@@ -84,8 +84,6 @@ UNUSED_REASONS = frozenset(
     {
         FailureReason.OPTED_OUT,
         FailureReason.BLOCKED_ADDRESS,
-        FailureReason.TOO_SMALL,
-        FailureReason.ASPECT_RATIO,
     }
 )
 """Of the closed set, but nothing gives them yet."""

@@ -31,6 +31,16 @@ def flat_srgb(image: Image.Image, profile: bytes) -> Image.Image:
     return _to_srgb(image, profile)
 
 
+def is_srgb(profile: bytes) -> bool:
+    """Tells whether RGB pixels with that ICC profile are sRGB already; without a profile they are."""
+    if not profile:
+        return True
+    try:
+        return profile[16:20] == b"RGB " and _srgb_transform(profile, "RGB") is None
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return False
+
+
 def _transparency8(value: typing.Any) -> typing.Any:
     """Brings the transparent colour of a 16-bit PNG to the 8 bits that its pixels were decoded to."""
     if isinstance(value, tuple) and max(value) > 255:

@@ -1,6 +1,7 @@
 """How an image of a given size and orientation becomes one of the asked size: sizes, offsets, affine. No pixels."""
 
 import dataclasses
+import math
 import typing
 
 from PIL import Image
@@ -10,6 +11,7 @@ Affine = tuple[float, float, float, float, float, float]
 RESIZE_MODES = ("shorter", "longer", "pad", "crop", "stretch", "none")
 FILTERS = ("area", "lanczos", "bicubic")
 FORMATS = ("jpg", "webp", "png")
+REENCODE = ("auto", "always")
 
 TURNED_UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -43,10 +45,15 @@ class ImageOptions:
             * ``none``: the size is kept.
         upscale: whether pixels may be enlarged. Without, an image that is smaller keeps its size (``pad``
             still adds white up to N x N), and ``crop`` and ``stretch`` give the square of its shorter side.
-        filter: ``area`` averages the pixels whose centres fall together, with equal weights (Pillow's box); where an
-            image is enlarged it stands for bicubic. ``lanczos`` and ``bicubic`` are sharper and may ring.
+        filter: ``area`` averages what lies under each written pixel, by area; where an image is enlarged it stands
+            for bicubic. ``lanczos`` and ``bicubic`` are sharper and may ring.
         format: of the file; ``jpg`` is the fastest.
         quality: 1 to 100, of jpg and webp; larger files lose less.
+        reencode: ``auto`` keeps the compressed data of a JPEG that nothing would happen to: RGB, upright, sRGB or
+            without profile, of the size and format to write. ``always`` encodes every photo anew.
+        keep_exif: whether EXIF is kept, with its orientation set to upright. It may tell where and by whom.
+        min_side: px; photos with a shorter side, as stored, are refused; 1 is off.
+        max_aspect_ratio: photos whose longer side is more than that many times the shorter are refused; 0 is off.
         max_pixels: stored or written images with more are refused, which bounds memory to about 8 bytes
             a pixel; 0 is off.
 
@@ -60,6 +67,10 @@ class ImageOptions:
     filter: str = "area"
     format: str = "jpg"
     quality: int = 90
+    reencode: str = "auto"
+    keep_exif: bool = False
+    min_side: int = 1
+    max_aspect_ratio: float = 0.0
     max_pixels: int = 89_478_485
 
     def __post_init__(self) -> None:
@@ -68,6 +79,10 @@ class ImageOptions:
         _check_choice("--filter", self.filter, FILTERS)
         _check_choice("--format", self.format, FORMATS)
         _check_range("--quality", self.quality, 1, 100)
+        _check_choice("--reencode", self.reencode, REENCODE)
+        _check_range("--min_side", self.min_side, 1)
+        if not (self.max_aspect_ratio == 0 or 1 <= self.max_aspect_ratio < math.inf):
+            raise ValueError(f"--max_aspect_ratio {self.max_aspect_ratio:g} is out of range: give 0 or at least 1")
         _check_range("--max_pixels", self.max_pixels, 0)
 
 

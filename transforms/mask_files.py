@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from transforms.annotation_parts import AnnotationPart, part_batch
-from transforms.image_codec import DECODER_ERRORS, open_image
+from transforms.decode_image import DECODER_ERRORS, open_image
 from transforms.image_files import DAMAGED, ImageFile, ImageFiles, open_image_files
 from transforms.image_plan import ImageOptions
 from transforms.map_masks import encode_rle, panoptic_ids

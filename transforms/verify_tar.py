@@ -7,8 +7,8 @@ import pyarrow as pa
 from schemas import layout
 from schemas.records import CommitRecord
 from transforms.dataset_files import DatasetFiles, Fault, digest_problem, unreadable
+from transforms.decode_image import DECODER_ERRORS, open_image
 from transforms.file_digest import DigestingReader
-from transforms.image_codec import DECODER_ERRORS, open_image
 from transforms.tar_shard import Member, PlacedSample, TarDamageError, TarMember, read_tar
 from transforms.write_shard import sample_members
 

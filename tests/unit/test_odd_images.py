@@ -12,6 +12,8 @@ from transforms.image_codec import ImageOptions, encode_image
 
 LIMITS = (FailureReason.TOO_MANY_PIXELS, FailureReason.ENCODE_ERROR)
 SLOWEST_S = 5.0
+GARBLED = {"hopper_bad_exif.jpg"}
+"""Pillow shows stripes of noise where libjpeg warns."""
 
 
 def test_what_pillow_decodes_whole_is_written_and_the_rest_has_a_reason(shared_data: pathlib.Path) -> None:
@@ -29,7 +31,7 @@ def test_what_pillow_decodes_whole_is_written_and_the_rest_has_a_reason(shared_d
         if time.monotonic() - begun_s > SLOWEST_S:
             wrong.append((path.name, "slow"))
         lost = isinstance(outcome, PhotoError) and outcome.reason not in LIMITS
-        if lost == _decodes_whole(data):
+        if lost == (_decodes_whole(data) and path.name not in GARBLED):
             wrong.append((path.name, str(outcome)))
     assert not wrong
 

@@ -1,0 +1,196 @@
+"""The fast way through a JPEG: right pixels or a refusal, and never a grey half."""
+
+import concurrent.futures
+import io
+import pathlib
+import random
+import typing
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image, ImageFilter
+
+from schemas.failures import FailureReason, PhotoError
+from transforms import decode_image
+from transforms.image_codec import ImageOptions, encode_image
+from transforms.image_plan import FILTERS
+from transforms.jpeg_pixels import RefusedJpegError, jpeg_damage, jpeg_pixels
+from transforms.jpeg_segments import COM, END, read_segments
+
+PNG = ImageOptions(format="png")
+FAULTS = (FailureReason.NOT_AN_IMAGE, FailureReason.TRUNCATED_IMAGE, FailureReason.CORRUPT_IMAGE)
+
+
+def photo(width: int, height: int) -> Image.Image:
+    noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(noise).filter(ImageFilter.GaussianBlur(3))
+
+
+def jpeg(image: Image.Image, **options: typing.Any) -> bytes:
+    sink = io.BytesIO()
+    image.save(sink, "JPEG", **{"quality": 90, **options})
+    return sink.getvalue()
+
+
+def pixels(data: bytes, options: ImageOptions = PNG) -> npt.NDArray[np.int64]:
+    return np.asarray(Image.open(io.BytesIO(encode_image(data, options).data))).astype(np.int64)
+
+
+def psnr(left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> float:
+    return float(10 * np.log10(255**2 / max(((left - right) ** 2).mean(), 1e-9)))
+
+
+def by_pillow(data: bytes, monkeypatch: pytest.MonkeyPatch, options: ImageOptions = PNG) -> npt.NDArray[np.int64]:
+    def refuse(*_: typing.Any) -> None:
+        raise RefusedJpegError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(decode_image, "jpeg_pixels", refuse)
+        patch.setattr(decode_image, "jpeg_damage", lambda _: "")
+        return pixels(data, options)
+
+
+def photographs(shared_data: pathlib.Path, least_px: int) -> typing.Iterator[bytes]:
+    for path in sorted((shared_data / "images").rglob("*")):
+        if path.suffix.lower() in (".jpg", ".jpeg"):
+            data = path.read_bytes()
+            try:
+                image = Image.open(io.BytesIO(data))
+                image.load()
+            except (OSError, SyntaxError):
+                continue
+            if image.mode == "RGB" and min(image.size) >= least_px and len(np.unique(image)) > 200:
+                yield data
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"subsampling": s} for s in ("4:4:4", "4:2:2", "4:2:0", "4:1:1")]
+    + [{"progressive": True}, {"restart_marker_blocks": 3}, {"optimize": True}, {"keep_rgb": True}],
+)
+def test_it_decodes_as_pillow(options: dict[str, typing.Any]) -> None:
+    for image in (photo(65, 43), photo(65, 43).convert("L")):
+        if image.mode == "L" and {"subsampling", "keep_rgb"} & options.keys():
+            continue
+        data = jpeg(image, **options)
+        decoded = Image.open(io.BytesIO(data)).convert("RGB")
+        assert (jpeg_pixels(data, (65, 43))[:, :, :3] == np.asarray(decoded)).all()
+
+
+def test_what_is_not_for_it_is_refused() -> None:
+    twelve_bits = bytearray(jpeg(photo(32, 32)))
+    twelve_bits[twelve_bits.index(b"\xff\xc0") + 4] = 12
+    data = jpeg(photo(64, 64))
+    for bad in (bytes(twelve_bits), data[: len(data) // 2], data[: len(data) // 2] + END, b"\xff\xd8\xff", b""):
+        with pytest.raises(RefusedJpegError):
+            jpeg_pixels(bad, (64, 64))
+    with pytest.raises(RefusedJpegError, match="another size"):
+        jpeg_pixels(data, (63, 64))
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"progressive": True}, {"restart_marker_blocks": 5}], ids=["plain", "progressive", "restarts"]
+)
+def test_a_hole_in_the_data_is_corrupt(options: dict[str, typing.Any]) -> None:
+    """Pillow fills what is missing with grey, and says nothing."""
+    data = jpeg(photo(300, 200), **options)
+    middle = len(data) // 2
+    for kept in (data[:middle] + END, data[:middle] + data[middle + 999 :]):
+        Image.open(io.BytesIO(kept)).load()
+        with pytest.raises(PhotoError) as error:
+            encode_image(kept, PNG)
+        assert error.value.reason is FailureReason.CORRUPT_IMAGE
+
+
+def test_a_hole_is_seen_behind_odd_metadata() -> None:
+    data = jpeg(photo(300, 200))
+    middle = len(data) // 2
+    junk = data[:2] + b"\xff\xfe\0\6abcd" + b"junk" + data[2:middle] + END
+    assert "premature end" in jpeg_damage(junk)
+
+
+@pytest.mark.parametrize("junk", ["between segments", "behind the end", "before the end"])
+def test_harmless_rubbish_does_not_cost_the_photo(junk: str) -> None:
+    data = jpeg(photo(300, 200))
+    odd = {
+        "between segments": data[:20] + b"junk" + data[20:],
+        "behind the end": data + b"junk" * 999 + END,
+        "before the end": data[:-2] + bytes(16) + END,
+    }[junk]
+    assert (pixels(odd) == pixels(data)).all()
+
+
+def test_segments_are_cut_whole() -> None:
+    data = jpeg(photo(40, 30), progressive=True, comment=b"a \xff\xd9 within", icc_profile=b"x" * 70_000)
+    segments = read_segments(data + b"rubbish")
+    assert b"".join(segment.data for segment in segments) == data
+    assert [segment.data[4:] for segment in segments if segment.marker == COM] == [b"a \xff\xd9 within"]
+    assert sum(segment.is_metadata for segment in segments) == 3
+    for cut in (2, 10, 300, len(data) - 1):
+        with pytest.raises(ValueError, match="no end marker"):
+            read_segments(data[:cut])
+
+
+@pytest.mark.parametrize("filter_", FILTERS)
+def test_a_fraction_is_close_to_the_whole(
+    filter_: str, shared_data: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lowest PSNR of all photographs that are large enough."""
+    compared = []
+    for data in photographs(shared_data, 1000):
+        for size in (96, 181):
+            options = ImageOptions(format="png", filter=filter_, image_size=size)
+            compared.append(psnr(pixels(data, options), by_pillow(data, monkeypatch, options)))
+    assert len(compared) > 30
+    assert min(compared) >= (40 if filter_ == "area" else 45)
+
+
+@pytest.mark.parametrize("filter_", FILTERS)
+def test_a_fraction_does_not_alias(filter_: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of rings ever finer, those too fine to be written stay below 1 % of contrast, or near a full decode's."""
+    rows, columns = np.mgrid[:1600, :1600]
+    rings = 127.5 + 127 * np.cos((rows**2 + columns**2) * (np.pi / 2 / 1600))
+    data = jpeg(Image.fromarray(rings.astype(np.uint8)), quality=95)
+    options = ImageOptions(format="png", filter=filter_, image_size=160)
+    beyond = np.hypot(*np.mgrid[:160, :160]) > 40
+    contrast = [shown[beyond, 0].std() for shown in (pixels(data, options), by_pillow(data, monkeypatch, options))]
+    assert contrast[0] <= max(1.1 * contrast[1], 2)
+
+
+def test_mutations_of_real_photos_are_right_or_fail(shared_data: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = [data for data in photographs(shared_data, 100) if len(data) < 60_000][::3]
+    assert len(chosen) > 8
+    samples = 0
+    for data in chosen:
+        whole, random_ = pixels(data), random.Random(len(data))
+        for cut in range(0, len(data), 1024):
+            samples += _right_or_failed(data[:cut], whole, 99)
+        for _ in range(12):
+            flipped = bytearray(data)
+            flipped[random_.randrange(2, len(data))] ^= 1 << random_.randrange(8)
+            try:
+                pillows = by_pillow(bytes(flipped), monkeypatch)
+            except PhotoError:
+                pillows = whole
+            samples += _right_or_failed(bytes(flipped), pillows, 40)
+        assert _right_or_failed(data + b"\xff\xd8rubbish" * 99, whole, 99)
+    assert samples > len(chosen)
+
+
+def _right_or_failed(data: bytes, expected: npt.NDArray[np.int64], least_db: float) -> bool:
+    try:
+        seen = pixels(data)
+    except PhotoError as error:
+        assert error.reason in (*FAULTS, FailureReason.UNSUPPORTED_IMAGE, FailureReason.TOO_MANY_PIXELS)  # noqa: PT017
+        return False
+    assert seen.shape == expected.shape
+    assert psnr(seen, expected) >= least_db
+    return True
+
+
+def test_threads_give_the_same_bytes(shared_data: pathlib.Path) -> None:
+    photos = [data for data, _ in zip(photographs(shared_data, 300), range(12), strict=False)] * 3
+    alone = [encode_image(data, ImageOptions()) for data in photos]
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda data: encode_image(data, ImageOptions()), photos)) == alone
