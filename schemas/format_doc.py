@@ -27,7 +27,8 @@ SELECTION_FLAGS = (*(source.value for source in Source), "where", "limit")
 FORMAT_FLAGS = ("base", "samples_per_shard", "image_size", "resize", "upscale", "filter", "format", "quality",
                 "max_pixels", "max_image_bytes")  # fmt: skip
 RUN_FLAGS = ("output", "images", "mirror", "flickr_fallback", "concurrency", "timeout_s", "deadline_s", "retries",
-             "user_agent", "max_failure_ratio", "workers", "runner", "overwrite", "progress", "config")  # fmt: skip
+             "user_agent", "per_host_rate", "allow_private_hosts", "opt_out_tags",
+             "max_failure_ratio", "workers", "runner", "overwrite", "progress", "config")  # fmt: skip
 
 FAILURE_DOCS = {
     "photo_id": "The photo; -1 where an input line has no readable id.",
@@ -56,7 +57,7 @@ REASON_DOCS = {
     FailureReason.FORBIDDEN: "HTTP 401 or 403, or a file that may not be read.",
     FailureReason.HTTP_ERROR: "Any other HTTP status.",
     FailureReason.INVALID_URL: "No valid http(s) URL.",
-    FailureReason.OPTED_OUT: "The host asks not to be used so.",
+    FailureReason.OPTED_OUT: "Refused by `X-Robots-Tag`, `TDM-Reservation` or robots.txt; `detail` says by which.",
     FailureReason.RATE_LIMITED: "HTTP 429.",
     FailureReason.SERVER_ERROR: "HTTP 5xx.",
     FailureReason.DNS_ERROR: "The host name does not resolve.",
@@ -64,7 +65,7 @@ REASON_DOCS = {
     FailureReason.TLS_ERROR: "No trusted TLS connection.",
     FailureReason.TIMEOUT: "No answer within `--timeout_s` or `--deadline_s`.",
     FailureReason.TOO_MANY_REDIRECTS: "More redirects than are followed.",
-    FailureReason.BLOCKED_ADDRESS: "A URL of the data that leads into a private network.",
+    FailureReason.BLOCKED_ADDRESS: "A URL of the data, or a redirect, that leads to an address which is not public.",
     FailureReason.TOO_LARGE: "More than `--max_image_bytes`.",
     FailureReason.CHECKSUM_MISMATCH: "Damaged in its archive, or not of the size and md5 that its source states.",
     FailureReason.NOT_AN_IMAGE: "The bytes are of no known image format.",
@@ -80,8 +81,6 @@ REASON_DOCS = {
 
 UNUSED_REASONS = frozenset(
     {
-        FailureReason.OPTED_OUT,
-        FailureReason.BLOCKED_ADDRESS,
         FailureReason.TOO_SMALL,
         FailureReason.ASPECT_RATIO,
     }

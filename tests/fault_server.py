@@ -39,13 +39,15 @@ class FaultServer:
     Attributes:
         url: root, without a slash at its end.
         answers: path to answer; change it at any time.
-        asked: paths in order of arrival.
+        asked: paths in order of arrival, ``/robots.txt`` left out.
+        robots_asked: how often that was asked for.
         headers: the headers of each request, likewise.
     """
 
     def __init__(self, answers: dict[str, Answer] | None = None):
         self.answers = answers or {}
         self.asked: list[str] = []
+        self.robots_asked = 0
         self.headers: list[dict[str, str]] = []
         self.stopping = threading.Event()
         self._counts: collections.Counter[str] = collections.Counter()
@@ -58,6 +60,9 @@ class FaultServer:
 
     def answer_for(self, path: str, headers: dict[str, str]) -> Answer:
         with self._lock:
+            if path == "/robots.txt":
+                self.robots_asked += 1
+                return self.answers.get(path, Answer(b"", 404))
             self.asked.append(path)
             self.headers.append(headers)
             self._counts[path] += 1

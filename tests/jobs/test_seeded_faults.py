@@ -36,8 +36,8 @@ FAULTS = {
         BUILD + "test_every_line_becomes_a_sample_or_a_failure",
     ),
     "swallow_a_failure": Fault(
-        "transforms/build_shard.py",
-        "self.failures.append(",
+        "transforms/shard_failures.py",
+        "self.final.append(",
         "id(",
         BUILD + "test_every_line_becomes_a_sample_or_a_failure",
     ),
