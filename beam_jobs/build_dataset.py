@@ -65,7 +65,7 @@ class BuildConfig:
         workers: threads of phase 1, processes of phase 2.
         overwrite: start again.
         progress: ``auto``, ``json`` or ``none``.
-        max_failure_ratio: above it a finished build counts as failed.
+        max_failure_ratio: above it a large run ends early, and a finished build counts as failed.
         flags: everything as given, for the manifest.
     """
 
@@ -232,6 +232,7 @@ def _run_graph(config: BuildConfig, found: FoundInputs, plan: Plan, committed: d
                     committed=committed,
                     workers=config.workers,
                     finish=_finish_config(config, run_id),
+                    max_failure_ratio=config.max_failure_ratio,
                 )
             )
         finally:

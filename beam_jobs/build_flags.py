@@ -159,7 +159,7 @@ def add_failure_flag(parser: FlagParser) -> None:
         type=_ratio,
         default=MAX_FAILURE_RATIO,
         metavar="R",
-        help="exit 1 if more of the photos fail, videos left out (%(default)s)",
+        help="exit 1 if more of the photos fail, videos left out; after 1,000 photos the run stops there (%(default)s)",
     )
 
 

@@ -33,6 +33,7 @@ class Work:
         committed: shards that stand, with the digest of their rows.
         workers: threads of phase 1, processes of phase 2.
         finish: what the manifest says besides.
+        max_failure_ratio: above it the run ends.
     """
 
     output: pathlib.Path
@@ -44,6 +45,7 @@ class Work:
     committed: dict[int, str]
     workers: int
     finish: FinishConfig
+    max_failure_ratio: float = 1.0
 
 
 def run(work: Work) -> None:
@@ -96,6 +98,7 @@ def _build_config(work: Work, images: ImageStep) -> ShardsConfig:
             fetch=images.fetch,
             places=images.places,
             format=work.plan.format,
+            max_failure_ratio=work.max_failure_ratio,
         ),
         finish=work.finish,
         committed=work.committed,

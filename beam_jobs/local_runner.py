@@ -16,6 +16,7 @@ from apache_beam.runners.portability.portable_runner import JobServiceHandle
 
 from beam_jobs.errors import JobError
 from transforms.bz2_bits import CorruptInputError
+from transforms.failure_share import TooManyFailuresError
 from transforms.filter_rows import ConditionError
 from transforms.find_open_images import BadOpenImagesError
 from transforms.image_files import ImagePlaceError
@@ -36,6 +37,7 @@ EXPECTED_ERRORS = (
     ConditionError,
     CorruptInputError,
     ImagePlaceError,
+    TooManyFailuresError,
     WorkerDiedError,
     OSError,
 )
