@@ -26,7 +26,7 @@ class Answer:
 
     body: bytes = BODY
     status: int = 200
-    headers: dict[str, str] = dataclasses.field(default_factory=dict)
+    headers: dict[str, str] | list[tuple[str, str]] = dataclasses.field(default_factory=dict)
     announced_bytes: int | None = None
     fault: str = ""
     failures_first: int = 0
@@ -113,7 +113,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _head(self, answer: Answer) -> None:
         self.send_response(answer.status)
-        for name, value in answer.headers.items():
+        headers = answer.headers.items() if isinstance(answer.headers, dict) else answer.headers
+        for name, value in headers:
             self.send_header(name, value)
         if answer.fault != "chunked":
             length = len(answer.body) if answer.announced_bytes is None else answer.announced_bytes

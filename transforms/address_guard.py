@@ -17,8 +17,9 @@ from transforms.fetch_error import FetchError
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _EMBEDDED_V4 = ipaddress.IPv6Network("::/96")
-_PUBLIC_BUT_PLATFORM = frozenset({ipaddress.IPv4Address("168.63.129.16")})
-"""Azure's host endpoint, which hands out credentials, has a public address."""
+_NOT_FOR_US = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "168.63.129.16/32", "64:ff9b:1::/48")))
+"""What the library takes for global: IETF's protocol assignments (and a cloud's metadata), Azure's host endpoint, NAT64
+of local networks."""
 
 _DEFAULT_PORTS = frozenset({80, 443})
 
@@ -109,8 +110,9 @@ def is_public(address: Address) -> bool:
         inner = _inner_v4(address)
         if inner:
             return is_public(inner)
-        return address.is_global and not (address.is_multicast or address.is_site_local or address.teredo)
-    return address.is_global and not address.is_multicast and address not in _PUBLIC_BUT_PLATFORM
+        if address.is_site_local or address.teredo:
+            return False
+    return address.is_global and not address.is_multicast and not any(address in n for n in _NOT_FOR_US)
 
 
 def _inner_v4(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:

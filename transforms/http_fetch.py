@@ -5,12 +5,12 @@ import contextlib
 import dataclasses
 import datetime
 import email.utils
+import random
 import time
 import types
 import typing
 
 import aiohttp
-import tenacity
 import yarl
 
 from schemas.failures import FailureReason, Stage
@@ -78,28 +78,21 @@ async def fetch_bytes(client: HttpClient, url: str, budget: ByteBudget, admit: A
     Raises:
         FetchError: with the reason of the last attempt.
     """
-    options, clock = client.options, _Clock(client.options.deadline_s)
-    retrying = tenacity.AsyncRetrying(
-        sleep=asyncio.sleep,
-        retry=tenacity.retry_if_exception(_may_heal),
-        wait=_wait_s,
-        stop=lambda state: state.attempt_number > options.retries or state.upcoming_sleep >= clock.left_s(),
-        reraise=True,
-    )
-    attempts = 0
-    try:
-        async for attempt in retrying:
-            with attempt:
-                attempts += 1
-                data, reservation = await _fetch_once(client, url, budget, clock, admit)
-    except FetchError as error:
-        error.attempts = attempts
-        raise
-    return Fetched(data, url, 200, attempts, reservation)
+    clock, attempts = _Clock(client.options.deadline_s), 0
+    while True:
+        attempts += 1
+        try:
+            data, reservation = await _fetch_once(client, url, budget, clock, admit)
+            return Fetched(data, url, 200, attempts, reservation)
+        except FetchError as error:
+            error.attempts, wait_s = attempts, _wait_s(error, attempts)
+            if not _may_heal(error) or attempts > client.options.retries or wait_s >= clock.left_s():
+                raise
+        await asyncio.sleep(wait_s)
 
 
-def _may_heal(error: BaseException) -> bool:
-    return isinstance(error, FetchError) and error.reason.retryable and not error.host_is_ailing
+def _may_heal(error: FetchError) -> bool:
+    return error.reason.retryable and not error.host_is_ailing
 
 
 class _Clock:
@@ -221,10 +214,7 @@ def _retry_after_s(header: str) -> float | None:
     return max(0.0, (when - datetime.datetime.now(datetime.timezone.utc)).total_seconds())
 
 
-_jitter_s = tenacity.wait_random_exponential(multiplier=BACKOFF_S, max=MAX_BACKOFF_S)
-
-
-def _wait_s(state: tenacity.RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    asked_s = error.retry_after_s if isinstance(error, FetchError) else None
-    return (asked_s or 0.0) + _jitter_s(state)
+def _wait_s(error: FetchError, attempts: int) -> float:
+    """Returns a random wait before the next attempt, up to twice as long each time."""
+    longest_s = min(MAX_BACKOFF_S, BACKOFF_S * 2 ** (attempts - 1))
+    return (error.retry_after_s or 0.0) + random.uniform(0, longest_s)

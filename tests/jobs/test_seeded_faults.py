@@ -25,8 +25,8 @@ class Fault(typing.NamedTuple):
 FAULTS = {
     "drop_a_retry": Fault(
         "transforms/http_fetch.py",
-        "state.attempt_number > options.retries",
-        "state.attempt_number > 0",
+        "attempts > client.options.retries",
+        "attempts > 0",
         BUILD + "test_a_failure_that_heals_is_retried",
     ),
     "swallow_a_row": Fault(

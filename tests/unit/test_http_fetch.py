@@ -31,7 +31,7 @@ def server() -> typing.Iterator[FaultServer]:
 
 @pytest.fixture(autouse=True)
 def _short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_fetch._jitter_s, "multiplier", 0.01)
+    monkeypatch.setattr(http_fetch, "BACKOFF_S", 0.01)
 
 
 async def fetch(url: str, budget: ByteBudget | None = None, **flags: typing.Any) -> http_fetch.Fetched:
