@@ -71,6 +71,7 @@ class HostLimits:
         self._free, self._requests_per_s, self._patience_s = concurrency, requests_per_s, patience_s
         self._hosts: dict[str, _Host] = {}
         self._queues: dict[int, _Host] = {}
+        self._is_admitting = False
 
     async def turn(self, name: str) -> Turn:
         """Waits until a host may be asked.
@@ -86,7 +87,7 @@ class HostLimits:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         host.waiting.append(future)
         self._queues[id(host)] = host
-        self._admit()
+        self._admit_soon()
         try:
             await future
         except BaseException:
@@ -103,7 +104,7 @@ class HostLimits:
             self._note_failure(host, error)
         elif error is None or isinstance(error, FetchError):
             host.failures, host.closed_until_s, host.pause_s = 0, 0.0, FIRST_PAUSE_S
-        self._admit()
+        self._admit_soon()
 
     def _note_failure(self, host: _Host, error: FetchError) -> None:
         now_s = time.monotonic()
@@ -126,7 +127,14 @@ class HostLimits:
                 future.set_exception(given_up)
         host.waiting.clear()
 
+    def _admit_soon(self) -> None:
+        """Gives turns once all that are about to ask have asked: else the first to come would have them all."""
+        if self._free and not self._is_admitting:
+            self._is_admitting = True
+            asyncio.get_running_loop().call_soon(self._admit)
+
     def _admit(self) -> None:
+        self._is_admitting = False
         while self._free:
             now_s = time.monotonic()
             able = [h for h in self._queues.values() if h.may_ask(now_s)]
