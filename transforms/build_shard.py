@@ -110,7 +110,8 @@ class _Images:
             self.attempts += error.attempts if isinstance(error, FetchError) else 0
             url = "" if photo["is_video"] else default_mirror_url(ref, self._config.places.base)
             failure = Failure(ref.photo_id, error.reason, error.stage, error.http_status, url, error.detail)
-            self.failures.add(index, failure)
+            is_own = not (isinstance(error, FetchError) and error.host_is_ailing)
+            self.failures.add(index, failure, is_own)
             check_share(self._config.max_failure_ratio)
 
     async def _make(self, index: int, photo: _Row, ref: PhotoRef) -> None:

@@ -26,12 +26,13 @@ MAX_PAUSE_S = 8.0
 class _Host:
     def __init__(self, requests_per_s: float):
         self.held = 0
-        self.failures = 0
         self.ailing_since_s = 0.0
-        self.closed_until_s = 0.0
-        self.pause_s = FIRST_PAUSE_S
+        self.recover()
         self.waiting: collections.deque[asyncio.Future[None]] = collections.deque()
         self.limiter = aiolimiter.AsyncLimiter(1, 1 / requests_per_s) if requests_per_s else None
+
+    def recover(self) -> None:
+        self.failures, self.closed_until_s, self.pause_s = 0, 0.0, FIRST_PAUSE_S
 
     def may_ask(self, now_s: float) -> bool:
         if self.failures < AILING_FAILURES:
@@ -73,8 +74,12 @@ class HostLimits:
         self._queues: dict[int, _Host] = {}
         self._is_admitting = False
 
-    async def turn(self, name: str) -> Turn:
+    async def turn(self, name: str, is_first: bool = True) -> Turn:
         """Waits until a host may be asked.
+
+        Args:
+            name: of the host.
+            is_first: whether this is the photo's first request; further ones go before those who have had none.
 
         Raises:
             FetchError: the host does not recover.
@@ -85,7 +90,10 @@ class HostLimits:
         if host.limiter:
             await host.limiter.acquire()
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        host.waiting.append(future)
+        if is_first:
+            host.waiting.append(future)
+        else:
+            host.waiting.appendleft(future)
         self._queues[id(host)] = host
         self._admit_soon()
         try:
@@ -96,6 +104,12 @@ class HostLimits:
             raise
         return Turn(self, host)
 
+    def forget_failures(self) -> None:
+        """Takes every host for a healthy one, until it fails anew."""
+        for host in self._hosts.values():
+            host.recover()
+        self._admit_soon()
+
     def end(self, host: _Host, error: BaseException | None) -> None:
         """Takes a turn back, and notes whether the host answered."""
         host.held -= 1
@@ -103,7 +117,7 @@ class HostLimits:
         if isinstance(error, FetchError) and error.reason.retryable:
             self._note_failure(host, error)
         elif error is None or isinstance(error, FetchError):
-            host.failures, host.closed_until_s, host.pause_s = 0, 0.0, FIRST_PAUSE_S
+            host.recover()
         self._admit_soon()
 
     def _note_failure(self, host: _Host, error: FetchError) -> None:

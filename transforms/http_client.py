@@ -65,8 +65,9 @@ class HttpClient:
         await self._session.close()
 
     async def renew(self) -> None:
-        """Closes all connections and forgets DNS answers; no request may be under way."""
+        """Closes all connections, forgets DNS answers and failures of hosts; no request may be under way."""
         await self._session.close()
+        self._limits.forget_failures()
         self._session = self._opened()
 
     async def get(self, url: yarl.URL) -> aiohttp.ClientResponse:
@@ -86,9 +87,9 @@ class HttpClient:
         await self._check_address(url)
         await self._robots.check(url, lambda robots: self._get_rules(robots, admit))
 
-    async def turn(self, url: yarl.URL) -> Turn:
-        """Waits until the URL's host may be asked."""
-        return await self._limits.turn(f"{url.raw_host}:{url.port}")
+    async def turn(self, url: yarl.URL, is_first: bool) -> Turn:
+        """Waits until the URL's host may be asked; further requests for a photo go before the first ones of others."""
+        return await self._limits.turn(f"{url.raw_host}:{url.port}", is_first)
 
     async def _check_address(self, url: yarl.URL) -> None:
         """Checks the address that a proxy is to be asked for, too: it is not resolved by the connection."""

@@ -78,14 +78,16 @@ async def fetch_bytes(client: HttpClient, url: str, budget: ByteBudget, admit: A
     Raises:
         FetchError: with the reason of the last attempt.
     """
-    clock, attempts = _Clock(client.options.deadline_s), 0
+    clock, attempts, earlier = _Clock(client.options.deadline_s), 0, None
     while True:
         attempts += 1
         try:
-            data, reservation = await _fetch_once(client, url, budget, clock, admit)
+            data, reservation = await _fetch_once(client, url, budget, clock, admit, attempts == 1)
             return Fetched(data, url, 200, attempts, reservation)
         except FetchError as error:
-            error.attempts, wait_s = attempts, _wait_s(error, attempts)
+            if error.host_is_ailing and earlier:
+                raise earlier from error
+            error.attempts, wait_s, earlier = attempts, _wait_s(error, attempts), error
             if not _may_heal(error) or attempts > client.options.retries or wait_s >= clock.left_s():
                 raise
         await asyncio.sleep(wait_s)
@@ -114,15 +116,15 @@ class _Clock:
 
 
 async def _fetch_once(
-    client: HttpClient, text: str, budget: ByteBudget, clock: _Clock, admit: Admit
+    client: HttpClient, text: str, budget: ByteBudget, clock: _Clock, admit: Admit, is_first: bool
 ) -> tuple[bytes, Reservation]:
     """Asks for a URL, and for those that redirects lead to, each in its turn."""
     url, status = joined(yarl.URL(), text), -1
-    for _ in range(MAX_REDIRECTS + 1):
+    for hop in range(MAX_REDIRECTS + 1):
         with clock.paused():
             await admit(url)
             await client.check(url, admit)
-            turn = await client.turn(url)
+            turn = await client.turn(url, is_first and not hop)
         with turn:
             answer = await _converse(client, url, budget, clock)
         if not isinstance(answer, _Redirect):

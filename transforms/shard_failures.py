@@ -15,9 +15,20 @@ class ShardFailures:
     def __init__(self) -> None:
         self.final: list[Failure] = []
         self.deferred: dict[int, Failure] = {}
+        self._untried: set[int] = set()
 
-    def add(self, row: int, failure: Failure) -> None:
-        """Notes a photo's failure, and defers it if it may heal; replaces an earlier one."""
+    def add(self, row: int, failure: Failure, is_own: bool = True) -> None:
+        """Notes a photo's failure, and defers it if it may heal; replaces an earlier one.
+
+        Args:
+            row: number of the row.
+            failure: why.
+            is_own: False if it is but that of the host's other photos: an earlier one says more.
+        """
+        if not is_own:
+            if row in self.deferred:
+                return
+            self._untried.add(row)
         self.healed(row)
         if failure.reason.retryable:
             self.deferred[row] = failure
@@ -34,8 +45,8 @@ class ShardFailures:
             count(failure.reason.value, -1)
 
     def rows_to_try(self) -> list[int]:
-        """Returns the rows whose failures are deferred; those that cost a whole deadline last."""
-        return sorted(self.deferred, key=lambda row: (self.deferred[row].reason is FailureReason.TIMEOUT, row))
+        """Returns the rows whose failures are deferred: first those never asked for, last what may cost a deadline."""
+        return sorted(self.deferred, key=self._rank)
 
     def give_up(self) -> None:
         """Makes the deferred failures final."""
@@ -47,3 +58,6 @@ class ShardFailures:
         self.final.append(failure)
         count("failed")
         count(failure.reason.value)
+
+    def _rank(self, row: int) -> tuple[bool, bool, int]:
+        return row not in self._untried, self.deferred[row].reason is FailureReason.TIMEOUT, row

@@ -277,3 +277,17 @@ def test_every_request_asks_for_leave_and_waiting_for_it_does_not_count(server: 
             return (await fetch_bytes(client, f"{server.url}/a", ByteBudget(10**9), admit)).data
 
     assert (asyncio.run(scenario()), asked) == (BODY, ["/a", "/b"])
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"X-Long": "x" * 9_000}, {"X" * 9_000: "x"}, {"Location": "/" + "x" * 9_000}, {"Set-Cookie": "y" * 10**6}],
+)
+def test_long_headers_are_refused(server: FaultServer, headers: dict[str, str]) -> None:
+    server.answers["/a"] = Answer(headers=headers)
+    assert failure(f"{server.url}/a").reason is FailureReason.CONNECTION_ERROR
+
+
+def test_very_many_headers_are_refused_or_harmless(server: FaultServer) -> None:
+    server.answers["/a"] = Answer(headers={f"X-{i}": "x" * 100 for i in range(200_000)})
+    assert failure(f"{server.url}/a", deadline_s=3.0).reason in (FailureReason.CONNECTION_ERROR, FailureReason.TIMEOUT)
