@@ -41,6 +41,7 @@ class FaultServer:
         answers: path to answer; change it at any time.
         asked: paths in order of arrival, ``/robots.txt`` left out.
         robots_asked: how often that was asked for.
+        connections: how many were opened.
         headers: the headers of each request, likewise.
     """
 
@@ -48,6 +49,7 @@ class FaultServer:
         self.answers = answers or {}
         self.asked: list[str] = []
         self.robots_asked = 0
+        self.connections = 0
         self.headers: list[dict[str, str]] = []
         self.stopping = threading.Event()
         self._counts: collections.Counter[str] = collections.Counter()
@@ -89,6 +91,10 @@ class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
     faults: FaultServer
+
+    def get_request(self) -> typing.Any:
+        self.faults.connections += 1
+        return super().get_request()
 
     def handle_error(self, request: typing.Any, client_address: typing.Any) -> None:
         """Says nothing of clients that hang up."""

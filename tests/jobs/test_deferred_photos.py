@@ -75,3 +75,10 @@ def test_the_rate_of_a_host_is_kept_over_a_run(tmp_path: pathlib.Path, lines: li
     assert build(write_lines(tmp_path / "in", lines), mirror, tmp_path / "out", "--per_host_rate", "40") == 0
     log = json.loads((tmp_path / "out" / layout.log_file(0)).read_bytes())
     assert log["seconds"] >= (log["attempts"] - 1) / 40
+
+
+def test_connections_outlast_shards(tmp_path: pathlib.Path, lines: list[str], mirror: FaultServer) -> None:
+    flags = ("--samples_per_shard", "20", "--concurrency", "2")
+    assert build(write_lines(tmp_path / "in", lines), mirror, tmp_path / "out", *flags) == 0
+    assert len(list((tmp_path / "out/commits").iterdir())) == 3
+    assert 1 <= mirror.connections <= 2

@@ -154,3 +154,32 @@ def test_a_cancelled_wait_gives_its_turn_to_the_next() -> None:
         await asyncio.wait_for(ask(limits, "a"), 1)
 
     asyncio.run(scenario())
+
+
+def test_further_requests_for_a_photo_go_before_first_ones() -> None:
+    async def scenario() -> list[str]:
+        limits, order = HostLimits(1, 0, 60), []
+
+        async def one(name: str, is_first: bool) -> None:
+            with await limits.turn("host", is_first):
+                order.append(name)
+
+        with await limits.turn("host"):
+            waiting = [asyncio.create_task(one(n, n != "again")) for n in ("first", "second", "again")]
+            await asyncio.sleep(0)
+        await asyncio.gather(*waiting)
+        return order
+
+    assert asyncio.run(scenario()) == ["again", "first", "second"]
+
+
+def test_failures_can_be_forgotten() -> None:
+    async def scenario() -> float:
+        limits = HostLimits(4, 0, 60)
+        await fail(limits, "host", host_limits.AILING_FAILURES)
+        limits.forget_failures()
+        begun_s = time.monotonic()
+        await ask(limits, "host")
+        return time.monotonic() - begun_s
+
+    assert asyncio.run(scenario()) < 0.2
