@@ -43,8 +43,10 @@ def test_the_commonest_reasons_come_first() -> None:
         check_share(0.9)
 
 
-@pytest.mark.parametrize(("failed", "ratio", "stops"), [(32, 0.5, False), (43, 0.5, False), (45, 0.5, True),
-                                                        (1, 0.0, True), (64, 1.0, False), (64, 0.9, False)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("failed", "ratio", "stops"),
+    [(32, 0.5, False), (43, 0.5, False), (45, 0.5, True), (1, 0.0, True), (64, 1.0, False), (64, 0.9, False)],
+)
 def test_a_sample_stops_the_run_only_if_chance_is_hardly_to_blame(failed: int, ratio: float, stops: bool) -> None:
     if stops:
         with pytest.raises(TooManyFailuresError):
