@@ -47,7 +47,7 @@ class HttpClient:
         self.options = options
         self._proxies = urllib.request.getproxies()
         proxies = [url for url in self._proxies.values() if "://" in url]
-        self._named = AddressGuard(operator_urls)
+        self._named, self._proxy = AddressGuard(operator_urls), AddressGuard(proxies)
         self._guard = AddressGuard([*operator_urls, *proxies], options.allow_private_hosts)
         self._resolver = GuardedResolver(self._guard)
         self._robots = RobotsTxt(options.product_token)
@@ -93,6 +93,8 @@ class HttpClient:
 
     async def _check_address(self, url: yarl.URL) -> None:
         """Checks the address that a proxy is to be asked for, too: it is not resolved by the connection."""
+        if self._proxy.is_operators(url) and not self.options.allow_private_hosts:
+            raise blocked_address()
         self._guard.check_url(url)
         if url.scheme in self._proxies and not urllib.request.proxy_bypass(url.raw_host or ""):
             try:

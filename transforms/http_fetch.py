@@ -175,7 +175,7 @@ def _check_response(response: aiohttp.ClientResponse, options: FetchOptions) -> 
         error = FetchError(_STATUS_REASONS.get(status, reason), Stage.FETCH, f"HTTP status {status}", status)
         error.retry_after_s = _retry_after_s(response.headers.get("Retry-After", ""))
         raise error
-    check_opt_out(response.headers, options.opt_out_tags, options.product_token, status)
+    check_opt_out(response, options.opt_out_tags, options.product_token)
     length = response.content_length
     if length is None or "Content-Encoding" in response.headers:
         return options.max_image_bytes

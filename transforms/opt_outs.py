@@ -2,7 +2,7 @@
 
 import typing
 
-import multidict
+import aiohttp
 
 from schemas.failures import FailureReason, Stage
 from transforms.fetch_error import FetchError
@@ -12,20 +12,18 @@ _WITH_VALUE = ("unavailable_after", "max-snippet", "max-image-preview", "max-vid
 """Directives whose colon does not end the name of a robot."""
 
 
-def check_opt_out(
-    headers: "multidict.CIMultiDictProxy[str]", tags: typing.Collection[str], token: str, http_status: int
-) -> None:
+def check_opt_out(response: aiohttp.ClientResponse, tags: typing.Collection[str], token: str) -> None:
     """Refuses what its host asks not to be used.
 
     Args:
-        headers: of the response.
+        response: whose body is not read yet.
         tags: directives that count.
         token: our name; directives for other robots do not count.
-        http_status: of the response.
 
     Raises:
         FetchError: ``opted_out``; ``detail`` has the tag.
     """
+    headers, http_status = response.headers, response.status
     for value in headers.getall(_HEADER, ()):
         for directive in directives(value, token):
             if directive in tags or (directive == "none" and "noindex" in tags):

@@ -134,6 +134,7 @@ def test_a_proxys_own_address_is_permitted_but_not_what_it_is_asked_for(
     assert failure(f"{root}/r", root).reason is FailureReason.BLOCKED_ADDRESS
     assert failure("http://elsewhere.invalid/a").reason is FailureReason.DNS_ERROR
     assert failure("http://ip6-localhost/a").reason in (FailureReason.BLOCKED_ADDRESS, FailureReason.DNS_ERROR)
+    assert failure(f"{server.url}/a").reason is FailureReason.BLOCKED_ADDRESS
     assert server.asked == [f"{root}/a", f"{root}/r"]
     with FaultServer({"/a": Answer(b"direct")}) as direct:
         url = direct.url.replace("127.0.0.1", "localhost")
