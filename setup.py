@@ -23,6 +23,7 @@ setup(
         "aiohttp>=3.12,<4",
         "aiolimiter>=1.2,<2",
         "protego>=0.4,<1",
+        "tenacity>=9,<10",
         "rich>=14,<16",
         "PyYAML>=6,<7",
         "pycocotools>=2.0.11,<3",
