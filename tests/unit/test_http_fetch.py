@@ -285,7 +285,7 @@ def test_every_request_asks_for_leave_and_waiting_for_it_does_not_count(server: 
 )
 def test_long_headers_are_refused(server: FaultServer, headers: dict[str, str]) -> None:
     server.answers["/a"] = Answer(headers=headers)
-    assert failure(f"{server.url}/a").reason is FailureReason.CONNECTION_ERROR
+    assert failure(f"{server.url}/a", timeout_s=5.0).reason is FailureReason.CONNECTION_ERROR
 
 
 def test_very_many_headers_are_refused_or_harmless(server: FaultServer) -> None:
