@@ -80,7 +80,7 @@ class BuildConfig:
         workers: threads of phase 1, processes of phase 2.
         overwrite: start again.
         progress: ``auto``, ``json`` or ``none``.
-        max_failure_ratio: above it a finished build counts as failed.
+        max_failure_ratio: above it a large run ends early, and a finished build counts as failed.
         published: where published sets come from, and where they are kept.
         flags: everything as given, for the manifest.
     """
@@ -271,6 +271,7 @@ def _run_graph(
                     committed=committed,
                     workers=config.workers,
                     finish=_finish_config(config, run_id),
+                    max_failure_ratio=config.max_failure_ratio,
                 )
             )
         finally:

@@ -11,9 +11,9 @@ from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser, positive, ratio
 from schemas.published_sets import PUBLISHED_ROOTS
 from schemas.sources import ALL_SOURCES, Source, default_base
+from transforms.fetch_options import FetchOptions
 from transforms.fetch_published import PublishedPlaces
 from transforms.flickr_requests import REQUESTS_PER_S
-from transforms.http_fetch import FetchOptions
 from transforms.image_codec import ImageOptions
 from transforms.image_places import PlacesConfig
 
@@ -135,6 +135,24 @@ def add_fetch_flags(parser: FlagParser) -> None:
     )
     group.add_argument("--retries", type=int, default=fetch.retries, metavar="N", help="(%(default)s)")
     group.add_argument("--user_agent", default=fetch.user_agent, help="(%(default)s)")
+    group.add_argument(
+        "--per_host_rate",
+        type=float,
+        default=fetch.per_host_rate,
+        metavar="N",
+        help="requests a second to one host, of the whole job, 0 = off (%(default)s)",
+    )
+    group.add_argument(
+        "--allow_private_hosts",
+        action="store_true",
+        help="URLs of the data and redirects may lead to private and loopback addresses",
+    )
+    group.add_argument(
+        "--opt_out_tags",
+        default=",".join(fetch.opt_out_tags),
+        metavar="TAGS",
+        help="directives of X-Robots-Tag with which a photo is not taken, or off (%(default)s)",
+    )
 
 
 def add_run_flags(parser: FlagParser) -> None:
@@ -160,7 +178,7 @@ def add_failure_flag(parser: FlagParser) -> None:
         type=ratio,
         default=MAX_FAILURE_RATIO,
         metavar="R",
-        help="exit 1 if more of the photos fail, videos left out (%(default)s)",
+        help="exit 1 if more of the photos fail, videos left out; after 1,000 photos the run stops there (%(default)s)",
     )
 
 
@@ -194,7 +212,7 @@ def image_step(flags: argparse.Namespace) -> ImageStep | None:
         return None
     return ImageStep(
         image=_checked(ImageOptions, {f.name: getattr(flags, f.name) for f in dataclasses.fields(ImageOptions)}),
-        fetch=_checked(FetchOptions, {f.name: getattr(flags, f.name) for f in dataclasses.fields(FetchOptions)}),
+        fetch=_checked(FetchOptions, _fetch_values(flags)),
         places=_checked(
             PlacesConfig,
             {
@@ -211,6 +229,14 @@ def image_step(flags: argparse.Namespace) -> ImageStep | None:
 def image_format(step: ImageStep) -> dict[str, typing.Any]:
     """Returns the flags that decide how a photo becomes a sample."""
     return {**dataclasses.asdict(step.image), "max_image_bytes": step.fetch.max_image_bytes}
+
+
+def _fetch_values(flags: argparse.Namespace) -> dict[str, typing.Any]:
+    """Returns the fields of the fetch options; a rate of the whole job is divided by its processes."""
+    values = {f.name: getattr(flags, f.name) for f in dataclasses.fields(FetchOptions)}
+    tags = "" if flags.opt_out_tags == "off" else flags.opt_out_tags.lower()
+    values["opt_out_tags"] = tuple(tag.strip() for tag in tags.split(",")) if tags else ()
+    return values | {"per_host_rate": flags.per_host_rate / flags.workers}
 
 
 def _mirrors(values: list[str]) -> tuple[tuple[str, str], ...]:

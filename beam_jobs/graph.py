@@ -37,6 +37,7 @@ class Work:
         committed: shards that stand, with the digest of their rows.
         workers: threads of phase 1, processes of phase 2.
         finish: what the manifest says besides.
+        max_failure_ratio: above it the run ends.
     """
 
     output: pathlib.Path
@@ -49,6 +50,7 @@ class Work:
     committed: dict[int, str]
     workers: int
     finish: FinishConfig
+    max_failure_ratio: float = 1.0
 
 
 def run(work: Work) -> None:
@@ -108,6 +110,7 @@ def _build_config(work: Work, images: ImageStep) -> ShardsConfig:
             fetch=images.fetch,
             places=images.places,
             format=work.plan.format,
+            max_failure_ratio=work.max_failure_ratio,
         ),
         finish=work.finish,
         committed=work.committed,

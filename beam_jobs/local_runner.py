@@ -15,6 +15,7 @@ from apache_beam.runners.portability.fn_api_runner import fn_runner
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
 
 from beam_jobs.errors import JobError
+from transforms.failure_share import TooManyFailuresError
 from transforms.image_files import ImagePlaceError
 from transforms.input_files import InputError
 from transforms.where_condition import ConditionError
@@ -32,6 +33,7 @@ EXPECTED_ERRORS = (
     ConditionError,
     ImagePlaceError,
     InputError,
+    TooManyFailuresError,
     WorkerDiedError,
     OSError,
 )

@@ -27,10 +27,10 @@ def show_progress(mode: str, total_rows: int) -> typing.Iterator[None]:
         mode: ``auto``, ``json`` or ``none``.
         total_rows: photos still to do, 0 if that is not known yet.
     """
+    progress.reset()
     if mode == "none":
         yield
         return
-    progress.reset()
     stop = threading.Event()
     console = rich.console.Console(stderr=True)
     shown = _on_terminal if mode == "auto" and console.is_terminal else _in_log

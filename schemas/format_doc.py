@@ -28,8 +28,8 @@ SELECTION_FLAGS = (*(source.value for source in Source), "split", "where", "clas
 FORMAT_FLAGS = ("base", "samples_per_shard", "image_size", "resize", "upscale", "filter", "format", "quality",
                 "reencode", "keep_exif", "min_side", "max_aspect_ratio", "max_pixels", "max_image_bytes")  # fmt: skip
 RUN_FLAGS = ("output", "by_split", "images", "mirror", "flickr_fallback", "cache_dir", "concurrency", "timeout_s",
-             "deadline_s", "retries", "user_agent", "max_failure_ratio", "workers", "runner", "overwrite", "progress",
-             "config")  # fmt: skip
+             "deadline_s", "retries", "user_agent", "per_host_rate", "allow_private_hosts", "opt_out_tags",
+             "max_failure_ratio", "workers", "runner", "overwrite", "progress", "config")  # fmt: skip
 
 FAILURE_DOCS = {
     "photo_id": "The photo; -1 where an input line has no readable id.",
@@ -58,7 +58,7 @@ REASON_DOCS = {
     FailureReason.FORBIDDEN: "HTTP 401 or 403, or a file that may not be read.",
     FailureReason.HTTP_ERROR: "Any other HTTP status.",
     FailureReason.INVALID_URL: "No valid http(s) URL.",
-    FailureReason.OPTED_OUT: "The host asks not to be used so.",
+    FailureReason.OPTED_OUT: "Refused by `X-Robots-Tag`, `TDM-Reservation` or robots.txt; `detail` says by which.",
     FailureReason.RATE_LIMITED: "HTTP 429.",
     FailureReason.SERVER_ERROR: "HTTP 5xx.",
     FailureReason.DNS_ERROR: "The host name does not resolve.",
@@ -66,7 +66,7 @@ REASON_DOCS = {
     FailureReason.TLS_ERROR: "No trusted TLS connection.",
     FailureReason.TIMEOUT: "No answer within `--timeout_s` or `--deadline_s`.",
     FailureReason.TOO_MANY_REDIRECTS: "More redirects than are followed.",
-    FailureReason.BLOCKED_ADDRESS: "A URL of the data that leads into a private network.",
+    FailureReason.BLOCKED_ADDRESS: "A URL of the data, or a redirect, that leads to an address which is not public.",
     FailureReason.TOO_LARGE: "More than `--max_image_bytes`.",
     FailureReason.CHECKSUM_MISMATCH: "Damaged in its archive, or not of the size and md5 that its source states.",
     FailureReason.NOT_AN_IMAGE: "The bytes are of no known image format.",
@@ -79,14 +79,6 @@ REASON_DOCS = {
     FailureReason.ENCODE_ERROR: "The image cannot be written in the format.",
 }
 """Every reason has a sentence here."""
-
-UNUSED_REASONS = frozenset(
-    {
-        FailureReason.OPTED_OUT,
-        FailureReason.BLOCKED_ADDRESS,
-    }
-)
-"""Of the closed set, but nothing gives them yet."""
 
 _VECTOR_IDS = (0, 1, 6_985_418_911, MAX_FLICKR_ID, MAX_FLICKR_ID + 1)
 _VECTOR_SHARDS = 1_000
@@ -223,10 +215,7 @@ def _failures() -> str:
 
 
 def _reasons() -> str:
-    rows = [
-        (f"`{r.value}`", "yes" if r.retryable else "", REASON_DOCS[r] + (" Not given yet." * (r in UNUSED_REASONS)))
-        for r in FailureReason
-    ]
+    rows = [(f"`{r.value}`", "yes" if r.retryable else "", REASON_DOCS[r]) for r in FailureReason]
     return "## Reasons\n\nThe set is closed: anything else is a bug and fails the run.\n\n" + _table(
         ("reason", "retryable", "meaning"), rows
     )

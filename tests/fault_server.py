@@ -26,7 +26,7 @@ class Answer:
 
     body: bytes = BODY
     status: int = 200
-    headers: dict[str, str] = dataclasses.field(default_factory=dict)
+    headers: dict[str, str] | list[tuple[str, str]] = dataclasses.field(default_factory=dict)
     announced_bytes: int | None = None
     fault: str = ""
     failures_first: int = 0
@@ -39,13 +39,17 @@ class FaultServer:
     Attributes:
         url: root, without a slash at its end.
         answers: path to answer; change it at any time.
-        asked: paths in order of arrival.
+        asked: paths in order of arrival, ``/robots.txt`` left out.
+        robots_asked: how often that was asked for.
+        connections: how many were opened.
         headers: the headers of each request, likewise.
     """
 
     def __init__(self, answers: dict[str, Answer] | None = None):
         self.answers = answers or {}
         self.asked: list[str] = []
+        self.robots_asked = 0
+        self.connections = 0
         self.headers: list[dict[str, str]] = []
         self.stopping = threading.Event()
         self._counts: collections.Counter[str] = collections.Counter()
@@ -58,6 +62,9 @@ class FaultServer:
 
     def answer_for(self, path: str, headers: dict[str, str]) -> Answer:
         with self._lock:
+            if path == "/robots.txt":
+                self.robots_asked += 1
+                return self.answers.get(path, Answer(b"", 404))
             self.asked.append(path)
             self.headers.append(headers)
             self._counts[path] += 1
@@ -85,6 +92,10 @@ class _Server(http.server.ThreadingHTTPServer):
     block_on_close = False
     faults: FaultServer
 
+    def get_request(self) -> typing.Any:
+        self.faults.connections += 1
+        return super().get_request()
+
     def handle_error(self, request: typing.Any, client_address: typing.Any) -> None:
         """Says nothing of clients that hang up."""
 
@@ -108,7 +119,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _head(self, answer: Answer) -> None:
         self.send_response(answer.status)
-        for name, value in answer.headers.items():
+        headers = answer.headers.items() if isinstance(answer.headers, dict) else answer.headers
+        for name, value in headers:
             self.send_header(name, value)
         if answer.fault != "chunked":
             length = len(answer.body) if answer.announced_bytes is None else answer.announced_bytes

@@ -22,7 +22,11 @@ from schemas.failures import Failure, FailureReason, PhotoError, Stage
 from schemas.records import CommitRecord
 from transforms.byte_budget import ByteBudget
 from transforms.copy_affines import WrittenImage, file_rotation
-from transforms.http_fetch import FetchError, FetchOptions, open_session
+from transforms.failure_share import check_share
+from transforms.fetch_error import FetchError
+from transforms.fetch_loop import run_in_loop, shared_client
+from transforms.fetch_options import FetchOptions
+from transforms.for_each import for_each, while_it_helps
 from transforms.image_codec import EncodedImage, ImageOptions, encode_image
 from transforms.image_places import FoundImage, Place, PlacesConfig, fetch_image, open_places
 from transforms.image_spool import ImageSpool
@@ -32,10 +36,14 @@ from transforms.progress import count
 from transforms.publish import OutputError, publish, write_file
 from transforms.remote_copies import default_mirror_url
 from transforms.row_annotations import RowAnnotations
+from transforms.shard_failures import ShardFailures
 from transforms.write_shard import ShardRows, SpooledImage, file_digest, write_shard
 
 BYTES_IN_FLIGHT = 100_000_000
 """Downloaded bytes in memory at once, in one process."""
+
+PHOTOS_IN_HAND = 4_096
+"""Photos begun at once, most of which wait for their turn: a host that is slow holds up none but its own."""
 
 _Row = dict[str, typing.Any]
 
@@ -51,6 +59,7 @@ class ShardConfig:
         fetch: how they are downloaded.
         places: where they are looked for, in order.
         format: the plan's format flags, part of the commit's digest.
+        max_failure_ratio: the run ends when more than this share of its photos has failed.
     """
 
     output: pathlib.Path
@@ -59,6 +68,7 @@ class ShardConfig:
     fetch: FetchOptions
     places: PlacesConfig
     format: dict[str, typing.Any]
+    max_failure_ratio: float = 1.0
 
 
 class _Made(typing.NamedTuple):
@@ -83,24 +93,26 @@ class _Images:
         self._config, self._places, self._spool, self._codec = config, places, spool, codec
         self._annotations = annotations
         self.images: list[SpooledImage] = []
-        self.failures: list[Failure] = []
+        self.failures = ShardFailures()
         self.attempts = 0
         self.geometry_dropped: collections.Counter[str] = collections.Counter()
 
     async def build(self, index: int, photo: _Row) -> None:
-        """Makes one photo an image or a failure."""
+        """Makes one photo an image or a failure; defers it if it may yet become an image."""
         ref = photo_ref(photo)
         try:
             if photo["is_video"]:
                 raise PhotoError(FailureReason.IS_VIDEO, Stage.FETCH, "the photo is a video")
             await self._make(index, photo, ref)
+            self.failures.healed(index)
             count("samples")
         except PhotoError as error:
             self.attempts += error.attempts if isinstance(error, FetchError) else 0
             url = "" if photo["is_video"] else default_mirror_url(ref, self._config.places.base)
             failure = Failure(ref.photo_id, error.reason, error.stage, error.http_status, url, error.detail)
-            self.failures.append(failure)
-            count("failed")
+            is_own = not (isinstance(error, FetchError) and error.host_is_ailing)
+            self.failures.add(index, failure, is_own)
+            check_share(self._config.max_failure_ratio)
 
     async def _make(self, index: int, photo: _Row, ref: PhotoRef) -> None:
         row = {**photo, **self._annotations[index]}
@@ -140,9 +152,10 @@ def build_shard(shard: int, digest: str, config: ShardConfig) -> CommitRecord:
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
     with ImageSpool(staging / "images") as spool:
-        images = asyncio.run(_build_images(table, config, spool))
+        images = run_in_loop(_build_images(table, config, spool))
         rows = ShardRows(shard, table, rows_file)
-        commit = write_shard(rows, images.images, images.failures, spool, staging, config.format, config.image.format)
+        failures = images.failures.final
+        commit = write_shard(rows, images.images, failures, spool, staging, config.format, config.image.format)
     _commit(commit, staging, config.output)
     _write_log(shard, started, images, config.output)
     shutil.rmtree(staging)
@@ -150,25 +163,18 @@ def build_shard(shard: int, digest: str, config: ShardConfig) -> CommitRecord:
 
 
 async def _build_images(table: pa.Table, config: ShardConfig, spool: ImageSpool) -> _Images:
-    """Takes photos from one iterator with as many tasks as there may be requests in flight."""
+    """Tries every photo, then once more, with fresh connections, those whose failures may heal."""
     photos: list[_Row] = table.select([*FETCH_COLUMNS, "sources"]).to_pylist()
-    todo = iter(enumerate(photos))
     budget = ByteBudget(max(BYTES_IN_FLIGHT, config.fetch.max_image_bytes))
+    client = shared_client(config.fetch, config.places.roots())
     with concurrent.futures.ThreadPoolExecutor(1) as codec:
-        async with open_session(config.fetch) as session:
-            places = open_places(config.places, session, config.fetch, budget)
-            images = _Images(config, places, RowAnnotations(table), spool, codec)
-
-            async def work() -> None:
-                for index, photo in todo:
-                    await images.build(index, photo)
-
-            tasks = [asyncio.ensure_future(work()) for _ in range(min(config.fetch.concurrency, len(photos)))]
-            try:
-                await asyncio.gather(*tasks)
-            finally:
-                for task in tasks:
-                    task.cancel()
+        images = _Images(config, open_places(config.places, client, budget), RowAnnotations(table), spool, codec)
+        await for_each(range(len(photos)), lambda row: images.build(row, photos[row]), PHOTOS_IN_HAND)
+        if images.failures.deferred:
+            await client.renew()
+            again = for_each(images.failures.rows_to_try(), lambda row: images.build(row, photos[row]), PHOTOS_IN_HAND)
+            await while_it_helps(again, lambda: len(images.images), config.fetch.deadline_s)
+        images.failures.give_up()
     return images
 
 
@@ -229,7 +235,7 @@ def _write_log(shard: int, started: float, images: _Images, output: pathlib.Path
         "started": started,
         "seconds": time.time() - started,
         "samples": len(images.images),
-        "failed": len(images.failures),
+        "failed": len(images.failures.final),
         "attempts": images.attempts,
         "geometry_dropped": images.geometry_dropped,
     }

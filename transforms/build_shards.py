@@ -7,8 +7,10 @@ import apache_beam as beam
 
 from schemas.elements import RowsFile, ShardDone
 from transforms.build_shard import ShardConfig, build_shard
+from transforms.failure_share import MIN_PHOTOS
 from transforms.finish_shards import FinishConfig, finish_shards
 from transforms.gather import Gather
+from transforms.probe_photos import probe_photos
 from transforms.worker_pool import shared_pool
 
 
@@ -43,11 +45,12 @@ class BuildShards(beam.PTransform):
 
     def expand(self, rows: beam.PCollection[RowsFile]) -> beam.PCollection[ShardDone]:
         """Wires the stages."""
+        todo = rows | "LeaveCommitted" >> beam.Filter(_is_open, self._config.committed).with_output_types(RowsFile)
+        probed = todo | "GatherOpen" >> Gather(RowsFile) | "ProbePhotos" >> beam.ParDo(_ProbeFn(self._config))
         built = (
-            rows
-            | "LeaveCommitted" >> beam.Filter(_is_open, self._config.committed).with_output_types(RowsFile)
+            todo
             | "SpreadShards" >> beam.Reshuffle()
-            | "BuildShard" >> beam.ParDo(_BuildFn(self._config))
+            | "BuildShard" >> beam.ParDo(_BuildFn(self._config), beam.pvalue.AsSingleton(probed))
         )
         planned = rows | "GatherRows" >> Gather(RowsFile)
         finished = built | "GatherBuilt" >> Gather(ShardDone)
@@ -59,13 +62,26 @@ def _is_open(rows: RowsFile, committed: typing.Mapping[int, str]) -> bool:
     return committed.get(rows.shard) != rows.digest
 
 
+class _ProbeFn(beam.DoFn):
+    """Ends the run before its first shard if that is of no use; gives the number of photos to come."""
+
+    def __init__(self, config: ShardsConfig):
+        self._config = config
+
+    def process(self, shards: list[RowsFile]) -> typing.Iterator[int]:
+        photos = sum(rows.rows for rows in shards)
+        if photos >= MIN_PHOTOS:
+            shared_pool(self._config.workers).call(probe_photos, [rows.shard for rows in shards], self._config.shard)
+        yield photos
+
+
 class _BuildFn(beam.DoFn):
     def __init__(self, config: ShardsConfig):
         self._config = config
         self._samples = beam.metrics.Metrics.counter("BuildShards", "samples")
         self._failed = beam.metrics.Metrics.counter("BuildShards", "failed")
 
-    def process(self, rows: RowsFile) -> typing.Iterator[ShardDone]:
+    def process(self, rows: RowsFile, probed: int) -> typing.Iterator[ShardDone]:
         pool = shared_pool(self._config.workers)
         commit = pool.call(build_shard, rows.shard, rows.digest, self._config.shard)
         self._samples.inc(commit.samples)

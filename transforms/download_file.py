@@ -21,7 +21,8 @@ import urllib.request
 import tenacity
 
 from transforms.download_cache import CacheRecord, hold_record, is_whole, part_path, read_record, size_on_disk
-from transforms.http_fetch import BACKOFF_S, MAX_BACKOFF_S, FetchOptions
+from transforms.fetch_options import FetchOptions
+from transforms.http_fetch import BACKOFF_S, MAX_BACKOFF_S
 from transforms.publish import publish
 
 CHUNK_BYTES = 1 << 20

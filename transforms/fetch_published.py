@@ -18,7 +18,7 @@ from transforms.download_file import (
     cannot_write,
     download_file,
 )
-from transforms.http_fetch import FetchOptions
+from transforms.fetch_options import FetchOptions
 from transforms.input_files import InputError
 from transforms.json_stream import BadJsonError
 from transforms.read_coco import coco_urls

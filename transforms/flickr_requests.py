@@ -7,7 +7,7 @@ import aiolimiter
 import yarl
 
 from schemas.failures import FailureReason, Stage
-from transforms.http_fetch import FetchError
+from transforms.fetch_error import FetchError
 
 REQUESTS_PER_S = 10.0
 """What ``--flickr_fallback`` asks of Flickr at most, redirects and retries included: for the whole job, divided

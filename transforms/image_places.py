@@ -7,13 +7,14 @@ import functools
 import re
 import typing
 
-import aiohttp
 import yarl
 
 from schemas.failures import FailureReason, Stage
 from transforms.byte_budget import ByteBudget
+from transforms.fetch_error import FetchError
 from transforms.flickr_requests import FlickrGate, is_placeholder, placeholder
-from transforms.http_fetch import Fetched, FetchError, FetchOptions
+from transforms.http_client import HttpClient
+from transforms.http_fetch import Fetched
 from transforms.image_files import DAMAGED, ImageFile, ImageFiles, ImageIndex, open_image_files
 from transforms.match_files import UNKNOWN_COPY, match_file
 from transforms.photo_refs import PhotoRef
@@ -86,6 +87,10 @@ class PlacesConfig:
         """Returns the root of a source's mirror."""
         return dict(self.mirrors).get(source, MIRROR_ROOTS[source])
 
+    def roots(self) -> tuple[str, ...]:
+        """Returns the roots of all mirrors: URLs that the operator or this program names, not the data."""
+        return tuple(self.mirror_root(source) for source in sorted(MIRROR_ROOTS))
+
 
 def _is_base_url(text: str) -> bool:
     """Whether paths can be put below it."""
@@ -121,7 +126,7 @@ class FilesPlace:
 
     def __init__(self, files: ImageFiles, index: ImageIndex, with_coco: bool, http: Http):
         self._files, self._index, self._with_coco, self._budget = files, index, with_coco, http.budget
-        self._max_bytes = http.options.max_image_bytes
+        self._max_bytes = http.client.options.max_image_bytes
 
     async def fetch(self, photo: PhotoRef) -> FoundCopy | None:
         """Reads the file that a name of the photo's matches, in a thread; ImagePlaceError if two files do."""
@@ -166,9 +171,7 @@ def check_places(config: PlacesConfig) -> None:
                 pass
 
 
-def open_places(
-    config: PlacesConfig, session: aiohttp.ClientSession, options: FetchOptions, budget: ByteBudget
-) -> list[Place]:
+def open_places(config: PlacesConfig, client: HttpClient, budget: ByteBudget) -> list[Place]:
     """Returns the places in the order to try them. Files are listed at the first call of a process only.
 
     ``auto`` stands for the mirrors of the base, of Open Images, of COCO and of YFCC, in this order.
@@ -176,7 +179,7 @@ def open_places(
     Raises:
         ImagePlaceError: as :func:`check_places`.
     """
-    http = Http(session, options, budget)
+    http = Http(client, budget)
     places: list[Place] = []
     for spec in config.images:
         if spec == AUTO:

@@ -1,9 +1,12 @@
-"""Running counts of this process and its children, for the progress line. Nothing else depends on them."""
+"""Running counts of this process and its children: for the progress line, and to end a run that fails."""
 
 import multiprocessing
 import typing
 
-COUNTERS = ("lines", "rows", "samples", "failed")
+from schemas.failures import FailureReason
+
+COUNTERS = ("lines", "rows", "samples", "failed", "deferred", *(reason.value for reason in FailureReason))
+"""``deferred``: failed once, to be tried again; the reasons count both these and what has failed for good."""
 
 _counters: typing.Any = multiprocessing.get_context("spawn").Array("q", len(COUNTERS))
 

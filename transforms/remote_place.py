@@ -5,12 +5,12 @@ import dataclasses
 import hashlib
 import typing
 
-import aiohttp
-
 from schemas.failures import FailureReason, Stage
 from transforms.byte_budget import ByteBudget
+from transforms.fetch_error import FetchError
 from transforms.flickr_requests import is_placeholder, placeholder
-from transforms.http_fetch import Admit, Fetched, FetchError, FetchOptions, admit_all, fetch_bytes
+from transforms.http_client import Admit, HttpClient, admit_all
+from transforms.http_fetch import Fetched, fetch_bytes
 from transforms.photo_refs import PhotoRef
 from transforms.remote_copies import RemoteCopy
 
@@ -29,8 +29,7 @@ class FoundCopy(typing.NamedTuple):
 class Http(typing.NamedTuple):
     """What is needed to download, as for :func:`transforms.http_fetch.fetch_bytes`."""
 
-    session: aiohttp.ClientSession
-    options: FetchOptions
+    client: HttpClient
     budget: ByteBudget
 
 
@@ -68,7 +67,7 @@ class RemotePlace:
 
     async def _download(self, copy: RemoteCopy) -> Fetched:
         http = self._http
-        fetched = await fetch_bytes(http.session, copy.url, http.options, http.budget, self._admit)
+        fetched = await fetch_bytes(http.client, copy.url, http.budget, self._admit)
         with contextlib.ExitStack() as on_failure:
             on_failure.enter_context(fetched)
             if is_placeholder(fetched.data, self.kind == FLICKR):

@@ -308,10 +308,10 @@ def test_too_many_failures_end_with_1_but_leave_a_whole_dataset(
 
 def test_a_failure_that_heals_is_retried(tmp_path: pathlib.Path, lines: list[str], mirror: FaultServer) -> None:
     path = mirror_path(lines[0])
-    mirror.answers[path] = Answer(picture(0), failures_first=1, failing=Answer(b"", 503))
+    mirror.answers[path] = Answer(picture(0), failures_first=2, failing=Answer(b"", 503))
     build(write_lines(tmp_path / "in", lines[:1]), mirror, tmp_path / "out")
     assert manifest_of(tmp_path / "out").totals.samples == 1
-    assert mirror.asked == [path, path]
+    assert mirror.asked == [path, path, path]
 
 
 def test_real_lines_of_both_forms(tmp_path: pathlib.Path, shared_data: pathlib.Path, mirror: FaultServer) -> None:

@@ -25,8 +25,8 @@ class Fault(typing.NamedTuple):
 FAULTS = {
     "drop_a_retry": Fault(
         "transforms/http_fetch.py",
-        "state.attempt_number > options.retries",
-        "state.attempt_number > 0",
+        "attempts > client.options.retries",
+        "attempts > 0",
         BUILD + "test_a_failure_that_heals_is_retried",
     ),
     "swallow_a_row": Fault(
@@ -36,8 +36,8 @@ FAULTS = {
         BUILD + "test_every_line_becomes_a_sample_or_a_failure",
     ),
     "swallow_a_failure": Fault(
-        "transforms/build_shard.py",
-        "self.failures.append(",
+        "transforms/shard_failures.py",
+        "self.final.append(",
         "id(",
         BUILD + "test_every_line_becomes_a_sample_or_a_failure",
     ),

@@ -4,6 +4,7 @@ import pytest
 
 from beam_jobs import build_dataset
 from beam_jobs.errors import UsageError
+from transforms.fetch_options import OPT_OUT_TAGS, FetchOptions
 from transforms.flickr_requests import REQUESTS_PER_S
 from transforms.image_places import PlacesConfig
 from transforms.remote_copies import MIRROR_ROOTS
@@ -43,3 +44,25 @@ def test_a_wrong_mirror_is_refused(mirror: str, message: str) -> None:
 def test_the_pace_at_flickr_is_shared_by_the_processes() -> None:
     assert places("--workers", "4").flickr_requests_per_s == 0
     assert places("--workers", "4", "--flickr_fallback").flickr_requests_per_s == REQUESTS_PER_S / 4
+
+
+def fetch(*flags: str) -> FetchOptions:
+    images = build_dataset.parse_args(["--yfcc", "in", "--output", "out", *flags]).images
+    assert images
+    return images.fetch
+
+
+def test_the_rate_of_a_host_is_shared_by_the_processes() -> None:
+    assert fetch("--workers", "4").per_host_rate == 0
+    assert fetch("--workers", "4", "--per_host_rate", "10").per_host_rate == 2.5
+
+
+def test_the_tags_that_refuse_a_photo_can_be_named() -> None:
+    assert fetch().opt_out_tags == OPT_OUT_TAGS
+    assert fetch("--opt_out_tags", "NoAI, noml").opt_out_tags == ("noai", "noml")
+    assert fetch("--opt_out_tags", "off").opt_out_tags == ()
+    for wrong in ("noai,,x", "a b", ","):
+        with pytest.raises(UsageError, match="--opt_out_tags .*give noai,noindex or off"):
+            fetch("--opt_out_tags", wrong)
+    with pytest.raises(UsageError, match="--per_host_rate .*give 0"):
+        fetch("--per_host_rate", "-1")

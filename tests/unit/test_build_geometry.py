@@ -26,7 +26,7 @@ from tests.annotated_photos import CENTRES, MARKS, OPEN_IMAGES_ID, SIZE, annotat
 from tests.factories import make_row
 from tests.unit.test_map_masks import beyond_a_pixel
 from transforms import affine, build_shard
-from transforms.http_fetch import FetchOptions
+from transforms.fetch_options import FetchOptions
 from transforms.image_codec import ImageOptions
 from transforms.image_places import FoundImage, PhotoRef, PlacesConfig
 from transforms.image_plan import RESIZE_MODES

@@ -16,9 +16,9 @@ from tests.published_server import PublishedServer, Served
 from transforms import download_file
 from transforms.download_cache import cache_path
 from transforms.download_file import DownloadError
+from transforms.fetch_options import FetchOptions
 from transforms.fetch_published import PublishedPlaces, fetch_published
 from transforms.find_inputs import find_inputs
-from transforms.http_fetch import FetchOptions
 from transforms.input_files import InputError
 
 _ZIP = "/annotations/annotations_trainval2017.zip"

@@ -11,8 +11,10 @@ import yarl
 from tests.fault_server import BODY, Answer, FaultServer
 from transforms import flickr_requests
 from transforms.byte_budget import ByteBudget
+from transforms.fetch_error import FetchError
+from transforms.fetch_options import FetchOptions
 from transforms.flickr_requests import FlickrGate
-from transforms.http_fetch import FetchError, FetchOptions, open_session
+from transforms.http_client import HttpClient
 from transforms.image_places import FoundImage, PlacesConfig, fetch_image, open_places
 from transforms.photo_refs import CopyRef, PhotoRef
 from transforms.remote_copies import MIRROR_ROOTS
@@ -38,14 +40,14 @@ def look_up(
     photo: PhotoRef, mirror: str = "http://127.0.0.1:9", requests_per_s: float = 1000.0, **flags: typing.Any
 ) -> FoundImage:
     config = PlacesConfig(mirrors=tuple((s, mirror) for s in MIRROR_ROOTS), flickr_requests_per_s=requests_per_s)
-    options = FetchOptions(**{"timeout_s": 0.5, "retries": 0, **flags})
+    options = FetchOptions(**{"timeout_s": 0.5, "retries": 0, "allow_private_hosts": True, **flags})
 
     async def scenario() -> FoundImage:
         budget = ByteBudget(10**7)
         try:
             async with (
-                open_session(options) as session,
-                fetch_image(open_places(config, session, options, budget), photo) as found,
+                HttpClient(options, config.roots()) as client,
+                fetch_image(open_places(config, client, budget), photo) as found,
             ):
                 return found
         finally:
@@ -89,8 +91,8 @@ def test_flickr_comes_after_every_other_place(server: FaultServer) -> None:
 def test_without_the_flag_flickr_is_not_asked(server: FaultServer) -> None:
     async def kinds(config: PlacesConfig) -> list[str]:
         options = FetchOptions()
-        async with open_session(options) as session:
-            return [place.kind for place in open_places(config, session, options, ByteBudget(1))]
+        async with HttpClient(options, config.roots()) as client:
+            return [place.kind for place in open_places(config, client, ByteBudget(1))]
 
     assert asyncio.run(kinds(PlacesConfig())) == ["mirror"] * 3
     assert asyncio.run(kinds(PlacesConfig(flickr_requests_per_s=1)))[-1] == "flickr"

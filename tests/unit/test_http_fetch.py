@@ -8,7 +8,6 @@ import pickle
 import time
 import typing
 
-import aiohttp
 import pytest
 import yarl
 
@@ -16,9 +15,12 @@ from schemas.failures import FailureReason
 from tests.fault_server import BODY, Answer, FaultServer, closed_port
 from transforms import http_fetch
 from transforms.byte_budget import ByteBudget
-from transforms.http_fetch import FetchError, FetchOptions, fetch_bytes, open_session
+from transforms.fetch_error import FetchError
+from transforms.fetch_options import FetchOptions
+from transforms.http_client import HttpClient
+from transforms.http_fetch import fetch_bytes
 
-FAST = {"timeout_s": 0.5, "deadline_s": 5.0, "retries": 0}
+FAST = {"timeout_s": 0.5, "deadline_s": 5.0, "retries": 0, "allow_private_hosts": True}
 
 
 @pytest.fixture
@@ -29,13 +31,13 @@ def server() -> typing.Iterator[FaultServer]:
 
 @pytest.fixture(autouse=True)
 def _short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_fetch._jitter_s, "multiplier", 0.01)
+    monkeypatch.setattr(http_fetch, "BACKOFF_S", 0.01)
 
 
 async def fetch(url: str, budget: ByteBudget | None = None, **flags: typing.Any) -> http_fetch.Fetched:
     options = FetchOptions(**{**FAST, **flags})
-    async with open_session(options) as session:
-        return await fetch_bytes(session, url, options, budget or ByteBudget(10**9))
+    async with HttpClient(options, [url] if "me:secret@" in url else []) as client:
+        return await fetch_bytes(client, url, budget or ByteBudget(10**9))
 
 
 def failure(url: str, **flags: typing.Any) -> FetchError:
@@ -185,14 +187,14 @@ def test_waiting_for_the_budget_does_not_count_and_never_deadlocks(server: Fault
         options = FetchOptions(timeout_s=5, deadline_s=0.5, retries=0, max_image_bytes=len(BODY))
         budget, lowest = ByteBudget(2 * len(BODY)), []
 
-        async def one(session: aiohttp.ClientSession, path: str) -> bytes:
-            with await fetch_bytes(session, server.url + path, options, budget) as fetched:
+        async def one(client: HttpClient, path: str) -> bytes:
+            with await fetch_bytes(client, server.url + path, budget) as fetched:
                 lowest.append(budget.free_bytes)
                 await asyncio.sleep(0.1)
                 return fetched.data
 
-        async with open_session(options) as session:
-            bodies = await asyncio.gather(*(one(session, path) for path in server.answers))
+        async with HttpClient(options, [server.url]) as client:
+            bodies = await asyncio.gather(*(one(client, path) for path in server.answers))
         assert set(bodies) == {BODY}
         return min(lowest), budget.free_bytes
 
@@ -271,7 +273,21 @@ def test_every_request_asks_for_leave_and_waiting_for_it_does_not_count(server: 
 
     async def scenario() -> bytes:
         options = FetchOptions(**{**FAST, "deadline_s": 0.4})
-        async with open_session(options) as session:
-            return (await fetch_bytes(session, f"{server.url}/a", options, ByteBudget(10**9), admit)).data
+        async with HttpClient(options, [server.url]) as client:
+            return (await fetch_bytes(client, f"{server.url}/a", ByteBudget(10**9), admit)).data
 
     assert (asyncio.run(scenario()), asked) == (BODY, ["/a", "/b"])
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"X-Long": "x" * 9_000}, {"X" * 9_000: "x"}, {"Location": "/" + "x" * 9_000}, {"Set-Cookie": "y" * 10**6}],
+)
+def test_long_headers_are_refused(server: FaultServer, headers: dict[str, str]) -> None:
+    server.answers["/a"] = Answer(headers=headers)
+    assert failure(f"{server.url}/a", timeout_s=5.0).reason is FailureReason.CONNECTION_ERROR
+
+
+def test_very_many_headers_are_refused_or_harmless(server: FaultServer) -> None:
+    server.answers["/a"] = Answer(headers={f"X-{i}": "x" * 100 for i in range(200_000)})
+    assert failure(f"{server.url}/a", deadline_s=3.0).reason in (FailureReason.CONNECTION_ERROR, FailureReason.TIMEOUT)

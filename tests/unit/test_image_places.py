@@ -15,7 +15,9 @@ from schemas.yfcc import mirror_key
 from tests.fault_server import BODY, Answer, FaultServer
 from transforms import flickr_requests
 from transforms.byte_budget import ByteBudget
-from transforms.http_fetch import FetchError, FetchOptions, open_session
+from transforms.fetch_error import FetchError
+from transforms.fetch_options import FetchOptions
+from transforms.http_client import HttpClient
 from transforms.image_places import FoundImage, PlacesConfig, check_places, fetch_image, open_places
 from transforms.photo_refs import CopyRef, PhotoRef
 from transforms.remote_copies import MIRROR_ROOTS, default_mirror_url, mirror_copies
@@ -52,8 +54,8 @@ def look_up(
         budget = ByteBudget(10**7)
         try:
             async with (
-                open_session(options) as session,
-                fetch_image(open_places(config, session, options, budget), photo) as found,
+                HttpClient(options, config.roots()) as client,
+                fetch_image(open_places(config, client, budget), photo) as found,
             ):
                 assert budget.free_bytes == 10**7 - len(found.data)
                 return found
