@@ -19,6 +19,9 @@ from transforms.image_places import PlacesConfig
 
 SAMPLES_PER_SHARD = 10_000
 MAX_FAILURE_RATIO = 0.5
+_DOWNLOAD_FLAGS = ("timeout_s", "retries", "user_agent")
+"""Flags of fetching that also shape the download of published sets."""
+
 LOCAL_RUNNERS = ("DirectRunner", "FnApiRunner")
 _PATHS_HELP = ": files, directories, globs, URLs"
 _SOURCE_HELP = {
@@ -252,7 +255,7 @@ def published_places(flags: argparse.Namespace) -> PublishedPlaces:
         UsageError: a mirror of theirs that is not http(s), or a value out of range.
     """
     given = vars(flags)
-    fetch = {f.name: given[f.name] for f in dataclasses.fields(FetchOptions) if f.name in given}
+    fetch = {name: given[name] for name in _DOWNLOAD_FLAGS if name in given}
     mirrors = dict(_mirrors(flags.mirror))
     roots = {source.value: mirrors[source.value] for source in PUBLISHED_ROOTS if source.value in mirrors}
     folder = printable("--cache_dir", flags.cache_dir) if flags.cache_dir else _default_cache_dir()
