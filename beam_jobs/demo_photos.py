@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
 from schemas.failures import FailureReason
-from transforms.decode_image import ORIENTATION_TAG
 from transforms.image_plan import TURNED_BACK
+from transforms.upright_exif import ORIENTATION_TAG
 
 SIZES_PX = ((500, 375), (375, 500), (500, 333), (640, 480), (240, 180), (1024, 683), (500, 281), (800, 800))
 """Upright width and height; mostly Flickr's medium, whose longer side is 500."""

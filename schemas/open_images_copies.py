@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.annotations import COPY
+from schemas.boolean_masks import Mask, is_true
 from schemas.flickr_urls import flickr_ids
 from schemas.open_images import SOURCE, read_hex_ids, read_split, surrogate_ids
-from schemas.open_images_tables import Mask, TableRows, is_true
+from schemas.open_images_tables import TableRows
 from schemas.text_columns import empty_as_null
 
 _ROTATIONS = (0.0, 90.0, 180.0, 270.0)

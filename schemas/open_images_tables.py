@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.annotations import CLICK, ELEMENTS, NORMALISED, UNKNOWN_FLAG
+from schemas.boolean_masks import Mask, is_true
 from schemas.open_images import SOURCE, TABLES, OpenImagesKind
 from schemas.text_columns import empty_as_null
 
-Mask = npt.NDArray[np.bool_]
 ClassNames = typing.Mapping[str, str]
 
 COLUMN_OF: typing.Final[dict[OpenImagesKind, str]] = {
@@ -107,11 +107,6 @@ def table_elements(kind: OpenImagesKind, rows: TableRows, class_names: ClassName
     types = ELEMENTS[COLUMN_OF[kind]]
     arrays = [fields[f.name].cast(f.type) if f.name in fields else pa.nulls(rows.length, f.type) for f in types]
     return pa.StructArray.from_arrays(arrays, fields=list(types))
-
-
-def is_true(mask: pa.BooleanArray) -> Mask:
-    """Returns where a mask is true, null being false."""
-    return mask.fill_null(False).to_numpy(zero_copy_only=False)
 
 
 def _checks(kind: OpenImagesKind, rows: TableRows) -> typing.Iterator[tuple[Mask, str]]:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.boolean_masks import Mask, is_true
 from schemas.classes import ChosenClass, Label
 from schemas.list_columns import list_column
 from schemas.rows import ROW_SCHEMA
@@ -22,7 +23,6 @@ PRESENT = 1.0
 _CUT_COLUMNS = ("boxes", "segments", "keypoints", "image_labels", "relationships", "points")
 _SEPARATOR = "\0"
 
-Mask = npt.NDArray[np.bool_]
 Chosen = typing.Sequence[ChosenClass]
 
 
@@ -115,10 +115,10 @@ def _signs(rows: pa.Table, kinds: typing.Container[Evidence], min_confidence: fl
 
 
 def _counting_labels(elements: pa.StructArray, kinds: typing.Container[Evidence], min_confidence: float) -> Mask:
-    by_people = _true(pc.is_in(elements.field("annotator"), pa.array(HUMAN_ANNOTATORS)))
+    by_people = is_true(pc.is_in(elements.field("annotator"), pa.array(HUMAN_ANNOTATORS)))
     confidence = elements.field("confidence")
-    human = by_people & _true(pc.equal(confidence, PRESENT)) & (Evidence.HUMAN in kinds)
-    machine = ~by_people & _true(pc.greater_equal(confidence, min_confidence)) & (Evidence.MACHINE in kinds)
+    human = by_people & is_true(pc.equal(confidence, PRESENT)) & (Evidence.HUMAN in kinds)
+    machine = ~by_people & is_true(pc.greater_equal(confidence, min_confidence)) & (Evidence.MACHINE in kinds)
     counting: Mask = human | machine
     return counting
 
@@ -148,9 +148,3 @@ def _joined(source: pa.Array, label_id: pa.Array, label: pa.Array) -> pa.Array:
     return pc.binary_join_element_wise(
         source, label_id, label, _SEPARATOR, null_handling="replace", null_replacement=""
     )
-
-
-def _true(condition: pa.Array) -> Mask:
-    """Null counts as false."""
-    mask: Mask = condition.fill_null(False).to_numpy(zero_copy_only=False)
-    return mask

@@ -19,12 +19,12 @@ from transforms.image_colours import resizable
 from transforms.image_formats import sniff
 from transforms.image_plan import TURNED_BACK, ImageOptions, plan_image
 from transforms.jpeg_pixels import Pixels, RefusedJpegError, decoded_fraction, jpeg_damage, jpeg_pixels
+from transforms.upright_exif import ORIENTATION_TAG
 
 Image.init()
 # Odd metadata in a file is no news to the operator, and `warnings.catch_warnings` is not thread-safe.
 warnings.filterwarnings("ignore", module=r"PIL\b")
 
-ORIENTATION_TAG = 0x0112
 MAX_STORED_SIDE_PX = 1_000_000
 """Longest side that is decoded, whatever ``max_pixels`` is. On longer lines Pillow's sizes in bits overflow, which it
 calls MemoryError, and a few bytes of a run-length encoded BMP skip 255 lines: gigabytes."""

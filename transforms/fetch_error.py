@@ -17,3 +17,9 @@ class FetchError(PhotoError):
         self.attempts = 1
         self.retry_after_s: float | None = None
         self.host_is_ailing = False
+
+
+def too_large(max_image_bytes: int, http_status: int = -1) -> FetchError:
+    """Returns the failure of a photo whose file is over the cap."""
+    detail = f"more than --max_image_bytes {max_image_bytes}"
+    return FetchError(FailureReason.TOO_LARGE, Stage.FETCH, detail, http_status)

@@ -130,8 +130,7 @@ def _recognise(source: Source, url: str, pack: Pack | None, named: bool) -> list
         found = find_yfcc(url, pack, named)
         return [found] if found else []
     try:
-        kinds = _masks(url) if source in _WITH_MASKS else []
-        kinds += [] if kinds and _is_folder(url) else _KINDS[source](url)
+        kinds = _kinds_with_masks(source, url) if source in _WITH_MASKS else _KINDS[source](url)
         files = [InputFile(u, source, kind, 0, size_of(u), False, fingerprint(u)) for u, kind in kinds]
     except (OSError, BadJsonError) as error:
         raise InputError(f"--{source.value} {url}: cannot be read ({error})") from error
@@ -143,13 +142,11 @@ def _recognise(source: Source, url: str, pack: Pack | None, named: bool) -> list
     return files
 
 
-def _masks(url: str) -> list[tuple[str, str]]:
-    return [(url, MASK_FILES)] if _is_folder(url) or is_mask_zip(url) else []
-
-
-def _is_folder(url: str) -> bool:
+def _kinds_with_masks(source: Source, url: str) -> list[tuple[str, str]]:
     fs, path = fsspec.url_to_fs(url)
-    return bool(fs.isdir(path))
+    if fs.isdir(path):
+        return [(url, MASK_FILES)]
+    return ([(url, MASK_FILES)] if is_mask_zip(url) else []) + _KINDS[source](url)
 
 
 def _coco(url: str) -> list[tuple[str, str]]:

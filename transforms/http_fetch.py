@@ -15,7 +15,7 @@ import yarl
 
 from schemas.failures import FailureReason, Stage
 from transforms.byte_budget import ByteBudget, Reservation
-from transforms.fetch_error import FetchError
+from transforms.fetch_error import FetchError, too_large
 from transforms.fetch_options import FetchOptions
 from transforms.http_client import MAX_REDIRECTS, Admit, HttpClient, admit_all, joined, redirect_of
 from transforms.opt_outs import check_opt_out
@@ -180,7 +180,7 @@ def _check_response(response: aiohttp.ClientResponse, options: FetchOptions) -> 
     if length is None or "Content-Encoding" in response.headers:
         return options.max_image_bytes
     if length > options.max_image_bytes:
-        raise _too_large(options.max_image_bytes)
+        raise too_large(options.max_image_bytes, status)
     return length
 
 
@@ -189,14 +189,9 @@ async def _read(response: aiohttp.ClientResponse, max_image_bytes: int) -> bytes
     async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
         read_bytes += len(chunk)
         if read_bytes > max_image_bytes:
-            raise _too_large(max_image_bytes)
+            raise too_large(max_image_bytes, response.status)
         chunks.append(chunk)
     return b"".join(chunks)
-
-
-def _too_large(max_image_bytes: int) -> FetchError:
-    detail = f"more than --max_image_bytes {max_image_bytes}"
-    return FetchError(FailureReason.TOO_LARGE, Stage.FETCH, detail, 200)
 
 
 def _retry_after_s(header: str) -> float | None:

@@ -11,7 +11,7 @@ import yarl
 
 from schemas.failures import FailureReason, Stage
 from transforms.byte_budget import ByteBudget
-from transforms.fetch_error import FetchError
+from transforms.fetch_error import FetchError, too_large
 from transforms.flickr_requests import FlickrGate, is_placeholder, placeholder
 from transforms.http_client import HttpClient
 from transforms.http_fetch import Fetched
@@ -135,7 +135,7 @@ class FilesPlace:
             return None
         file = match.file
         if file.size_bytes > self._max_bytes:
-            raise _too_large(self._max_bytes)
+            raise too_large(self._max_bytes)
         with contextlib.ExitStack() as on_failure:
             reservation = on_failure.enter_context(await self._budget.reserve(file.size_bytes))
             data = await asyncio.to_thread(self._read, file)
@@ -155,7 +155,7 @@ class FilesPlace:
             detail = "the file is damaged in its archive, or packed by an unknown method"
             raise FetchError(FailureReason.CHECKSUM_MISMATCH, Stage.FETCH, detail) from error
         if len(data) > self._max_bytes:
-            raise _too_large(self._max_bytes)
+            raise too_large(self._max_bytes)
         return data
 
 
@@ -242,7 +242,3 @@ def _unknown(places: typing.Sequence[Place]) -> FetchError:
 def _indexed(spec: str) -> tuple[ImageFiles, ImageIndex]:
     files = open_image_files(spec)
     return files, ImageIndex(files)
-
-
-def _too_large(max_bytes: int) -> FetchError:
-    return FetchError(FailureReason.TOO_LARGE, Stage.FETCH, f"more than --max_image_bytes {max_bytes}")

@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
+from schemas.boolean_masks import is_true
 from schemas.open_images import TABLES, Layout
-from schemas.open_images_tables import TableRows, is_true
+from schemas.open_images_tables import TableRows
 from transforms.text_records import Records, is_open
 
 _NO_NUMBERS = ["", "nan", "NaN", "NAN", "null"]

@@ -37,7 +37,7 @@ def probe_photos(shards: typing.Sequence[int], config: ShardConfig) -> None:
 
 
 def _photos_of(shard: int, config: ShardConfig, wanted: int) -> list[PhotoRef]:
-    table = pq.read_table(config.output / layout.rows_file(shard), columns=[*FETCH_COLUMNS, "sources"])
+    table = pq.read_table(config.output / layout.rows_file(shard), columns=[*FETCH_COLUMNS])
     table = table.filter(pc.invert(table["is_video"].fill_null(False)))
     rows = pa.array(_spread(range(table.num_rows), wanted), pa.int64())
     return [photo_ref(row) for row in table.take(rows).to_pylist()]

@@ -17,7 +17,6 @@ MAX_NAMED_SAMPLES = 5
 
 _ROWS_AT_A_TIME = 500
 _DECODERS = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}
-_MEMBERS = 3
 
 Triple = tuple[TarMember, TarMember, TarMember]
 Row = dict[str, typing.Any]

@@ -86,7 +86,7 @@ FAULTS = {
     ),
     "take_what_people_saw_to_be_absent": Fault(
         "transforms/class_evidence.py",
-        "human = by_people & _true(pc.equal(confidence, PRESENT)) & (Evidence.HUMAN in kinds)",
+        "human = by_people & is_true(pc.equal(confidence, PRESENT)) & (Evidence.HUMAN in kinds)",
         "human = by_people & (Evidence.HUMAN in kinds)",
         "tests/unit/test_class_evidence.py",
     ),
