@@ -8,7 +8,7 @@ import re
 import typing
 
 from beam_jobs.errors import UsageError
-from beam_jobs.flags import FlagParser, positive, ratio
+from beam_jobs.flags import FlagParser, pixel_sizes, positive, ratio
 from schemas.published_sets import PUBLISHED_ROOTS
 from schemas.sources import ALL_SOURCES, Source, default_base
 from transforms.fetch_options import FetchOptions
@@ -81,7 +81,13 @@ def add_image_flags(parser: FlagParser) -> None:
         action="store_true",
         help=f"after all places also try Flickr itself, at {REQUESTS_PER_S:g} requests a second of the whole job",
     )
-    group.add_argument("--image_size", type=int, default=image.image_size, metavar="PX", help="(%(default)s)")
+    group.add_argument(
+        "--image_size",
+        type=pixel_sizes,
+        default=str(image.image_size),
+        metavar="PX[,PX...]",
+        help="the side that --resize names; of several the first is the main one (%(default)s)",
+    )
     group.add_argument(
         "--resize", default=image.resize, help="shorter, longer, pad, crop, stretch or none (%(default)s)"
     )
@@ -214,7 +220,7 @@ def image_step(flags: argparse.Namespace) -> ImageStep | None:
             raise UsageError("--images none stands alone; leave it out, or the other places")
         return None
     return ImageStep(
-        image=_checked(ImageOptions, {f.name: getattr(flags, f.name) for f in dataclasses.fields(ImageOptions)}),
+        image=_checked(ImageOptions, _image_values(flags)),
         fetch=_checked(FetchOptions, _fetch_values(flags)),
         places=_checked(
             PlacesConfig,
@@ -230,8 +236,17 @@ def image_step(flags: argparse.Namespace) -> ImageStep | None:
 
 
 def image_format(step: ImageStep) -> dict[str, typing.Any]:
-    """Returns the flags that decide how a photo becomes a sample."""
-    return {**dataclasses.asdict(step.image), "max_image_bytes": step.fetch.max_image_bytes}
+    """Returns the flags that decide how a photo becomes a sample; several sizes as they are given: ``256,512``."""
+    values = {**dataclasses.asdict(step.image), "max_image_bytes": step.fetch.max_image_bytes}
+    if values.pop("further_sizes"):
+        values["image_size"] = ",".join(map(str, step.image.sizes))
+    return values
+
+
+def _image_values(flags: argparse.Namespace) -> dict[str, typing.Any]:
+    """Returns the fields of the image options."""
+    values = vars(flags) | {"image_size": flags.image_size[0], "further_sizes": flags.image_size[1:]}
+    return {f.name: values[f.name] for f in dataclasses.fields(ImageOptions)}
 
 
 def _fetch_values(flags: argparse.Namespace) -> dict[str, typing.Any]:

@@ -70,6 +70,18 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def pixel_sizes(text: str) -> tuple[int, ...]:
+    """Reads the value of a flag that is one size in pixels, or several with commas between them.
+
+    Raises:
+        ArgumentTypeError: it is none.
+    """
+    try:
+        return tuple(int(size) for size in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no size in pixels: give one such as 256, or 256,512") from None
+
+
 def ratio(text: str) -> float:
     """Reads the value of a flag that is a number from 0 to 1.
 

@@ -20,7 +20,7 @@ from schemas.failures import FAILURE_SCHEMA, INPUT_FAILURE_SCHEMA, MAX_DETAIL_CH
 from schemas.photo_ids import CLASS_SALT, KEY_DIGITS, LIMIT_SALT, MAX_FLICKR_ID, hash64, key, shards_of
 from schemas.records import CommitRecord, FileDigest, Manifest, ManifestShard, Plan, PlanInput, PlanRows, Totals
 from schemas.rows import ROW_COLUMNS
-from schemas.samples import IMAGE_COLUMNS, PLACEMENT_COLUMNS, SAMPLE_SCHEMA, sample_json
+from schemas.samples import IMAGE_COLUMNS, SAMPLE_SCHEMA, image_placement, sample_json
 from schemas.sources import Source
 
 SELECTION_FLAGS = (*(source.value for source in Source), "split", "where", "classes", "class_evidence",
@@ -186,7 +186,20 @@ lies outside is left out, areas are those of what is visible, and `warnings` say
 
 The sidecar has two more:
 
-{_column_table(PLACEMENT_COLUMNS)}
+{_column_table(image_placement())}
+
+### Several sizes
+
+With `--image_size 256,512` a sample is `KEY.jpg KEY.512.jpg KEY.json KEY.txt`, in every sample: the first size is the
+image of `width` and `height` that annotations are mapped to, and the further ones have two columns each in the sidecar,
+`image_512_offset` and `image_512_bytes`, and entries of their own in `transforms`: first come all of size 256, then the
+same ones of size 512. The affine from the one written image to the other is the inverse of the first entry of the one
+size, followed by the first entry of the other. No size is enlarged without `--upscale`: a photo with a shorter side of
+200 px has the same image twice.
+
+All sizes are filtered from the same decoded pixels, so a size has the bytes that it has in a dataset of its own. The
+exception are JPEGs so large that the smaller size alone would be decoded at 1/2, 1/4 or 1/8 (with `area` when the photo
+is ten times the size or more): then the smaller image is made of more pixels than on its own.
 """
 
 

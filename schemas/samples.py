@@ -57,18 +57,59 @@ IMAGE_COLUMNS = (
     ),
 )
 
-PLACEMENT_COLUMNS = (
-    Column("image_offset", pa.int64(), "Byte offset of the image's data in the tar.", required=True),
-    Column("image_bytes", pa.int64(), "Size of the written image, bytes.", required=True),
-)
+
+def image_placement(further_size: int | None = None) -> tuple[Column, Column]:
+    """Returns the columns that say where an image of every sample lies.
+
+    Args:
+        further_size: the ``--image_size`` that it is of; None for the first.
+
+    Example:
+        >>> [column.name for column in image_placement(512)]
+        ['image_512_offset', 'image_512_bytes']
+    """
+    of = "" if further_size is None else f"_{further_size}"
+    return (
+        Column(f"image{of}_offset", pa.int64(), "Byte offset of the image's data in the tar.", required=True),
+        Column(f"image{of}_bytes", pa.int64(), "Size of the written image, bytes.", required=True),
+    )
+
+
+def image_extensions(format_: str, further_sizes: typing.Iterable[int] = ()) -> tuple[str, ...]:
+    """Returns the extensions of the image members of a sample, in the tar's order.
+
+    Example:
+        >>> image_extensions("jpg", [512])
+        ('jpg', '512.jpg')
+    """
+    return format_, *(f"{size}.{format_}" for size in further_sizes)
+
 
 SAMPLE_COLUMNS = (*ROW_COLUMNS, *IMAGE_COLUMNS)
 SAMPLE_SCHEMA = schema_of(SAMPLE_COLUMNS)
 """Fields of ``KEY.json``, in this order."""
 
-SIDECAR_SCHEMA = schema_of((*SAMPLE_COLUMNS, *PLACEMENT_COLUMNS))
-"""Schema of ``shards/NNNNNN.parquet``."""
 
+def sidecar_schema(further_sizes: typing.Iterable[int] = ()) -> pa.Schema:
+    """Returns the schema of ``shards/NNNNNN.parquet`` for further sizes than the first ``--image_size``."""
+    placements = (column for size in (None, *further_sizes) for column in image_placement(size))
+    return schema_of((*SAMPLE_COLUMNS, *placements))
+
+
+def further_sizes(sidecar: pa.Schema) -> list[int]:
+    """Returns for which further sizes a sidecar is, by the names of its columns."""
+    return [int(found[1]) for name in sidecar.names if (found := _FURTHER_OFFSET.fullmatch(name))]
+
+
+def own_sidecar_schema(sidecar: pa.Schema) -> pa.Schema:
+    """Returns the schema that a sidecar should have, for the sizes that its columns name."""
+    return sidecar_schema(further_sizes(sidecar))
+
+
+SIDECAR_SCHEMA = sidecar_schema()
+"""Schema of ``shards/NNNNNN.parquet`` with one ``--image_size``."""
+
+_FURTHER_OFFSET = re.compile(r"image_([1-9]\d{0,8})_offset")
 _PLAIN_TYPES = (pa.string(), pa.float64(), pa.int8())
 _Convert = typing.Callable[[typing.Any], typing.Any]
 _FLOAT_WITHOUT_POINT = re.compile(r"[:\[,]-?\d+e")

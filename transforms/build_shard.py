@@ -123,8 +123,9 @@ class _Images:
             columns = _image_columns(made, fetched)
         self.geometry_dropped += made.annotations.dropped
         place, mapped = self._spool.append(made.image.data), _mapped_columns(row, made.annotations)
+        further = tuple(self._spool.append(other.data) for other in made.image.further)
         self.images.append(
-            SpooledImage(index, columns, place, self._spool.append(pickle.dumps(mapped)) if mapped else None)
+            SpooledImage(index, columns, place, self._spool.append(pickle.dumps(mapped)) if mapped else None, further)
         )
 
 
@@ -155,7 +156,8 @@ def build_shard(shard: int, digest: str, config: ShardConfig) -> CommitRecord:
         images = run_in_loop(_build_images(table, config, spool))
         rows = ShardRows(shard, table, rows_file)
         failures = images.failures.final
-        commit = write_shard(rows, images.images, failures, spool, staging, config.format, config.image.format)
+        sizes = config.image.further_sizes
+        commit = write_shard(rows, images.images, failures, spool, staging, config.format, config.image.format, sizes)
     _commit(commit, staging, config.output)
     _write_log(shard, started, images, config.output)
     shutil.rmtree(staging)
@@ -179,7 +181,7 @@ async def _build_images(table: pa.Table, config: ShardConfig, spool: ImageSpool)
 
 
 def _encode(found: FoundImage, row: _Row, options: ImageOptions) -> _Made:
-    """Writes the image, and takes the annotations to it."""
+    """Writes the images, and takes the annotations to the first."""
     encoded = encode_image(found.data, options, file_rotation(row["copies"], found.copy_source, found.copy_id))
     written = WrittenImage(
         stored=(encoded.original_width, encoded.original_height),
@@ -190,7 +192,10 @@ def _encode(found: FoundImage, row: _Row, options: ImageOptions) -> _Made:
         copy_source=found.copy_source,
         copy_id=found.copy_id,
     )
-    return _Made(encoded, hashlib.sha256(found.data).hexdigest(), map_annotations(row, written))
+    further = [
+        written._replace(matrix=o.matrix, size=(o.width, o.height), image_size=o.image_size) for o in encoded.further
+    ]
+    return _Made(encoded, hashlib.sha256(found.data).hexdigest(), map_annotations(row, written, further))
 
 
 def _mapped_columns(row: _Row, mapped: MappedAnnotations) -> dict[str, list[typing.Any]] | None:

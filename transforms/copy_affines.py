@@ -117,7 +117,7 @@ class CopyAffines:
         return PlacedCopy(copy.size, compose(turned, self._from_upright))
 
     def transforms(self, sources: typing.Sequence[str]) -> list[dict[str, typing.Any]]:
-        """Returns the sample's ``transforms``.
+        """Returns the sample's ``transforms`` to this image.
 
         The first entry is that of the fetched file, from its pixels as stored. Then comes every copy that can be
         placed, in the order of ``copies``, from the units in which its source publishes; an entry that would repeat the

@@ -17,7 +17,7 @@ from PIL import IcoImagePlugin, Image
 from schemas.failures import FailureReason, PhotoError, Stage
 from transforms.image_colours import resizable
 from transforms.image_formats import sniff
-from transforms.image_plan import TURNED_BACK, ImageOptions, plan_image
+from transforms.image_plan import TURNED_BACK, ImageOptions, plan_further, plan_image
 from transforms.jpeg_pixels import Pixels, RefusedJpegError, decoded_fraction, jpeg_damage, jpeg_pixels
 from transforms.upright_exif import ORIENTATION_TAG
 
@@ -78,7 +78,7 @@ class DecodedImage(typing.NamedTuple):
 
 
 def decode_image(data: bytes, options: ImageOptions) -> DecodedImage:
-    """Decodes a file for the options' size and filter.
+    """Decodes a file for the options' sizes and filter.
 
     Raises:
         PhotoError: ``not_an_image``, ``unsupported_image``, ``too_many_pixels``, ``too_small``, ``aspect_ratio``,
@@ -106,7 +106,7 @@ def _load_jpeg(data: bytes, options: ImageOptions) -> DecodedImage:
     image = open_image("JPEG", data)
     _check_claim(image.size, options.max_pixels)
     _check_shape(image.size, options)
-    size, divisor = image.size, decoded_fraction(image.size, plan_image(image.size, 1, options).scaled, options.filter)
+    size, divisor = image.size, _divisor(image.size, options)
     picture: Image.Image | Pixels
     try:
         if image.mode not in ("L", "RGB"):
@@ -127,6 +127,12 @@ def _load_jpeg(data: bytes, options: ImageOptions) -> DecodedImage:
         _exif(image),
         whole_jpeg=image.mode == "RGB" and divisor == 1 and isinstance(picture, np.ndarray),
     )
+
+
+def _divisor(size: tuple[int, int], options: ImageOptions) -> int:
+    """Returns the fraction at which a JPEG is decoded: enough for the largest of the images to write."""
+    plans = (plan_image(size, 1, options), *plan_further(size, 1, options))
+    return min(decoded_fraction(size, plan.scaled, options.filter) for plan in plans)
 
 
 def _load(name: str, data: bytes, options: ImageOptions) -> DecodedImage:

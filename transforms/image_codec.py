@@ -1,4 +1,4 @@
-"""One photo's bytes to one written image: sniff, decode, turn upright, resize, to sRGB on white, encode.
+"""One photo's bytes to its written images: sniff, decode, turn upright, resize, to sRGB on white, encode.
 
 Policy, each line tested:
 
@@ -7,6 +7,9 @@ Policy, each line tested:
   the longest side.
 * A JPEG is decoded by libjpeg-turbo itself, at 1/2, 1/4 or 1/8 where enough is left to the filter. What that refuses
   Pillow decodes; compressed data that is damaged, so that a part is grey or garbled, is ``corrupt_image``.
+* Of several sizes each is filtered from the same decoded pixels, never from another size, so that its bytes are those
+  of a run for that size alone. Only where such a run would decode a JPEG at a smaller fraction than the largest size
+  permits do they differ: they are then nearer to a full decode.
 * EXIF orientation is applied, unless the caller knows by how much to turn.
 * Of animations and multi-page files the first frame is taken.
 * 16-bit samples are scaled to 8 bits (0..65535 to 0..255), not clipped. Wider integers within that range
@@ -34,7 +37,7 @@ from schemas.failures import FailureReason, PhotoError, Stage
 from transforms.area_filter import area_average
 from transforms.decode_image import DecodedImage, decode_image
 from transforms.image_colours import flat_srgb, is_srgb
-from transforms.image_plan import TURNED_UPRIGHT, Affine, Plan, orientation_of_turn, plan_image
+from transforms.image_plan import TURNED_UPRIGHT, Affine, Plan, orientation_of_turn, plan_further, plan_image
 from transforms.image_plan import ImageOptions as ImageOptions
 from transforms.jpeg_pixels import Pixels
 from transforms.jpeg_segments import picture_alone, with_exif
@@ -45,6 +48,23 @@ MAX_SIDE_PX = {"jpg": 65_500, "webp": 16_383, "png": 2**31 - 1}
 
 _RAW_MODE = {"L": "L", "RGB": "RGBX", "RGBa": "RGBa", "CMYK": "CMYK", "LAB": "LAB"}
 """Pillow's mode to the layout that the area filter gets it in."""
+
+
+class FurtherImage(typing.NamedTuple):
+    """A written image of the same photo in another size.
+
+    Attributes:
+        image_size: the ``--image_size`` that it was written for.
+        data: the file.
+        width, height: of the written image, px.
+        matrix: as that of :class:`EncodedImage`.
+    """
+
+    image_size: int
+    data: bytes
+    width: int
+    height: int
+    matrix: Affine
 
 
 class EncodedImage(typing.NamedTuple):
@@ -58,6 +78,7 @@ class EncodedImage(typing.NamedTuple):
         orientation: EXIF orientation that was applied, 1 to 8: the file's own, or that of the rotation given.
         matrix: ``(a, b, c, d, e, f)``: x' = a x + b y + c, y' = d x + e y + f, from continuous pixel
             coordinates of the stored image to those of the written one; pixel (0, 0) covers [0, 1) x [0, 1).
+        further: one for each of the ``further_sizes``, in that order.
     """
 
     data: bytes
@@ -68,6 +89,7 @@ class EncodedImage(typing.NamedTuple):
     original_format: str
     orientation: int
     matrix: Affine
+    further: tuple[FurtherImage, ...] = ()
 
 
 def encode_image(data: bytes, options: ImageOptions, rotation: int | None = None) -> EncodedImage:
@@ -77,31 +99,45 @@ def encode_image(data: bytes, options: ImageOptions, rotation: int | None = None
 
     Args:
         data: the fetched file.
-        options: size, mode, format and limits.
+        options: sizes, mode, format and limits.
         rotation: degrees counter-clockwise that turn the stored pixels upright: 0, 90, 180 or 270. It takes the place
             of EXIF orientation, which counts only where this is None: there is one rotation, never two.
 
     Raises:
         ValueError: the rotation is no quarter turn.
         PhotoError: as :func:`decode_image` at stage decode; ``too_many_pixels`` or ``encode_error`` at stage encode,
-            where the image to write is larger than the limit or the format permits.
+            where an image to write is larger than the limit or the format permits.
     """
     turned = None if rotation is None else orientation_of_turn(rotation)
     decoded = decode_image(data, options)
     if turned is not None:
         decoded = decoded._replace(orientation=turned)
     plan = plan_image(decoded.size, decoded.orientation, options)
-    _check_written_size(plan, options)
-    exif = upright_exif(decoded.exif) if options.keep_exif else b""
+    others = plan_further(decoded.size, decoded.orientation, options)
+    files = _files(data, decoded, (plan, *others), options)
     return EncodedImage(
-        _kept(data, decoded, plan, options, exif)
-        or _encoded(_finished(_resized(decoded, plan, options), decoded, plan), options, exif),
+        files[plan],
         *plan.written,
         *decoded.size,
         decoded.format,
         decoded.orientation,
         plan.matrix,
+        tuple(
+            FurtherImage(n, files[p], *p.written, p.matrix) for n, p in zip(options.further_sizes, others, strict=True)
+        ),
     )
+
+
+def _files(data: bytes, decoded: DecodedImage, plans: tuple[Plan, ...], options: ImageOptions) -> dict[Plan, bytes]:
+    """Returns the file of each plan; those of a photo that is smaller than several sizes are one and the same."""
+    for plan in plans:
+        _check_written_size(plan, options)
+    exif = upright_exif(decoded.exif) if options.keep_exif else b""
+    return {
+        plan: _kept(data, decoded, plan, options, exif)
+        or _encoded(_finished(_resized(decoded, plan, options), decoded, plan), options, exif)
+        for plan in dict.fromkeys(plans)
+    }
 
 
 def _check_written_size(plan: Plan, options: ImageOptions) -> None:

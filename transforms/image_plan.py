@@ -1,4 +1,4 @@
-"""How an image of a given size and orientation becomes one of the asked size: sizes, offsets, affine. No pixels."""
+"""How an image of a given size and orientation becomes one of each asked size: sizes, offsets, affine. No pixels."""
 
 import dataclasses
 import math
@@ -35,7 +35,8 @@ class ImageOptions:
     """How photos are written.
 
     Attributes:
-        image_size: N, px, at least 1.
+        image_size: N, px, at least 1: of the image that annotations are mapped to.
+        further_sizes: more such N; each makes another image of the photo, from the same decoded pixels.
         resize: which side N is for.
 
             * ``shorter``, ``longer``: that side becomes N, the aspect is kept.
@@ -62,6 +63,7 @@ class ImageOptions:
     """
 
     image_size: int = 256
+    further_sizes: tuple[int, ...] = ()
     resize: str = "shorter"
     upscale: bool = False
     filter: str = "area"
@@ -74,8 +76,10 @@ class ImageOptions:
     max_pixels: int = 89_478_485
 
     def __post_init__(self) -> None:
-        _check_range("--image_size", self.image_size, 1)
+        for size in self.sizes:
+            _check_range("--image_size", size, 1)
         _check_choice("--resize", self.resize, RESIZE_MODES)
+        _check_sizes(self.sizes, self.resize)
         _check_choice("--filter", self.filter, FILTERS)
         _check_choice("--format", self.format, FORMATS)
         _check_range("--quality", self.quality, 1, 100)
@@ -84,6 +88,11 @@ class ImageOptions:
         if not (self.max_aspect_ratio == 0 or 1 <= self.max_aspect_ratio < math.inf):
             raise ValueError(f"--max_aspect_ratio {self.max_aspect_ratio:g} is out of range: give 0 or at least 1")
         _check_range("--max_pixels", self.max_pixels, 0)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Every N, the first one first."""
+        return self.image_size, *self.further_sizes
 
 
 class Plan(typing.NamedTuple):
@@ -118,7 +127,7 @@ def orientation_of_turn(degrees_ccw: float) -> int:
 
 
 def plan_image(size: tuple[int, int], orientation: int, options: ImageOptions) -> Plan:
-    """Returns how an image becomes the written one.
+    """Returns how an image becomes the one of ``image_size``.
 
     A side that is not given by N is rounded to the nearest pixel, halves up, and is at least 1. An odd
     number of pixels to pad or to cut leaves the smaller half at the left or top.
@@ -132,19 +141,27 @@ def plan_image(size: tuple[int, int], orientation: int, options: ImageOptions) -
         >>> plan_image((500, 333), 6, ImageOptions(image_size=256)).written
         (256, 384)
     """
+    return _plan(size, orientation, options, options.image_size)
+
+
+def plan_further(size: tuple[int, int], orientation: int, options: ImageOptions) -> tuple[Plan, ...]:
+    """Returns how an image becomes that of each of the ``further_sizes``; otherwise as :func:`plan_image`."""
+    return tuple(_plan(size, orientation, options, target) for target in options.further_sizes)
+
+
+def _plan(size: tuple[int, int], orientation: int, options: ImageOptions, target: int) -> Plan:
     turned = orientation >= 5
-    scaled = _scaled_size(size, options)
+    scaled = _scaled_size(size, options, target)
     upright = (scaled[1], scaled[0]) if turned else scaled
-    written = _written_size(upright, options)
+    written = _written_size(upright, options, target)
     offset = ((written[0] - upright[0]) // 2, (written[1] - upright[1]) // 2)
     if options.resize == "crop":
         offset = (-((upright[0] - written[0]) // 2), -((upright[1] - written[1]) // 2))
     return Plan(scaled, offset, written, _matrix(size, scaled, orientation, offset))
 
 
-def _scaled_size(size: tuple[int, int], options: ImageOptions) -> tuple[int, int]:
+def _scaled_size(size: tuple[int, int], options: ImageOptions, target: int) -> tuple[int, int]:
     width, height = size
-    target = options.image_size
     if options.resize == "none":
         return size
     if options.resize == "stretch":
@@ -160,11 +177,11 @@ def _rounded(numerator: int, denominator: int) -> int:
     return max(1, (2 * numerator + denominator) // (2 * denominator))
 
 
-def _written_size(upright: tuple[int, int], options: ImageOptions) -> tuple[int, int]:
+def _written_size(upright: tuple[int, int], options: ImageOptions, target: int) -> tuple[int, int]:
     if options.resize == "pad":
-        return options.image_size, options.image_size
+        return target, target
     if options.resize == "crop":
-        side = min(options.image_size, *upright)
+        side = min(target, *upright)
         return side, side
     return upright
 
@@ -192,6 +209,16 @@ def _check_range(flag: str, value: int, low: int, high: int | None = None) -> No
     if value < low or (high is not None and value > high):
         allowed = f"at least {low}" if high is None else f"{low} to {high}"
         raise ValueError(f"{flag} {value} is out of range: give {allowed}")
+
+
+def _check_sizes(sizes: tuple[int, ...], resize: str) -> None:
+    stated = ",".join(map(str, sizes))
+    if len(set(sizes)) < len(sizes):
+        raise ValueError(f"--image_size {stated} names a size twice: name each once")
+    if len(sizes) > 1 and resize == "none":
+        raise ValueError(
+            f"--image_size {stated} with --resize none: photos keep their one size; name one, or a --resize"
+        )
 
 
 def _check_choice(flag: str, value: str, choices: tuple[str, ...]) -> None:

@@ -36,7 +36,7 @@ class MappedAnnotations(typing.NamedTuple):
 
     Attributes:
         columns: each of :data:`schemas.annotations.GEOMETRY_COLUMNS`, in pixels of the written image.
-        transforms: the sample's column of that name.
+        transforms: the sample's column of that name: all entries of the image, then all of each further one.
         warnings: to add to the row's, sorted.
         dropped: number of elements or points that are not in ``columns``, by ``COLUMN outside``, ``COLUMN invalid``
             and ``COLUMN unplaced``.
@@ -56,7 +56,9 @@ class _Kept(typing.NamedTuple):
     invalid: int = 0
 
 
-def map_annotations(row: typing.Mapping[str, typing.Any], image: WrittenImage) -> MappedAnnotations:
+def map_annotations(
+    row: typing.Mapping[str, typing.Any], image: WrittenImage, further: typing.Iterable[WrittenImage] = ()
+) -> MappedAnnotations:
     """Maps the annotations of one photo.
 
     Areas are those of what is visible: of an outline or a mask its own, which the box of the same ``annotation_id``
@@ -66,6 +68,7 @@ def map_annotations(row: typing.Mapping[str, typing.Any], image: WrittenImage) -
     Args:
         row: ``sources``, ``copies`` and the geometry columns of the joined row.
         image: what they are mapped to.
+        further: the same file written in other sizes, which add their ``transforms``.
     """
     affines = CopyAffines(row["copies"], image)
     warnings = {f"geometry_mismatch:{copy}" for copy in affines.mismatched}
@@ -88,7 +91,10 @@ def map_annotations(row: typing.Mapping[str, typing.Any], image: WrittenImage) -
     _take_over_areas(columns["boxes"], columns["segments"])
     counts = (key.split() + [n] for key, n in dropped.items() if n and not key.endswith(_UNPLACED))
     warnings |= {f"{column}:{n} {why}" for column, why, n in counts}
-    return MappedAnnotations(columns, affines.transforms(row["sources"]), sorted(warnings), +dropped)
+    transforms = affines.transforms(row["sources"])
+    for other in further:
+        transforms += CopyAffines(row["copies"], other).transforms(row["sources"])
+    return MappedAnnotations(columns, transforms, sorted(warnings), +dropped)
 
 
 def _copy_and_units(element: Element) -> tuple[str, str, str]:

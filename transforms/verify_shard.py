@@ -13,7 +13,7 @@ from schemas.failures import FAILURE_SCHEMA, FailureReason, Stage
 from schemas.photo_ids import hash64, key, shards_of
 from schemas.records import CommitRecord
 from schemas.rows import ROW_SCHEMA
-from schemas.samples import SIDECAR_SCHEMA
+from schemas.samples import SIDECAR_SCHEMA, own_sidecar_schema
 from transforms.dataset_files import DatasetFiles, Fault, read_checked
 from transforms.tar_shard import PlacedSample, dali_index
 from transforms.verify_geometry import geometry_problems
@@ -28,6 +28,7 @@ _REASONS = {reason.value: reason for reason in FailureReason}
 _STAGES = frozenset(stage.value for stage in Stage)
 
 Add = typing.Callable[[str, str], None]
+Schema: typing.TypeAlias = pa.Schema | typing.Callable[[pa.Schema], pa.Schema]
 
 
 def redo_shard(shard: int) -> str:
@@ -57,7 +58,7 @@ def verify_shard(dataset: DatasetFiles, commit: CommitRecord, shards: int) -> li
         faults += _check_failures(failures, commit)
     sidecar = None
     if commit.samples:
-        sidecar = _table(dataset, commit, layout.sidecar_file(shard), SIDECAR_SCHEMA, redo_shard(shard), faults)
+        sidecar = _table(dataset, commit, layout.sidecar_file(shard), own_sidecar_schema, redo_shard(shard), faults)
         samples = verify_tar(dataset, commit, sidecar, redo_shard(shard), faults)
         _check_idx(dataset, commit, samples, faults)
     elif rows is not None:
@@ -81,25 +82,34 @@ def check_rows(rows: pa.Table, shard: int, shards: int) -> list[Fault]:
     return faults
 
 
-def read_table(data: bytes, name: str, schema: pa.Schema, remedy: str, faults: list[Fault]) -> pa.Table | None:
-    """Reads a Parquet file in memory; returns None, and adds a fault, unless it has that schema."""
+def read_table(data: bytes, name: str, schema: Schema, remedy: str, faults: list[Fault]) -> pa.Table | None:
+    """Reads a Parquet file in memory; returns None, and adds a fault, unless it has that schema.
+
+    Args:
+        data: the file.
+        name: of the file.
+        schema: that it should have, or what tells this from its own.
+        remedy: for every fault.
+        faults: what is found is added here.
+    """
     try:
         table = pq.read_table(pa.BufferReader(data))
     except (pa.ArrowException, OSError, ValueError) as error:
         faults.append(Fault(name, f"it is no readable Parquet file: {error}", remedy))
         return None
-    if not table.schema.equals(schema):
-        wrong = sorted({str(f) for f in table.schema} ^ {str(f) for f in schema})
+    wanted = schema if isinstance(schema, pa.Schema) else schema(table.schema)
+    if not table.schema.equals(wanted):
+        wrong = sorted({str(f) for f in table.schema} ^ {str(f) for f in wanted})
         faults.append(Fault(name, f"it has another schema than this format's: {'; '.join(wrong[:4])}", remedy))
         return None
-    if any(table[f.name].null_count for f in schema if not f.nullable):
+    if any(table[f.name].null_count for f in wanted if not f.nullable):
         faults.append(Fault(name, "it has nulls in a column that allows none", remedy))
         return None
     return table
 
 
 def _table(
-    dataset: DatasetFiles, commit: CommitRecord, name: str, schema: pa.Schema, remedy: str, faults: list[Fault]
+    dataset: DatasetFiles, commit: CommitRecord, name: str, schema: Schema, remedy: str, faults: list[Fault]
 ) -> pa.Table | None:
     data = read_checked(dataset, name, commit.files[name], remedy, faults)
     return None if data is None else read_table(data, name, schema, remedy, faults)

@@ -1,11 +1,15 @@
 """Checks one tar: its structure, and each sample against its row of the sidecar. One pass."""
 
+import itertools
 import typing
 
+import numpy as np
 import pyarrow as pa
 
 from schemas import layout
 from schemas.records import CommitRecord
+from schemas.samples import further_sizes, image_extensions, image_placement
+from transforms.affine import apply
 from transforms.dataset_files import DatasetFiles, Fault, digest_problem, unreadable
 from transforms.decode_image import DECODER_ERRORS, open_image
 from transforms.file_digest import DigestingReader
@@ -18,7 +22,6 @@ MAX_NAMED_SAMPLES = 5
 _ROWS_AT_A_TIME = 500
 _DECODERS = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}
 
-Triple = tuple[TarMember, TarMember, TarMember]
 Row = dict[str, typing.Any]
 
 
@@ -62,11 +65,13 @@ def _read_samples(reader: DigestingReader, sidecar: pa.Table | None) -> tuple[li
     placed: list[PlacedSample] = []
     problems: list[str] = []
     rows = iter(()) if sidecar is None else _rows(sidecar)
+    extensions: list[str] = []
     try:
-        for triple in _triples(read_tar(typing.cast(typing.BinaryIO, reader))):
-            placed.append(_placed(triple, placed))
+        for members in _samples(read_tar(typing.cast(typing.BinaryIO, reader))):
+            extensions = extensions or _extensions(members, sidecar)
+            placed.append(_placed(members, extensions, placed))
             row = next(rows, None)
-            problem = _image_problem(triple[0], row) or (row and _row_problem(placed[-1], triple, row))
+            problem = _images_problem(members[:-2], row) or (row and _row_problem(placed[-1], members, row))
             if problem:
                 problems.append(f"sample {placed[-1].key}: {problem}")
     except TarDamageError as error:
@@ -81,55 +86,99 @@ def _rows(sidecar: pa.Table) -> typing.Iterator[Row]:
         yield from batch.to_pylist()
 
 
-def _triples(members: typing.Iterator[TarMember]) -> typing.Iterator[Triple]:
-    for image in members:
-        json, txt = next(members, None), next(members, None)
-        if json is None or txt is None:
-            raise TarDamageError(f"it ends within the sample of {image.name}")
-        yield image, json, txt
+def _samples(members: typing.Iterator[TarMember]) -> typing.Iterator[list[TarMember]]:
+    """Yields the members of each sample: as many as the first has, which ends with its text."""
+    sample: list[TarMember] = []
+    for member in members:
+        is_last = _extension(member) in ("txt", *map(_extension, sample))
+        sample.append(member)
+        if is_last:
+            break
+    size = len(sample)
+    while sample:
+        if len(sample) < size:
+            raise TarDamageError(f"it ends within the sample of {sample[0].name}")
+        yield sample
+        sample = list(itertools.islice(members, size))
 
 
-def _placed(triple: Triple, before: typing.Sequence[PlacedSample]) -> PlacedSample:
+def _extensions(first: list[TarMember], sidecar: pa.Table | None) -> list[str]:
+    """Returns the extensions that the members of every sample have: of the sidecar's sizes, else of the first's."""
+    image = _extension(first[0])
+    if sidecar is not None:
+        return [*image_extensions(image, further_sizes(sidecar.schema)), "json", "txt"]
+    return [*(e for e in map(_extension, first) if e.rpartition(".")[2] == image), "json", "txt"]
+
+
+def _placed(
+    members: list[TarMember], extensions: typing.Sequence[str], before: typing.Sequence[PlacedSample]
+) -> PlacedSample:
     """Returns a sample's place.
 
     Raises:
-        TarDamageError: its members are not ``KEY.jpg KEY.json KEY.txt``, or its key does not follow the last one.
+        TarDamageError: its members do not have these extensions, or its key does not follow the last one.
     """
-    names = [member.name.partition(".") for member in triple]
-    key, extensions = names[0][0], [extension for _, _, extension in names]
-    image_extension = before[0].members[0].extension if before else extensions[0]
-    if extensions != [image_extension, "json", "txt"] or image_extension not in _DECODERS:
-        raise TarDamageError(f"the members {', '.join(m.name for m in triple)} are not an image, its JSON and its text")
-    if {name for name, _, _ in names} != {key}:
-        raise TarDamageError(f"the members {', '.join(m.name for m in triple)} are not of one sample")
+    names, key = ", ".join(m.name for m in members), _key(members[0])
+    if [_extension(m) for m in members] != extensions or extensions[0] not in _DECODERS:
+        raise TarDamageError(f"the members {names} are not an image, its JSON and its text: {' '.join(extensions)}")
+    if any(_key(m) != key for m in members):
+        raise TarDamageError(f"the members {names} are not of one sample")
     if not key.isdigit() or (before and before[-1].key >= key):
         raise TarDamageError(f"the sample {key} is out of KEY order")
-    return PlacedSample(key, tuple(Member(e, m.offset, len(m.data)) for e, m in zip(extensions, triple, strict=True)))
+    return PlacedSample(key, tuple(Member(_extension(m), m.offset, len(m.data)) for m in members))
 
 
-def _row_problem(sample: PlacedSample, triple: Triple, row: Row) -> str | None:
+def _key(member: TarMember) -> str:
+    return member.name.partition(".")[0]
+
+
+def _extension(member: TarMember) -> str:
+    return member.name.partition(".")[2]
+
+
+def _row_problem(sample: PlacedSample, members: list[TarMember], row: Row) -> str | None:
     """Compares a sample with its row of the sidecar."""
     if row["key"] != sample.key:
         return f"the sidecar has {row['key']} in its place"
-    if (row["image_offset"], row["image_bytes"]) != sample.members[0][1:]:
-        return "the sidecar's image_offset and image_bytes do not point to its image"
+    for image in sample.members[:-2]:
+        offset, size = (column.name for column in image_placement(_further_size(image.extension)))
+        if (row[offset], row[size]) != image[1:]:
+            return f"the sidecar's {offset} and {size} do not point to its image"
     (_, json), (_, txt) = sample_members(row)
-    if triple[1].data != json:
+    if members[-2].data != json:
         return "its JSON is not that of the sidecar's row"
-    if triple[2].data != txt:
+    if members[-1].data != txt:
         return "its text is not the caption of the sidecar's row"
     return None
 
 
-def _image_problem(image: TarMember, row: Row | None) -> str | None:
-    """Decodes an image; says what is wrong with it."""
-    decoder = _DECODERS[image.name.partition(".")[2]]
-    try:
-        with open_image(decoder, image.data) as opened:
-            opened.load()
-            size = opened.size
-    except DECODER_ERRORS as error:
-        return f"its image does not decode: {error}"
-    if row and size != (row["width"], row["height"]):
-        return f"its image has {size[0]} x {size[1]} px, the sidecar says {row['width']} x {row['height']}"
+def _further_size(extension: str) -> int | None:
+    size = extension.rpartition(".")[0]
+    return int(size) if size else None
+
+
+def _images_problem(images: list[TarMember], row: Row | None) -> str | None:
+    """Decodes the images of a sample; says what is wrong with the first that is wrong."""
+    for image in images:
+        try:
+            with open_image(_DECODERS[image.name.rpartition(".")[2]], image.data) as opened:
+                opened.load()
+        except DECODER_ERRORS as error:
+            return f"its image {image.name} does not decode: {error}"
+        problem = row and _size_problem(opened.size, _further_size(_extension(image)), row)
+        if problem:
+            return f"its image {image.name} has {opened.width} x {opened.height} px, {problem}"
     return None
+
+
+def _size_problem(size: tuple[int, int], further_size: int | None, row: Row) -> str | None:
+    """Compares the size of an image with the sidecar: that of a further one with its affine, as it stands centred."""
+    if further_size is None:
+        stated = row["width"], row["height"]
+        return None if size == stated else f"the sidecar says {stated[0]} x {stated[1]}"
+    matrix = next((t["matrix"] for t in row["transforms"] if t["size"] == further_size), None)
+    if matrix is None:
+        return f"but the sidecar's transforms have none of size {further_size}"
+    corners = apply(matrix, [(0, 0), (row["original_width"], row["original_height"])])
+    margins = np.abs(corners.sum(axis=0) - size)
+    return None if margins.max() < 1.5 else "the sidecar's transforms place the photo elsewhere"

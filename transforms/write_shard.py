@@ -14,7 +14,7 @@ from schemas.failures import FAILURE_SCHEMA, Failure, failure_columns
 from schemas.photo_ids import key
 from schemas.records import CommitRecord, FileDigest, rows_digest
 from schemas.rows import ROW_SCHEMA
-from schemas.samples import IMAGE_COLUMNS, SAMPLE_SCHEMA, SIDECAR_SCHEMA, caption, sample_json
+from schemas.samples import IMAGE_COLUMNS, SAMPLE_SCHEMA, caption, image_extensions, sample_json, sidecar_schema
 from transforms.file_digest import file_digest as file_digest
 from transforms.image_spool import ImageSpool, SpoolPlace
 from transforms.tar_shard import PlacedSample, dali_index, write_tar
@@ -48,12 +48,14 @@ class SpooledImage(typing.NamedTuple):
         place: where its bytes lie in the spool.
         annotations: where in the spool a pickled dict lies: :data:`schemas.annotations.MAPPED_COLUMNS` of the sample.
             None if they are those of the row.
+        further: where in the spool its images of further sizes lie.
     """
 
     row: int
     columns: typing.Mapping[str, typing.Any]
     place: SpoolPlace
     annotations: SpoolPlace | None = None
+    further: tuple[SpoolPlace, ...] = ()
 
 
 def write_shard(
@@ -64,6 +66,7 @@ def write_shard(
     staging: pathlib.Path,
     image_options: typing.Mapping[str, typing.Any],
     extension: str = "jpg",
+    further_sizes: typing.Sequence[int] = (),
 ) -> CommitRecord:
     """Writes the files of a shard, all but its rows, into a local directory.
 
@@ -79,12 +82,13 @@ def write_shard(
         staging: local directory; the files get their final names below it.
         image_options: the ``format`` of the plan.
         extension: of the image members: ``jpg``, ``webp`` or ``png``.
+        further_sizes: every ``--image_size`` but the first: of the further images, in their order.
 
     Returns:
         The commit record; its ``files`` are those written, and the rows.
 
     Raises:
-        ValueError: the rows are not in KEY order, or a row has not exactly one image or failure.
+        ValueError: the rows are not in KEY order, or a row has not exactly one image of each size or failure.
     """
     images = sorted(images, key=lambda image: image.row)
     keys = _checked_keys(rows)
@@ -95,7 +99,8 @@ def write_shard(
     tar_md5 = ""
     if images:
         samples = _sample_table(rows.table, keys, images, spool)
-        written, tar_md5 = _write_samples(rows.shard, staging, samples, _tar_samples(samples, images, spool, extension))
+        members = _tar_samples(samples, images, spool, image_extensions(extension, further_sizes))
+        written, tar_md5 = _write_samples(rows.shard, staging, samples, members, further_sizes)
         files |= written
     return CommitRecord(
         shard=rows.shard,
@@ -115,7 +120,7 @@ def failures_table(failures: typing.Iterable[Failure]) -> pa.Table:
 
 
 def sample_members(sample: typing.Mapping[str, typing.Any]) -> Members:
-    """Returns the members that stand beside a sample's image: its JSON and its caption."""
+    """Returns the members that stand beside a sample's images: its JSON and its caption."""
     return ("json", sample_json(sample)), ("txt", caption(sample).encode("utf-8"))
 
 
@@ -177,19 +182,25 @@ def _mapped_columns(
 
 
 def _tar_samples(
-    samples: pa.Table, images: typing.Iterable[SpooledImage], spool: ImageSpool, extension: str
+    samples: pa.Table, images: typing.Iterable[SpooledImage], spool: ImageSpool, extensions: typing.Sequence[str]
 ) -> typing.Iterator[tuple[str, Members]]:
     rows = (row for batch in samples.to_batches(_ROWS_AT_A_TIME) for row in batch.to_pylist())
     for sample, image in zip(rows, images, strict=True):
-        yield sample["key"], ((extension, spool.read(image.place)), *sample_members(sample))
+        pictures = zip(extensions, map(spool.read, (image.place, *image.further)), strict=True)
+        yield sample["key"], (*pictures, *sample_members(sample))
 
 
 def _write_samples(
-    shard: int, staging: pathlib.Path, samples: pa.Table, members: typing.Iterable[tuple[str, Members]]
+    shard: int,
+    staging: pathlib.Path,
+    samples: pa.Table,
+    members: typing.Iterable[tuple[str, Members]],
+    further_sizes: typing.Sequence[int],
 ) -> tuple[dict[str, FileDigest], str]:
     """Writes the tar, its sidecar and its DALI index; returns them, and the MD5 of the tar."""
     tar = write_tar(_made_path(staging / layout.tar_file(shard)), members)
-    sidecar = pa.table([*samples.columns, *_placements(tar.samples)], SIDECAR_SCHEMA)
+    placements = _placements(tar.samples, 1 + len(further_sizes))
+    sidecar = pa.table([*samples.columns, *placements], sidecar_schema(further_sizes))
     idx_path = _made_path(staging / layout.idx_file(shard))
     idx_path.write_bytes(dali_index(tar.samples))
     files = {
@@ -200,12 +211,11 @@ def _write_samples(
     return files, tar.md5
 
 
-def _placements(samples: typing.Sequence[PlacedSample]) -> tuple[pa.Array, pa.Array]:
-    """Offset and size of each image, the first member of its sample."""
-    return (
-        pa.array([s.members[0].offset for s in samples], pa.int64()),
-        pa.array([s.members[0].size for s in samples], pa.int64()),
-    )
+def _placements(samples: typing.Sequence[PlacedSample], images: int) -> typing.Iterator[pa.Array]:
+    """Yields the offsets and the sizes of each image; they are the first members of their samples."""
+    for place in range(images):
+        yield pa.array([s.members[place].offset for s in samples], pa.int64())
+        yield pa.array([s.members[place].size for s in samples], pa.int64())
 
 
 def _write_parquet(table: pa.Table, path: pathlib.Path) -> FileDigest:
