@@ -91,8 +91,8 @@ def make_jpeg(photo_id: int, width: int = 32, height: int = 24) -> bytes:
     return out.getvalue()
 
 
-def image_columns(image: bytes) -> dict[str, typing.Any]:
-    """What the image step says of a picture of 32 x 24 px."""
+def image_columns(image: bytes, further_sizes: typing.Iterable[int] = ()) -> dict[str, typing.Any]:
+    """What the image step says of a picture of 32 x 24 px, and of others that are wider."""
     return {
         "width": 32,
         "height": 24,
@@ -108,9 +108,10 @@ def image_columns(image: bytes) -> dict[str, typing.Any]:
                 "source": "yfcc",
                 "image_id": None,
                 "units": "pixels",
-                "size": 32,
-                "matrix": [0.5, 0.0, 0.0, 0.0, 0.5, 0.0],
+                "size": width,
+                "matrix": [width / 64, 0.0, 0.0, 0.0, width / 64, 0.0],
             }
+            for width in (32, *further_sizes)
         ],
     }
 
@@ -121,9 +122,17 @@ def make_failure(photo_id: int) -> Failure:
 
 
 def stage_shard(
-    shard: int, rows: pa.Table, staging: pathlib.Path, failed: typing.Container[int] = (), backwards: bool = False
+    shard: int,
+    rows: pa.Table,
+    staging: pathlib.Path,
+    failed: typing.Container[int] = (),
+    backwards: bool = False,
+    further_sizes: typing.Sequence[int] = (),
 ) -> CommitRecord:
-    """Writes a shard's rows and files into ``staging``, as the main job does; images arrive in some order."""
+    """Writes a shard's rows and files into ``staging``, as the main job does; images arrive in some order.
+
+    Further sizes are widths, multiples of 4.
+    """
     staging.mkdir(parents=True, exist_ok=True)
     rows_path = staging / layout.rows_file(shard)
     rows_path.parent.mkdir(exist_ok=True)
@@ -136,13 +145,14 @@ def stage_shard(
         images = []
         for i in indices:
             jpeg = make_jpeg(ids[i])
-            images.append(SpooledImage(i, image_columns(jpeg), spool.append(jpeg)))
+            further = tuple(spool.append(make_jpeg(ids[i], width, width * 3 // 4)) for width in further_sizes)
+            images.append(SpooledImage(i, image_columns(jpeg, further_sizes), spool.append(jpeg), further=further))
         failures = [make_failure(photo_id) for photo_id in ids if photo_id in failed]
         content = ShardRows(shard, rows, file_digest(rows_path))
-        return write_shard(content, images, failures, spool, staging, FORMAT)
+        return write_shard(content, images, failures, spool, staging, FORMAT, further_sizes=further_sizes)
 
 
-def make_dataset(root: pathlib.Path) -> pathlib.Path:
+def make_dataset(root: pathlib.Path, further_sizes: typing.Sequence[int] = ()) -> pathlib.Path:
     """A whole dataset of three shards: with samples alone, with samples and failures, with failures alone."""
     ids = np.array(PHOTO_IDS, np.int64)
     shard_of = shards_of(hash64(ids), SHARDS)
@@ -150,7 +160,7 @@ def make_dataset(root: pathlib.Path) -> pathlib.Path:
     for shard in range(SHARDS):
         own = sorted(ids[shard_of == shard].tolist(), key=key)
         failed = {0: [], 1: own[:2], 2: own}[shard]
-        commits.append(stage_shard(shard, make_rows(own), root, failed))
+        commits.append(stage_shard(shard, make_rows(own), root, failed, further_sizes=further_sizes))
     _write_input_failures(root)
     write_records(root, commits)
     return root

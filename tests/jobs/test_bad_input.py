@@ -170,6 +170,9 @@ def test_a_wrong_flag_is_refused(
     ("flags", "words"),
     [
         (["--image_size", "0"], ["--image_size"]),
+        (["--image_size", "256,"], ["--image_size", "256, is no size in pixels", "256,512"]),
+        (["--image_size", "256,512,256"], ["--image_size 256,512,256", "twice"]),
+        (["--image_size", "256,512", "--resize", "none"], ["--image_size 256,512 with --resize none"]),
         (["--resize", "bigger"], ["--resize"]),
         (["--mirror", "flickr=http://x"], ["--mirror"]),
         *((["--mirror", f"yfcc={url}"], ["--mirror yfcc=http:"]) for url in BAD_ROOTS),

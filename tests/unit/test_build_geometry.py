@@ -1,6 +1,7 @@
 """Marks drawn in photos that are built into a shard are found under the annotations of every source's copy."""
 
 import asyncio
+import collections
 import contextlib
 import hashlib
 import io
@@ -42,16 +43,18 @@ EXIF_OF_ROTATION = {0: 1, 90: 8, 180: 3, 270: 6}
 FILES = {"yfcc": ("flickr", ""), "coco": ("coco", "1"), "open_images": ("open_images", OPEN_IMAGES_ID)}
 """Whose copy a file is, to ``copy_source`` and ``copy_id``."""
 
+SCALING_MODES = [mode for mode in RESIZE_MODES if mode != "none"]
 CASES = list(itertools.product(FILES, (None, 0, 90, 180, 270), range(1, 9)))
 """Whose copy the file is, Open Images' rotation, and EXIF orientation of the file."""
 
 
 class Built(typing.NamedTuple):
-    """A shard that was built: its samples with the pixels of their images, and its log."""
+    """A shard that was built: its samples with the pixels of their images, its log, and all images by extension."""
 
     samples: list[tuple[Row, Pixels]]
     table: pa.Table
     log: Row
+    images: dict[str, list[Pixels]]
 
 
 @pytest.fixture
@@ -82,11 +85,14 @@ def build(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> typing.Cal
         sidecar = pq.read_table(tmp_path / layout.sidecar_file(0))
         assert geometry_problems(table, sidecar) == []
         with tarfile.open(tmp_path / layout.tar_file(0)) as tar:
-            images = [np.asarray(Image.open(io.BytesIO(_data(tar, m)))) for m in tar if m.name.endswith(".png")]
+            images: dict[str, list[Pixels]] = collections.defaultdict(list)
+            for member in (m for m in tar if m.name.endswith(".png")):
+                pixels = np.asarray(Image.open(io.BytesIO(_data(tar, member)))).astype(np.int64)
+                images[member.name.partition(".")[2]].append(pixels)
             texts = [json.loads(_data(tar, m)) for m in tar if m.name.endswith(".json")]
         assert [t["boxes"] for t in texts] == [_in_json(row["boxes"]) for row in sidecar.to_pylist()]
-        samples = list(zip(sidecar.to_pylist(), (i.astype(np.int64) for i in images), strict=True))
-        return Built(samples, sidecar, json.loads((tmp_path / layout.log_file(0)).read_bytes()))
+        samples = list(zip(sidecar.to_pylist(), images["png"], strict=True))
+        return Built(samples, sidecar, json.loads((tmp_path / layout.log_file(0)).read_bytes()), images)
 
     return run
 
@@ -213,6 +219,49 @@ def _check_transforms(sample: Row, file: str) -> None:
             back = np.sort(affine.to_source(transform["matrix"], corners), axis=0).ravel()
             of_source = next(b for b in published if b["image_id"] == transform["image_id"])
             assert back == pytest.approx([of_source[edge] for edge in EDGES])
+
+
+@pytest.mark.parametrize(("mode", "upscale"), list(itertools.product(SCALING_MODES, (False, True))))
+def test_marks_are_found_by_the_transforms_of_each_size(
+    build: typing.Callable[..., Built], mode: str, upscale: bool
+) -> None:
+    """Of every copy to every size, and of the first size as if it were made alone."""
+    cases = CASES[::7]
+    rows, files = [], {}
+    for photo_id, (source, rotation, exif) in enumerate(cases, 1):
+        own = source == "open_images"
+        rows.append(annotated_row(photo_id, rotation))
+        files[photo_id] = (photo_file(exif, rotation if own else None), *FILES[source])
+    alone = build(rows, files, resize=mode, upscale=upscale, image_size=45)
+    built = build(rows, files, resize=mode, upscale=upscale, image_size=45, further_sizes=(66, 130))
+    names = ("image_offset", "image_bytes", "transforms")
+    assert built.table.select([n for n in alone.table.column_names if n not in names]).equals(
+        alone.table.select([n for n in alone.table.column_names if n not in names])
+    )
+    assert all(map(np.array_equal, built.images["png"], alone.images["png"]))
+    for place, (sample, _) in enumerate(built.samples):
+        of_size = {n: [t for t in sample["transforms"] if t["size"] == n] for n in (45, 66, 130)}
+        assert sample["transforms"] == [*of_size[45], *of_size[66], *of_size[130]]
+        assert of_size[45] == alone.samples[place][0]["transforms"]
+        for size, extension in ((45, "png"), (66, "66.png"), (130, "130.png")):
+            entries = [{**t, "size": 45, "matrix": []} for t in of_size[size]]
+            assert entries == [{**t, "matrix": []} for t in of_size[45]]
+            _check_marks(of_size[size], built.images[extension][place])
+
+
+def _check_marks(transforms: list[Row], pixels: Pixels) -> None:
+    """Finds each mark where the affine of COCO's second copy takes it."""
+    height, width, _ = pixels.shape
+    pixels = np.where(pixels.min(axis=2, keepdims=True) > 128, 0, pixels)
+    (matrix,) = (t["matrix"] for t in transforms if (t["source"], t["image_id"]) == ("coco", "2"))
+    to_written = affine.compose(affine.scale(SIZE, (90, 66)), tuple(matrix))
+    for channel, mark in enumerate(MARKS):
+        found = pixels[:, :, channel] > 128
+        box = np.clip(mapped_box(to_written, mark), 0, [width, height] * 2)
+        if box[0] < box[2] - 1 and box[1] < box[3] - 1:
+            assert _extent(found) == pytest.approx(box, abs=1)
+        else:
+            assert found.sum() <= max(height, width)
 
 
 def test_photos_without_annotations_stand_beside_others(build: typing.Callable[..., Built]) -> None:

@@ -3,6 +3,7 @@
 import collections.abc
 import dataclasses
 import io
+import itertools
 import pathlib
 import shutil
 import tarfile
@@ -159,8 +160,8 @@ def _edit_tar(change: collections.abc.Callable[[list[tuple[str, list[tuple[str, 
         with tarfile.open(root / TAR) as tar:
             members = [(m.name.split(".", 1), tar.extractfile(m).read()) for m in tar]  # type: ignore[union-attr]
         samples = [
-            (members[i][0][0], [(name[1], data) for name, data in members[i : i + 3]])
-            for i in range(0, len(members), 3)
+            (key, [(name[1], data) for name, data in own])
+            for key, own in itertools.groupby(members, lambda member: member[0][0])
         ]
         change(samples)
         written = write_tar(root / TAR, samples)
@@ -346,6 +347,103 @@ def test_geometry_within_the_image_is_no_fault_of_the_sidecar(dataset: pathlib.P
     edit(dataset)
     reseal(dataset)
     assert SIDECAR not in _files_at_fault(dataset)
+
+
+@pytest.fixture(scope="session")
+def whole_of_sizes(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    return make_dataset(tmp_path_factory.mktemp("sizes") / "dataset", (64, 16))
+
+
+@pytest.fixture
+def dataset_of_sizes(whole_of_sizes: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
+    """A copy that may be damaged."""
+    return pathlib.Path(shutil.copytree(whole_of_sizes, tmp_path / "dataset"))
+
+
+def _swap_sizes(samples: list[typing.Any]) -> None:
+    """Swaps the second and the third image of every sample, and leaves them their names."""
+    for _, members in samples:
+        members[1:3] = [(members[1][0], members[2][1]), (members[2][0], members[1][1])]
+
+
+def _swap_second_images(samples: list[typing.Any]) -> None:
+    first, second = samples[0][1], samples[1][1]
+    first[1], second[1] = second[1], first[1]
+
+
+def _point_to_images(root: pathlib.Path) -> None:
+    """Makes the sidecar's places fit the tar."""
+    with tarfile.open(root / TAR) as tar:
+        places = {m.name: (m.offset_data, m.size) for m in tar}
+    keys = pq.read_table(root / SIDECAR)["key"].to_pylist()
+    for of, extension in (("", "jpg"), ("_64", "64.jpg"), ("_16", "16.jpg")):
+        for i, what in enumerate(("offset", "bytes")):
+            values = [places[f"{key}.{extension}"][i] for key in keys]
+            _set_column(SIDECAR, f"image{of}_{what}", lambda _, values=values: values)(root)
+
+
+def _and_places(edit: Edit) -> Edit:
+    def both(root: pathlib.Path) -> None:
+        edit(root)
+        _point_to_images(root)
+
+    return both
+
+
+def _transforms_of(*sizes: int) -> Edit:
+    return _set_column(
+        SIDECAR, "transforms", lambda column: [[t for t in ts if t["size"] in sizes] for ts in column.to_pylist()]
+    )
+
+
+SEALED_FAULTS_OF_SIZES: dict[str, tuple[Edit, str, str]] = {
+    "sizes swapped": (_edit_tar(_swap_sizes), TAR, ".64.jpg has 16 x 12 px, the sidecar's transforms place"),
+    "sizes swapped everywhere": (_and_places(_edit_tar(_swap_sizes)), TAR, ".64.jpg has 16 x 12 px"),
+    "size of no format": (_and_places(_set_member(0, 2, b"no image")), TAR, ".16.jpg does not decode"),
+    "size cut short": (_and_places(_set_member(0, 1, make_jpeg(1, 64, 48)[:-200])), TAR, ".64.jpg does not decode"),
+    "size two pixels off": (_and_places(_set_member(0, 1, make_jpeg(1, 64, 50))), TAR, ".64.jpg has 64 x 50 px"),
+    "size lost in one": (_edit_tar(lambda s: s[1][1].pop(1)), TAR, "json txt"),
+    "size lost in the first": (_edit_tar(lambda s: s[0][1].pop(1)), TAR, "jpg 64.jpg 16.jpg json txt"),
+    "size lost in all": (_edit_tar(lambda s: [m.pop(2) for _, m in s]), TAR, "jpg 64.jpg 16.jpg json txt"),
+    "sizes in another order": (
+        _edit_tar(lambda s: [m.insert(1, m.pop(2)) for _, m in s]), TAR, "jpg 64.jpg 16.jpg json txt"
+    ),
+    "offset wrong": (_set_column(SIDECAR, "image_16_offset", _added(1)), TAR, "image_16_offset and image_16_bytes do"),
+    "sidecar lacks half a place": (
+        _edit_table(SIDECAR, lambda t: t.drop_columns(["image_64_bytes"])), SIDECAR, "another schema"
+    ),
+    "sidecar lacks a size": (
+        _edit_table(SIDECAR, lambda t: t.select(t.column_names[:-2])), TAR, "jpg 64.jpg json txt"
+    ),
+    "transforms lack a size": (_transforms_of(32, 64), TAR, "the sidecar's transforms have none of size 16"),
+}  # fmt: skip
+
+
+def test_a_dataset_of_several_sizes_has_no_fault(dataset_of_sizes: pathlib.Path) -> None:
+    assert _faults(dataset_of_sizes) == []
+    _edit_tar(lambda _: None)(dataset_of_sizes)
+    _point_to_images(dataset_of_sizes)
+    reseal(dataset_of_sizes)
+    assert _faults(dataset_of_sizes) == []
+
+
+@pytest.mark.parametrize("name", SEALED_FAULTS_OF_SIZES)
+def test_a_wrong_size_is_found_though_every_hash_fits(dataset_of_sizes: pathlib.Path, name: str) -> None:
+    edit, file, problem = SEALED_FAULTS_OF_SIZES[name]
+    edit(dataset_of_sizes)
+    reseal(dataset_of_sizes)
+    faults = _faults(dataset_of_sizes)
+    assert [f for f in faults if f.file == file and problem in f.problem], faults
+
+
+def test_a_damaged_sidecar_does_not_make_the_tar_of_several_sizes_wrong(dataset_of_sizes: pathlib.Path) -> None:
+    (dataset_of_sizes / SIDECAR).write_bytes(b"PAR1 no Parquet PAR1")
+    assert _files_at_fault(dataset_of_sizes) == {SIDECAR}
+
+
+def test_second_images_of_equal_size_swapped_are_a_fault(dataset_of_sizes: pathlib.Path) -> None:
+    _edit_tar(_swap_second_images)(dataset_of_sizes)
+    assert _files_at_fault(dataset_of_sizes) == {TAR}
 
 
 def test_images_beyond_the_limit_of_pillow_are_no_fault(dataset: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import io
 import json
 import pathlib
 import pickle
+import tarfile
 import typing
 
 import pyarrow as pa
@@ -18,7 +19,7 @@ from schemas.failures import FAILURE_SCHEMA
 from schemas.photo_ids import key
 from schemas.records import rows_digest
 from schemas.rows import ROW_SCHEMA
-from schemas.samples import SAMPLE_COLUMNS, SIDECAR_SCHEMA, caption, sample_json
+from schemas.samples import SAMPLE_COLUMNS, SIDECAR_SCHEMA, caption, sample_json, sidecar_schema
 from tests import factories
 from tests.annotated_photos import annotated_row, copy, element
 from tests.factories import make_failure, make_jpeg, make_row, make_rows, stage_shard
@@ -30,6 +31,7 @@ from transforms.write_shard import ShardRows, SpooledImage, write_shard
 IDS = [7, 12, 6_985_418_911, 2**62 + 5, 13]
 FAILED = (12, 13)
 IN_KEY_ORDER = [7, 6_985_418_911, 2**62 + 5]
+PLACES = [f"image{of}_{what}" for of in ("", "_64", "_16") for what in ("offset", "bytes")]
 
 
 def _files(root: pathlib.Path) -> dict[str, bytes]:
@@ -86,6 +88,38 @@ def test_the_sidecar_points_into_the_tar(tmp_path: pathlib.Path) -> None:
         image = tar[row["image_offset"] : row["image_offset"] + row["image_bytes"]]
         assert image == make_jpeg(photo_id)
         assert Image.open(io.BytesIO(image)).size == (row["width"], row["height"])
+
+
+def test_further_sizes_stand_behind_the_first_in_tar_sidecar_and_idx(tmp_path: pathlib.Path) -> None:
+    commit = stage_shard(0, make_rows(IDS), tmp_path, FAILED, further_sizes=(64, 16))
+    sidecar = pq.read_table(tmp_path / layout.sidecar_file(0))
+    assert sidecar.schema.equals(sidecar_schema((64, 16)))
+    assert sidecar.column_names[: -len(PLACES)] == [c.name for c in SAMPLE_COLUMNS]
+    assert sidecar.column_names[-len(PLACES) :] == PLACES
+    tar = (tmp_path / layout.tar_file(0)).read_bytes()
+    for row, photo_id in zip(sidecar.to_pylist(), IN_KEY_ORDER, strict=True):
+        for width, of in ((32, ""), (64, "_64"), (16, "_16")):
+            offset, size = row[f"image{of}_offset"], row[f"image{of}_bytes"]
+            assert tar[offset : offset + size] == make_jpeg(photo_id, width, width * 3 // 4)
+    lines = (tmp_path / layout.idx_file(0)).read_text().splitlines()[1:]
+    assert [line.split()[::4] for line in lines] == [["jpg", "64.jpg", "16.jpg", "json", "txt"]] * 3
+    with tarfile.open(tmp_path / layout.tar_file(0)) as members:
+        found = [f"{m.name.partition('.')[2]} {m.offset_data} {m.size} {m.name}" for m in members]
+    assert " ".join(lines).split() == " ".join(found).split()
+    samples = list(webdataset.WebDataset(str(tmp_path / layout.tar_file(0)), shardshuffle=False))
+    assert [[n for n in s if not n.startswith("_")] for s in samples] == [
+        ["jpg", "64.jpg", "16.jpg", "json", "txt"]
+    ] * 3
+    assert stage_shard(0, make_rows(IDS), tmp_path / "b", FAILED, backwards=True, further_sizes=(64, 16)) == commit
+
+
+def test_a_sample_without_one_of_its_sizes_is_refused(tmp_path: pathlib.Path) -> None:
+    rows = make_rows([7])
+    with ImageSpool(tmp_path / "spool") as spool:
+        images = [SpooledImage(0, factories.image_columns(b"x"), spool.append(b"x"))]
+        content = ShardRows(0, rows, factories.FileDigest(1, "a"))
+        with pytest.raises(ValueError, match="zip"):
+            write_shard(content, images, [], spool, tmp_path, {}, further_sizes=(64,))
 
 
 def test_row_groups_are_small(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
