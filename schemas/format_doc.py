@@ -125,8 +125,8 @@ def _tree() -> str:
 {_table(("file", "holds"), [(f"`{name}`", text) for name, text in files])}
 
 A shard without samples has rows, failures and a commit, but no tar, sidecar or index. With `--format webp` or `png`
-the image member is `KEY.webp` or `KEY.png`; with several sizes there are more of them. `KEY.txt` holds the first caption that is not
-lemmatised, else the title, else the description, or is empty.
+the image member is `KEY.webp` or `KEY.png`; with several sizes there are more of them. `KEY.txt` holds
+the first caption that is not lemmatised, else the title, else the description, or is empty.
 
 Input lines = rows + removed by filters + collapsed equal lines + input failures; in every shard
 rows = samples + failures.

@@ -193,7 +193,8 @@ def _encode(found: FoundImage, row: _Row, options: ImageOptions) -> _Made:
         copy_id=found.copy_id,
     )
     further = [
-        written._replace(matrix=o.matrix, size=(o.width, o.height), image_size=o.image_size) for o in encoded.further
+        written._replace(matrix=other.matrix, size=(other.width, other.height), image_size=other.image_size)
+        for other in encoded.further
     ]
     return _Made(encoded, hashlib.sha256(found.data).hexdigest(), map_annotations(row, written, further))
 
