@@ -164,6 +164,20 @@ def test_stop_ends_busy_children_and_every_call(
         pool.call(crashing.pid)
 
 
+def test_children_of_children_end_with_them(
+    make_pool: typing.Callable[..., WorkerPool], threads: concurrent.futures.Executor, tmp_path: pathlib.Path
+) -> None:
+    pool = make_pool(1)
+    arguments = (60, crashing.wait_for, tmp_path / "begun", tmp_path / "never")
+    busy = threads.submit(pool.call, decode_limit.isolated, *arguments)
+    when(tmp_path / "begun")
+    family = children()
+    assert len(family) == 2
+    pool.stop()
+    assert not psutil.wait_procs(family, timeout=5)[1]
+    assert isinstance(busy.exception(), PoolStoppedError)
+
+
 def test_a_program_that_forgets_its_pool_still_ends() -> None:
     code = (
         "from tests import crashing; from transforms.worker_pool import shared_pool; shared_pool(1).call(crashing.pid)"
