@@ -105,7 +105,7 @@ class _BuildFn(beam.DoFn):
             yield GlobalWindows.windowed_value(self._built(future))
 
     def teardown(self) -> None:
-        self._threads.shutdown()
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _built(self, future: "concurrent.futures.Future[CommitRecord]") -> ShardDone:
         commit = future.result()

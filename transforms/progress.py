@@ -7,6 +7,8 @@ for a lock that a dead process holds, and what a build that died has counted can
 import contextlib
 import contextvars
 import multiprocessing
+import os
+import queue
 import threading
 import typing
 
@@ -18,16 +20,18 @@ from schemas.failures import FailureReason
 COUNTERS = ("lines", "rows", "samples", "failed", "deferred", *(reason.value for reason in FailureReason))
 """``deferred``: failed once, to be tried again; the reasons count both these and what has failed for good."""
 
-SLOTS = 1024
-"""One for all that is done, and one for each call under way."""
+SLOTS = 1 + 4 * max(16, os.cpu_count() or 1)
+"""One for all that is done, and one for each call under way; further calls wait."""
 
 _DONE = 0
 _PLACES = {name: place for place, name in enumerate(COUNTERS)}
 
 _table: typing.Any = multiprocessing.get_context("spawn").RawArray("q", SLOTS * len(COUNTERS))
 _slot = contextvars.ContextVar("slot", default=_DONE)
-_free = list(range(1, SLOTS))
 _lock = threading.Lock()
+_free: "queue.SimpleQueue[int]" = queue.SimpleQueue()
+for _number in range(1, SLOTS):
+    _free.put(_number)
 
 
 def count(name: str, amount: int = 1) -> None:
@@ -49,8 +53,7 @@ def reset() -> None:
 @contextlib.contextmanager
 def lent_slot() -> typing.Iterator[int]:
     """Lends a slot for calls of :func:`counted_in` in child processes, one at a time; then what it has is added."""
-    with _lock:
-        slot = _free.pop()
+    slot = _free.get()
     try:
         yield slot
     finally:
@@ -58,7 +61,7 @@ def lent_slot() -> typing.Iterator[int]:
             counted = _rows()[slot].copy()
             _rows()[slot] = 0
             _rows()[_DONE] += counted
-            _free.append(slot)
+        _free.put(slot)
 
 
 def take_back(slot: int) -> None:
@@ -87,4 +90,4 @@ def share(counters: typing.Any) -> None:
 
 
 def _rows() -> "npt.NDArray[np.int64]":
-    return np.frombuffer(_table, np.int64).reshape(SLOTS, len(COUNTERS))
+    return np.frombuffer(_table, np.int64).reshape(-1, len(COUNTERS))
