@@ -23,7 +23,6 @@ setup(
         "duckdb>=1.4,<3",
         "fsspec>=2025.9",
         "aiohttp>=3.12,<4",
-        "aiolimiter>=1.2,<2",
         "protego>=0.4,<1",
         "tenacity>=9,<10",
         "rich>=14,<16",

@@ -19,7 +19,7 @@ from transforms.failure_share import TooManyFailuresError
 from transforms.image_files import ImagePlaceError
 from transforms.input_files import InputError
 from transforms.where_condition import ConditionError
-from transforms.worker_pool import WorkerDiedError
+from transforms.worker_pool import PoolStoppedError
 
 _WHILE_RUNNING = re.compile(r" \[while running .*$", re.DOTALL)
 _QUIET_LOGGERS = (
@@ -34,7 +34,7 @@ EXPECTED_ERRORS = (
     ImagePlaceError,
     InputError,
     TooManyFailuresError,
-    WorkerDiedError,
+    PoolStoppedError,
     OSError,
 )
 """What the operator can mend; anything else is a bug and keeps its traceback."""

@@ -5,6 +5,7 @@ import collections
 import concurrent.futures
 import dataclasses
 import hashlib
+import itertools
 import json
 import pathlib
 import pickle
@@ -20,15 +21,16 @@ from schemas import layout
 from schemas.annotations import GEOMETRY_COLUMNS
 from schemas.failures import Failure, FailureReason, PhotoError, Stage
 from schemas.records import CommitRecord
-from transforms.byte_budget import ByteBudget
 from transforms.copy_affines import WrittenImage, file_rotation
+from transforms.decode_limit import DECODE_LIMIT_S, isolated, within_limit
 from transforms.failure_share import check_share
 from transforms.fetch_error import FetchError
-from transforms.fetch_loop import run_in_loop, shared_client
+from transforms.fetch_loop import run_in_loop, shared_fetching
 from transforms.fetch_options import FetchOptions
 from transforms.for_each import for_each, while_it_helps
+from transforms.host_limits import SHARD_RANK
 from transforms.image_codec import EncodedImage, ImageOptions, encode_image
-from transforms.image_places import FoundImage, Place, PlacesConfig, fetch_image, open_places
+from transforms.image_places import FoundImage, Place, PlacesConfig, fetch_image
 from transforms.image_spool import ImageSpool
 from transforms.map_annotations import MappedAnnotations, map_annotations
 from transforms.photo_refs import FETCH_COLUMNS, PhotoRef, photo_ref
@@ -39,13 +41,15 @@ from transforms.row_annotations import RowAnnotations
 from transforms.shard_failures import ShardFailures
 from transforms.write_shard import ShardRows, SpooledImage, file_digest, write_shard
 
-BYTES_IN_FLIGHT = 100_000_000
-"""Downloaded bytes in memory at once, in one process."""
-
 PHOTOS_IN_HAND = 4_096
 """Photos begun at once, most of which wait for their turn: a host that is slow holds up none but its own."""
 
 _Row = dict[str, typing.Any]
+
+_codec = concurrent.futures.ThreadPoolExecutor(1, "codec")
+"""One for all shards under way in this process: it has one core."""
+
+_ranks = itertools.count()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,6 +64,8 @@ class ShardConfig:
         places: where they are looked for, in order.
         format: the plan's format flags, part of the commit's digest.
         max_failure_ratio: the run ends when more than this share of its photos has failed.
+        decode_limit_s: the longest that one photo may take between its bytes and its image.
+        isolated: make every image in a process of its own, since some photo of the shard ends the process it is in.
     """
 
     output: pathlib.Path
@@ -69,6 +75,8 @@ class ShardConfig:
     places: PlacesConfig
     format: dict[str, typing.Any]
     max_failure_ratio: float = 1.0
+    decode_limit_s: float = DECODE_LIMIT_S
+    isolated: bool = False
 
 
 class _Made(typing.NamedTuple):
@@ -88,10 +96,8 @@ class _Images:
         places: typing.Sequence[Place],
         annotations: RowAnnotations,
         spool: ImageSpool,
-        codec: concurrent.futures.Executor,
     ):
-        self._config, self._places, self._spool, self._codec = config, places, spool, codec
-        self._annotations = annotations
+        self._config, self._places, self._annotations, self._spool = config, places, annotations, spool
         self.images: list[SpooledImage] = []
         self.failures = ShardFailures()
         self.attempts = 0
@@ -119,7 +125,10 @@ class _Images:
         async with fetch_image(self._places, ref) as fetched:
             self.attempts += fetched.attempts
             loop = asyncio.get_running_loop()
-            made = await loop.run_in_executor(self._codec, _encode, fetched, row, self._config.image)
+            encode = isolated if self._config.isolated else within_limit
+            made = await loop.run_in_executor(
+                _codec, encode, self._config.decode_limit_s, _encode, fetched, row, self._config.image
+            )
             columns = _image_columns(made, fetched)
         self.geometry_dropped += made.annotations.dropped
         place, mapped = self._spool.append(made.image.data), _mapped_columns(row, made.annotations)
@@ -167,16 +176,15 @@ def build_shard(shard: int, digest: str, config: ShardConfig) -> CommitRecord:
 async def _build_images(table: pa.Table, config: ShardConfig, spool: ImageSpool) -> _Images:
     """Tries every photo, then once more, with fresh connections, those whose failures may heal."""
     photos: list[_Row] = table.select([*FETCH_COLUMNS, "sources"]).to_pylist()
-    budget = ByteBudget(max(BYTES_IN_FLIGHT, config.fetch.max_image_bytes))
-    client = shared_client(config.fetch, config.places.roots())
-    with concurrent.futures.ThreadPoolExecutor(1) as codec:
-        images = _Images(config, open_places(config.places, client, budget), RowAnnotations(table), spool, codec)
-        await for_each(range(len(photos)), lambda row: images.build(row, photos[row]), PHOTOS_IN_HAND)
-        if images.failures.deferred:
-            await client.renew()
-            again = for_each(images.failures.rows_to_try(), lambda row: images.build(row, photos[row]), PHOTOS_IN_HAND)
-            await while_it_helps(again, lambda: len(images.images), config.fetch.deadline_s)
-        images.failures.give_up()
+    SHARD_RANK.set(next(_ranks))
+    client, places = shared_fetching(config.fetch, config.places)
+    images = _Images(config, places, RowAnnotations(table), spool)
+    await for_each(range(len(photos)), lambda row: images.build(row, photos[row]), PHOTOS_IN_HAND)
+    if images.failures.deferred:
+        await client.renew()
+        again = for_each(images.failures.rows_to_try(), lambda row: images.build(row, photos[row]), PHOTOS_IN_HAND)
+        await while_it_helps(again, lambda: len(images.images), config.fetch.deadline_s)
+    images.failures.give_up()
     return images
 
 

@@ -1,17 +1,21 @@
 """Phase 2 as a graph: rows files → shards → manifest. No grouping, no state; elements are numbers."""
 
+import concurrent.futures
 import dataclasses
 import typing
 
 import apache_beam as beam
+from apache_beam.transforms.window import GlobalWindows
+from apache_beam.utils.windowed_value import WindowedValue
 
 from schemas.elements import RowsFile, ShardDone
-from transforms.build_shard import ShardConfig, build_shard
+from schemas.records import CommitRecord
+from transforms.build_in_worker import build_in_worker, probe_in_worker
+from transforms.build_shard import ShardConfig
 from transforms.failure_share import MIN_PHOTOS
 from transforms.finish_shards import FinishConfig, finish_shards
 from transforms.gather import Gather
-from transforms.probe_photos import probe_photos
-from transforms.worker_pool import shared_pool
+from transforms.worker_pool import LANES, shared_pool
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,22 +75,43 @@ class _ProbeFn(beam.DoFn):
     def process(self, shards: list[RowsFile]) -> typing.Iterator[int]:
         photos = sum(rows.rows for rows in shards)
         if photos >= MIN_PHOTOS:
-            shared_pool(self._config.workers).call(probe_photos, [rows.shard for rows in shards], self._config.shard)
+            probe_in_worker(shared_pool(self._config.workers), [rows.shard for rows in shards], self._config.shard)
         yield photos
 
 
 class _BuildFn(beam.DoFn):
+    """Has :data:`LANES` shards of a bundle under way at once."""
+
     def __init__(self, config: ShardsConfig):
         self._config = config
         self._samples = beam.metrics.Metrics.counter("BuildShards", "samples")
         self._failed = beam.metrics.Metrics.counter("BuildShards", "failed")
 
+    def setup(self) -> None:
+        self._threads = concurrent.futures.ThreadPoolExecutor(LANES)
+
+    def start_bundle(self) -> None:
+        self._begun: set[concurrent.futures.Future[CommitRecord]] = set()
+
     def process(self, rows: RowsFile, probed: int) -> typing.Iterator[ShardDone]:
         pool = shared_pool(self._config.workers)
-        commit = pool.call(build_shard, rows.shard, rows.digest, self._config.shard)
+        self._begun.add(self._threads.submit(build_in_worker, pool, rows, self._config.shard))
+        if len(self._begun) == LANES:
+            done, self._begun = concurrent.futures.wait(self._begun, return_when=concurrent.futures.FIRST_COMPLETED)
+            yield from map(self._built, done)
+
+    def finish_bundle(self) -> typing.Iterator[WindowedValue]:
+        for future in concurrent.futures.as_completed(self._begun):
+            yield GlobalWindows.windowed_value(self._built(future))
+
+    def teardown(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _built(self, future: "concurrent.futures.Future[CommitRecord]") -> ShardDone:
+        commit = future.result()
         self._samples.inc(commit.samples)
         self._failed.inc(commit.failed)
-        yield ShardDone(commit.shard, commit.samples, commit.failed)
+        return ShardDone(commit.shard, commit.samples, commit.failed)
 
 
 class _FinishFn(beam.DoFn):

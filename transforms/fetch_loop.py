@@ -1,38 +1,62 @@
-"""One event loop and one HTTP client for the whole life of a process, so that connections outlast shards."""
+"""One event loop, and one client and byte budget, for the whole life of a process and all shards under way in it."""
 
 import asyncio
 import atexit
+import functools
+import threading
 import typing
 
+from transforms.byte_budget import ByteBudget
 from transforms.fetch_options import FetchOptions
 from transforms.http_client import HttpClient
+from transforms.image_places import Place, PlacesConfig, open_places
 
 T = typing.TypeVar("T")
 
+BYTES_IN_FLIGHT = 100_000_000
+"""Downloaded bytes in memory at once, in one process."""
+
+_lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
-_clients: dict[tuple[FetchOptions, tuple[str, ...]], HttpClient] = {}
+_clients: list[HttpClient] = []
+
+
+class Fetching(typing.NamedTuple):
+    """What photos are fetched with: the places to look for them, and the client of those on the net."""
+
+    client: HttpClient
+    places: list[Place]
 
 
 def run_in_loop(main: typing.Coroutine[typing.Any, typing.Any, T]) -> T:
-    """Runs a coroutine to its end in this process's loop; from one thread only."""
+    """Runs a coroutine to its end in this process's loop, which has a thread to itself; from any other thread."""
+    return asyncio.run_coroutine_threadsafe(main, _running_loop()).result()
+
+
+@functools.cache
+def shared_fetching(options: FetchOptions, places: PlacesConfig) -> Fetching:
+    """Returns what all shards of this process are fetched with; call it within :func:`run_in_loop`.
+
+    Raises:
+        ImagePlaceError: as :func:`transforms.image_places.check_places`.
+    """
+    client = HttpClient(options, places.roots())
+    _clients.append(client)
+    budget = ByteBudget(max(BYTES_IN_FLIGHT, options.max_image_bytes))
+    return Fetching(client, open_places(places, client, budget))
+
+
+def _running_loop() -> asyncio.AbstractEventLoop:
     global _loop
-    if _loop is None:
-        _loop = asyncio.new_event_loop()
-        atexit.register(_close)
-    return _loop.run_until_complete(main)
-
-
-def shared_client(options: FetchOptions, operator_urls: tuple[str, ...]) -> HttpClient:
-    """Returns this process's client for such options; call it within :func:`run_in_loop`."""
-    client = _clients.get((options, operator_urls))
-    if client is None:
-        client = _clients[options, operator_urls] = HttpClient(options, operator_urls)
-    return client
+    with _lock:
+        if _loop is None:
+            _loop = asyncio.new_event_loop()
+            threading.Thread(target=_loop.run_forever, name="fetch", daemon=True).start()
+            atexit.register(_close)
+        return _loop
 
 
 def _close() -> None:
-    if _loop:
-        for client in _clients.values():
-            _loop.run_until_complete(client.close())
-        _clients.clear()
-        _loop.close()
+    for client in _clients:
+        run_in_loop(client.close())
+    _clients.clear()

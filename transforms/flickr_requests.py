@@ -1,13 +1,14 @@
 """Requests to Flickr itself: to its hosts only, at a modest pace, and never taking its placeholder for a photo."""
 
 import hashlib
+import math
 import re
 
-import aiolimiter
 import yarl
 
 from schemas.failures import FailureReason, Stage
 from transforms.fetch_error import FetchError
+from transforms.host_limits import HostLimits
 
 REQUESTS_PER_S = 10.0
 """What ``--flickr_fallback`` asks of Flickr at most, redirects and retries included: for the whole job, divided
@@ -25,14 +26,14 @@ _PNG = b"\x89PNG"
 class FlickrGate:
     """Lets requests to Flickr through one by one. For one event loop.
 
-    It begins closed for one interval, so that gates which follow each other in a process keep the pace, too.
+    It begins closed for one interval, so that processes which follow each other keep the pace, too.
 
     Args:
         requests_per_s: of this process.
     """
 
     def __init__(self, requests_per_s: float):
-        self._limiter = aiolimiter.AsyncLimiter(1, 1 / requests_per_s)
+        self._limits = HostLimits(1, requests_per_s, math.inf)
         self._is_new = True
 
     async def admit(self, url: yarl.URL) -> None:
@@ -47,8 +48,12 @@ class FlickrGate:
             raise FetchError(FailureReason.INVALID_URL, Stage.FETCH, "the URL is none of Flickr's")
         if self._is_new:
             self._is_new = False
-            await self._limiter.acquire()
-        await self._limiter.acquire()
+            await self._pass()
+        await self._pass()
+
+    async def _pass(self) -> None:
+        with await self._limits.turn("flickr"):
+            pass
 
 
 def is_flickr(url: yarl.URL) -> bool:

@@ -1,15 +1,16 @@
 """Turns for requests: so many at once, fairly shared by hosts, at most so many a second a host; ailing hosts wait.
 
 A photo takes its turn before each request. Waiting costs nothing, so there may be far more photos than turns: then a
-host that does not answer holds its share of the turns, and those of the others go on.
+host that does not answer holds its share of the turns, and those of the others go on. Of several shards under way in a
+process, the one that was begun first has its turns first, so that it is done with while the next fills the gaps.
 """
 
 import asyncio
-import collections
+import contextvars
+import heapq
+import itertools
 import time
 import types
-
-import aiolimiter
 
 from transforms.fetch_error import FetchError
 
@@ -22,19 +23,25 @@ PROBES = 4
 FIRST_PAUSE_S = 0.5
 MAX_PAUSE_S = 8.0
 
+SHARD_RANK = contextvars.ContextVar("shard_rank", default=0)
+"""Place of a task's shard among those of this process, in order of beginning."""
+
 
 class _Host:
-    def __init__(self, requests_per_s: float):
+    def __init__(self) -> None:
         self.held = 0
+        self.next_s = 0.0
         self.ailing_since_s = 0.0
         self.recover()
-        self.waiting: collections.deque[asyncio.Future[None]] = collections.deque()
-        self.limiter = aiolimiter.AsyncLimiter(1, 1 / requests_per_s) if requests_per_s else None
+        self.waiting: list[tuple[int, bool, int, asyncio.Future[None]]] = []
+        """A heap: by rank of the shard, further requests before first ones, then in order of arrival."""
 
     def recover(self) -> None:
         self.failures, self.closed_until_s, self.pause_s = 0, 0.0, FIRST_PAUSE_S
 
     def may_ask(self, now_s: float) -> bool:
+        if now_s < self.next_s:
+            return False
         if self.failures < AILING_FAILURES:
             return True
         return self.held < PROBES and now_s >= self.closed_until_s
@@ -72,6 +79,7 @@ class HostLimits:
         self._free, self._requests_per_s, self._patience_s = concurrency, requests_per_s, patience_s
         self._hosts: dict[str, _Host] = {}
         self._queues: dict[int, _Host] = {}
+        self._arrivals = itertools.count()
         self._is_admitting = False
 
     async def turn(self, name: str, is_first: bool = True) -> Turn:
@@ -86,14 +94,9 @@ class HostLimits:
         """
         host = self._hosts.get(name)
         if host is None:
-            host = self._hosts[name] = _Host(self._requests_per_s)
-        if host.limiter:
-            await host.limiter.acquire()
+            host = self._hosts[name] = _Host()
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if is_first:
-            host.waiting.append(future)
-        else:
-            host.waiting.appendleft(future)
+        heapq.heappush(host.waiting, (SHARD_RANK.get(), is_first, next(self._arrivals), future))
         self._queues[id(host)] = host
         self._admit_soon()
         try:
@@ -134,7 +137,7 @@ class HostLimits:
         host.pause_s = min(2 * host.pause_s, MAX_PAUSE_S)
 
     def _fail_all(self, host: _Host, error: FetchError) -> None:
-        for future in host.waiting:
+        for *_, future in host.waiting:
             if not future.done():
                 given_up = FetchError(error.reason, error.stage, error.detail, error.http_status)
                 given_up.host_is_ailing = True
@@ -159,11 +162,18 @@ class HostLimits:
 
     def _admit_first(self, host: _Host) -> None:
         while host.waiting:
-            future = host.waiting.popleft()
+            *_, future = heapq.heappop(host.waiting)
             if not future.done():
                 host.held += 1
                 self._free -= 1
                 future.set_result(None)
+                self._note_request(host)
                 break
         if not host.waiting:
             self._queues.pop(id(host), None)
+
+    def _note_request(self, host: _Host) -> None:
+        if self._requests_per_s:
+            interval_s = 1 / self._requests_per_s
+            host.next_s = time.monotonic() + interval_s
+            asyncio.get_running_loop().call_later(interval_s, self._admit)

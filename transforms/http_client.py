@@ -1,6 +1,8 @@
 """The HTTP client of a process: connections, and what it keeps of hosts: addresses, rules, turns."""
 
 import asyncio
+import collections
+import contextlib
 import typing
 import urllib.request
 
@@ -53,6 +55,7 @@ class HttpClient:
         self._robots = RobotsTxt(options.product_token)
         self._limits = HostLimits(options.concurrency, options.per_host_rate, options.deadline_s)
         self._session = self._opened()
+        self._under_way: collections.Counter[aiohttp.ClientSession] = collections.Counter()
 
     async def __aenter__(self) -> "HttpClient":
         return self
@@ -62,17 +65,27 @@ class HttpClient:
 
     async def close(self) -> None:
         """Closes all connections."""
-        await self._session.close()
+        for session in {self._session, *self._under_way}:
+            await session.close()
 
     async def renew(self) -> None:
-        """Closes all connections, forgets DNS answers and failures of hosts; no request may be under way."""
-        await self._session.close()
+        """Opens new connections from now on, forgets DNS answers and failures of hosts; requests under way go on."""
+        old, self._session = self._session, self._opened()
         self._limits.forget_failures()
-        self._session = self._opened()
+        await self._close_unused(old)
 
-    async def get(self, url: yarl.URL) -> aiohttp.ClientResponse:
-        """Sends a request, and follows no redirect."""
-        return await self._session.get(url, allow_redirects=False)
+    @contextlib.asynccontextmanager
+    async def get(self, url: yarl.URL, within_s: float) -> typing.AsyncIterator[aiohttp.ClientResponse]:
+        """Sends a request, waits so long for its headers, and follows no redirect."""
+        session = self._session
+        self._under_way[session] += 1
+        try:
+            async with await asyncio.wait_for(session.get(url, allow_redirects=False), within_s) as response:
+                yield response
+        finally:
+            self._under_way[session] -= 1
+            if session is not self._session:
+                await self._close_unused(session)
 
     async def check(self, url: yarl.URL, admit: Admit) -> None:
         """Refuses a URL that is not to be asked: for its address, or by its host's robots.txt.
@@ -90,6 +103,11 @@ class HttpClient:
     async def turn(self, url: yarl.URL, is_first: bool) -> Turn:
         """Waits until the URL's host may be asked; further requests for a photo go before the first ones of others."""
         return await self._limits.turn(f"{url.raw_host}:{url.port}", is_first)
+
+    async def _close_unused(self, session: aiohttp.ClientSession) -> None:
+        if not self._under_way[session]:
+            del self._under_way[session]
+            await session.close()
 
     async def _check_address(self, url: yarl.URL) -> None:
         """Checks the address that a proxy is to be asked for, too: it is not resolved by the connection."""
@@ -119,7 +137,7 @@ class HttpClient:
         raise FetchError(FailureReason.TOO_MANY_REDIRECTS, Stage.FETCH, "robots.txt: too many redirects")
 
     async def _ask_rules(self, url: yarl.URL) -> tuple[int, bytes] | yarl.URL:
-        async with await self.get(url) as response:
+        async with self.get(url, self.options.deadline_s) as response:
             location = redirect_of(response)
             return joined(url, location) if location else (response.status, await first_bytes(response))
 

@@ -144,7 +144,7 @@ async def _converse(
 ) -> tuple[bytes, Reservation] | _Redirect:
     status = -1
     try:
-        async with await asyncio.wait_for(client.get(url), clock.left_s()) as response:
+        async with client.get(url, clock.left_s()) as response:
             status = response.status
             location = redirect_of(response)
             if location:

@@ -11,12 +11,11 @@ import pyarrow.parquet as pq
 from schemas import layout
 from schemas.failures import FailureReason
 from transforms.build_shard import ShardConfig
-from transforms.byte_budget import ByteBudget
 from transforms.failure_share import check_sample
 from transforms.fetch_error import FetchError
-from transforms.fetch_loop import run_in_loop, shared_client
+from transforms.fetch_loop import run_in_loop, shared_fetching
 from transforms.for_each import for_each
-from transforms.image_places import fetch_image, open_places
+from transforms.image_places import fetch_image
 from transforms.photo_refs import FETCH_COLUMNS, PhotoRef, photo_ref
 
 PHOTOS = 64
@@ -55,8 +54,7 @@ def _spread(things: typing.Sequence[int], wanted: int) -> list[int]:
 
 async def _fetch(photos: list[PhotoRef], config: ShardConfig) -> "collections.Counter[FailureReason]":
     reasons: collections.Counter[FailureReason] = collections.Counter()
-    client = shared_client(config.fetch, config.places.roots())
-    places = open_places(config.places, client, ByteBudget(config.fetch.max_image_bytes))
+    places = shared_fetching(config.fetch, config.places).places
 
     async def fetch(photo: PhotoRef) -> None:
         try:

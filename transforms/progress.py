@@ -1,39 +1,93 @@
-"""Running counts of this process and its children: for the progress line, and to end a run that fails."""
+"""Running counts of this process and its children: for the progress line, and to end a run that fails.
 
+Counts stand in a table that all processes share. Each shard under way has a slot of it to itself, so that nobody waits
+for a lock that a dead process holds, and what a build that died has counted can be taken back.
+"""
+
+import contextlib
+import contextvars
 import multiprocessing
+import os
+import queue
+import threading
 import typing
+
+import numpy as np
+import numpy.typing as npt
 
 from schemas.failures import FailureReason
 
 COUNTERS = ("lines", "rows", "samples", "failed", "deferred", *(reason.value for reason in FailureReason))
 """``deferred``: failed once, to be tried again; the reasons count both these and what has failed for good."""
 
-_counters: typing.Any = multiprocessing.get_context("spawn").Array("q", len(COUNTERS))
+SLOTS = 1 + 4 * max(16, os.cpu_count() or 1)
+"""One for all that is done, and one for each call under way; further calls wait."""
+
+_DONE = 0
+_PLACES = {name: place for place, name in enumerate(COUNTERS)}
+
+_table: typing.Any = multiprocessing.get_context("spawn").RawArray("q", SLOTS * len(COUNTERS))
+_slot = contextvars.ContextVar("slot", default=_DONE)
+_lock = threading.Lock()
+_free: "queue.SimpleQueue[int]" = queue.SimpleQueue()
+for _number in range(1, SLOTS):
+    _free.put(_number)
 
 
 def count(name: str, amount: int = 1) -> None:
     """Adds to a counter."""
-    with _counters.get_lock():
-        _counters[COUNTERS.index(name)] += amount
+    with _lock:
+        _table[_slot.get() * len(COUNTERS) + _PLACES[name]] += amount
 
 
 def counts() -> dict[str, int]:
-    """Returns all counters; without their lock, which a killed child may hold for ever."""
-    return dict(zip(COUNTERS, _counters.get_obj(), strict=True))
+    """Returns all counters."""
+    return dict(zip(COUNTERS, _rows().sum(axis=0).tolist(), strict=True))
 
 
 def reset() -> None:
     """Sets all counters to 0."""
-    with _counters.get_lock():
-        _counters[:] = [0] * len(COUNTERS)
+    _rows()[:] = 0
+
+
+@contextlib.contextmanager
+def lent_slot() -> typing.Iterator[int]:
+    """Lends a slot for calls of :func:`counted_in` in child processes, one at a time; then what it has is added."""
+    slot = _free.get()
+    try:
+        yield slot
+    finally:
+        with _lock:
+            counted = _rows()[slot].copy()
+            _rows()[slot] = 0
+            _rows()[_DONE] += counted
+        _free.put(slot)
+
+
+def take_back(slot: int) -> None:
+    """Forgets what was counted in a slot; the process that did is dead."""
+    _rows()[slot] = 0
+
+
+def counted_in(slot: int, function: typing.Callable[..., typing.Any], *arguments: typing.Any) -> typing.Any:
+    """Calls a function whose counts go to a slot, those of its asyncio tasks included. For one call at a time."""
+    before = _slot.set(slot)
+    try:
+        return function(*arguments)
+    finally:
+        _slot.reset(before)
 
 
 def shared_counters() -> typing.Any:
     """Returns what a child process needs to count with its parent."""
-    return _counters
+    return _table
 
 
 def share(counters: typing.Any) -> None:
     """Makes this process count with its parent."""
-    global _counters
-    _counters = counters
+    global _table
+    _table = counters
+
+
+def _rows() -> "npt.NDArray[np.int64]":
+    return np.frombuffer(_table, np.int64).reshape(-1, len(COUNTERS))

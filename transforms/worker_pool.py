@@ -1,61 +1,124 @@
-"""A pool of child processes that take whole shards.
+"""A pool of child processes that take whole shards. A child that dies concerns its own calls, and no other's."""
 
-Python's own executor notices a dead child at once and fails every pending call, so that a killed
-worker is an error within a second and never a hang. Children end when their parent does.
-"""
-
-import concurrent.futures
-import multiprocessing
-import multiprocessing.connection
-import os
-import signal
+import atexit
 import threading
 import typing
-from concurrent.futures.process import BrokenProcessPool
 
-from transforms import progress
+from transforms.worker_process import Lane, WorkerDiedError, WorkerProcess
 
 R = typing.TypeVar("R")
 
+LANES = 2
+"""Calls at once in each process of the shared pool: while one waits for its last photos or writes, another fetches."""
 
-class WorkerDiedError(RuntimeError):
-    """A worker process ended without an answer."""
+
+class PoolStoppedError(RuntimeError):
+    """The pool was stopped: says why."""
 
 
 class WorkerPool:
-    """Child processes, started by spawn, that count their progress with this one.
+    """Child processes, each started by the first call that needs it. All methods may be called from any thread.
 
     Args:
-        processes: how many.
+        processes: how many at most.
+        lanes: calls at once in each.
     """
 
-    def __init__(self, processes: int):
-        context = multiprocessing.get_context("spawn")
-        self._executor = concurrent.futures.ProcessPoolExecutor(
-            processes, mp_context=context, initializer=_start_worker, initargs=(progress.shared_counters(),)
-        )
+    def __init__(self, processes: int, lanes: int = 1):
+        self._processes, self._lanes = processes, lanes
+        self._running: list[WorkerProcess] = []
+        self._alone_waiting = 0
+        self._stopped_because = ""
+        self._changed = threading.Condition()
 
     def call(self, function: typing.Callable[..., R], *arguments: typing.Any) -> R:
-        """Runs an importable function in a child and waits for it.
+        """Runs an importable function in the child that has least to do, and waits for it.
 
         Raises:
-            WorkerDiedError: a child died, for whatever reason; the pool is of no more use.
+            WorkerDiedError: the child died, of this call or of its other one. The pool goes on with a new one.
+            PoolStoppedError: the pool was stopped.
         """
-        try:
-            return self._executor.submit(function, *arguments).result()
-        except (BrokenProcessPool, concurrent.futures.CancelledError) as error:
-            raise WorkerDiedError(
-                "a worker process died (killed, or out of memory: then use fewer --workers)"
-            ) from error
+        return self._ask(*self._take(self._freest), True, function, arguments)
 
-    def stop(self) -> None:
-        """Ends all children at once, whatever they are doing."""
-        children = list((self._executor._processes or {}).values())
-        self._executor.shutdown(wait=False, cancel_futures=True)
-        for child in children:
-            child.terminate()
-        for child in children:
-            child.join()
+    def call_alone(self, function: typing.Callable[..., R], *arguments: typing.Any) -> R:
+        """Like :meth:`call`, in a new child that takes one of the pool's places and has no other call."""
+        with self._changed:
+            self._alone_waiting += 1
+            try:
+                worker, lane = self._take(self._only)
+            finally:
+                self._alone_waiting -= 1
+                self._changed.notify_all()
+        return self._ask(worker, lane, False, function, arguments)
+
+    def stop(self, reason: str = "the worker pool was stopped") -> None:
+        """Ends all children at once, whatever they are doing; from now on every call raises PoolStoppedError."""
+        with self._changed:
+            self._stopped_because = self._stopped_because or reason
+            for worker in list(self._running):
+                self._end(worker)
+
+    def _ask(
+        self,
+        worker: WorkerProcess,
+        lane: Lane,
+        is_kept: bool,
+        function: typing.Callable[..., R],
+        arguments: tuple[typing.Any, ...],
+    ) -> R:
+        try:
+            return worker.ask(lane, function, arguments)
+        except WorkerDiedError:
+            self._check_runs()
+            raise
+        finally:
+            with self._changed:
+                worker.free.append(lane)
+                if worker.died or not is_kept:
+                    self._end(worker)
+                self._changed.notify_all()
+
+    def _take(self, choose: typing.Callable[[], WorkerProcess | None]) -> tuple[WorkerProcess, Lane]:
+        with self._changed:
+            while True:
+                self._check_runs()
+                worker = choose()
+                if worker:
+                    return worker, worker.free.pop()
+                self._changed.wait()
+
+    def _freest(self) -> WorkerProcess | None:
+        """Returns the child with most free lanes, rather a new one than one that is at work; None if all are busy."""
+        freest = max(self._running, key=lambda worker: len(worker.free), default=None)
+        if self._has_place() and not self._alone_waiting and (freest is None or len(freest.free) < self._lanes):
+            return self._started(self._lanes)
+        return freest if freest and freest.free else None
+
+    def _only(self) -> WorkerProcess | None:
+        """Returns a new child, in place of an idle one if need be; None if all are at work."""
+        idle = next((worker for worker in self._running if len(worker.free) == worker.lanes), None)
+        if idle and not self._has_place():
+            self._end(idle)
+        return self._started(1) if self._has_place() else None
+
+    def _has_place(self) -> bool:
+        return len(self._running) < self._processes
+
+    def _started(self, lanes: int) -> WorkerProcess:
+        worker = WorkerProcess(lanes)
+        self._running.append(worker)
+        return worker
+
+    def _end(self, worker: WorkerProcess) -> None:
+        with self._changed:
+            worker.end()
+            if worker in self._running:
+                self._running.remove(worker)
+            self._changed.notify_all()
+
+    def _check_runs(self) -> None:
+        if self._stopped_because:
+            raise PoolStoppedError(self._stopped_because)
 
 
 _pool: WorkerPool | None = None
@@ -63,10 +126,12 @@ _lock = threading.RLock()
 
 
 def shared_pool(processes: int) -> WorkerPool:
-    """Returns this process's pool; the first call starts it and decides its size."""
+    """Returns this process's pool; the first call decides its size."""
     global _pool
     with _lock:
-        _pool = _pool or WorkerPool(processes)
+        if _pool is None:
+            _pool = WorkerPool(processes, LANES)
+            atexit.register(stop_shared_pool)
         return _pool
 
 
@@ -77,16 +142,3 @@ def stop_shared_pool() -> None:
         if _pool:
             _pool.stop()
         _pool = None
-
-
-def _start_worker(counters: typing.Any) -> None:
-    progress.share(counters)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)

@@ -183,3 +183,22 @@ def test_failures_can_be_forgotten() -> None:
         return time.monotonic() - begun_s
 
     assert asyncio.run(scenario()) < 0.2
+
+
+def test_the_shard_begun_first_has_its_turns_first_even_at_a_rate() -> None:
+    async def scenario(requests_per_s: float) -> list[str]:
+        limits, order = HostLimits(1, requests_per_s, 60), []
+
+        async def one(name: str) -> None:
+            host_limits.SHARD_RANK.set(int(name[-1]))
+            with await limits.turn("host"):
+                order.append(name)
+
+        with await limits.turn("host"):
+            waiting = [asyncio.create_task(one(name)) for name in ("a2", "b2", "a1", "b1")]
+            await asyncio.sleep(0)
+        await asyncio.gather(*waiting)
+        return order
+
+    for requests_per_s in (0, 100):
+        assert asyncio.run(scenario(requests_per_s)) == ["a1", "b1", "a2", "b2"]

@@ -291,3 +291,21 @@ def test_long_headers_are_refused(server: FaultServer, headers: dict[str, str]) 
 def test_very_many_headers_are_refused_or_harmless(server: FaultServer) -> None:
     server.answers["/a"] = Answer(headers={f"X-{i}": "x" * 100 for i in range(200_000)})
     assert failure(f"{server.url}/a", deadline_s=3.0).reason in (FailureReason.CONNECTION_ERROR, FailureReason.TIMEOUT)
+
+
+def test_new_connections_leave_requests_under_way_alone(server: FaultServer) -> None:
+    server.answers = {"/slow": Answer(b"slow" * 4, fault="drip"), "/fast": Answer(b"fast")}
+
+    async def scenario() -> tuple[bytes, bool, bytes, bool]:
+        async with HttpClient(FetchOptions(**FAST)) as client:
+            old = client._session
+            slow = asyncio.ensure_future(fetch_bytes(client, f"{server.url}/slow", ByteBudget(100)))
+            while "/slow" not in server.asked:
+                await asyncio.sleep(0.01)
+            await client.renew()
+            fast = await fetch_bytes(client, f"{server.url}/fast", ByteBudget(100))
+            was_open = not old.closed
+            return (await slow).data, was_open, fast.data, old.closed
+
+    assert asyncio.run(scenario()) == (b"slow" * 4, True, b"fast", True)
+    assert server.connections == 2

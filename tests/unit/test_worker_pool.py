@@ -1,0 +1,228 @@
+"""Child processes: answers, errors, deaths that concern one call only, and none left behind."""
+
+import concurrent.futures
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+import traceback
+import typing
+
+import psutil
+import pytest
+
+from schemas.failures import PhotoError
+from tests import crashing
+from transforms import decode_limit, progress, worker_pool
+from transforms.worker_pool import PoolStoppedError, WorkerPool
+from transforms.worker_process import WorkerDiedError
+
+
+@pytest.fixture
+def threads() -> typing.Iterator[concurrent.futures.ThreadPoolExecutor]:
+    """Callers."""
+    with concurrent.futures.ThreadPoolExecutor(8) as executor:
+        yield executor
+
+
+@pytest.fixture
+def make_pool() -> typing.Iterator[typing.Callable[..., WorkerPool]]:
+    """Makes pools that are stopped in the end; stopping twice does no harm."""
+    pools = []
+
+    def make(*sizes: int) -> WorkerPool:
+        pools.append(WorkerPool(*sizes))
+        return pools[-1]
+
+    yield make
+    for pool in pools:
+        pool.stop()
+
+
+def children() -> list[psutil.Process]:
+    return [c for c in psutil.Process().children(recursive=True) if "spawn_main" in " ".join(c.cmdline())]
+
+
+def when(path: pathlib.Path) -> None:
+    while not path.exists():
+        time.sleep(0.01)
+
+
+def test_a_child_answers_again_and_again(make_pool: typing.Callable[..., WorkerPool]) -> None:
+    pool = make_pool(1)
+    assert [pool.call(crashing.double, i) for i in range(50)] == [2 * i for i in range(50)]
+    assert len({pool.call(crashing.pid) for _ in range(3)}) == 1
+
+
+def test_an_error_comes_back_with_its_traceback(make_pool: typing.Callable[..., WorkerPool]) -> None:
+    pool = make_pool(1)
+    with pytest.raises(ValueError, match="so it is") as caught:
+        pool.call(crashing.fail, "so it is")
+    assert "in fail" in "".join(traceback.format_exception(caught.value.__cause__))
+    with pytest.raises(TypeError, match="pickle"):
+        pool.call(crashing.unpicklable)
+    with pytest.raises(AttributeError, match="pickle"):
+        pool.call(lambda: 1)
+    assert pool.call(crashing.double, 4) == 8
+
+
+def test_work_is_spread_over_children_first_then_over_their_lanes(
+    make_pool: typing.Callable[..., WorkerPool], threads: concurrent.futures.Executor, tmp_path: pathlib.Path
+) -> None:
+    pool = make_pool(2, 2)
+    calls = []
+    for i in range(4):
+        calls.append(threads.submit(pool.call, crashing.wait_for, tmp_path / str(i), tmp_path / "go"))
+        when(tmp_path / str(i))
+        assert len(children()) == min(i + 1, 2)
+    waiting = threads.submit(pool.call, crashing.pid)
+    time.sleep(0.1)
+    assert not waiting.done()
+    (tmp_path / "go").touch()
+    pids = [call.result() for call in calls]
+    assert pids[0] == pids[2] != pids[1] == pids[3] or pids[0] == pids[3] != pids[1] == pids[2]
+    assert waiting.result() in pids
+
+
+@pytest.mark.parametrize("crash", [crashing.read_null, crashing.hang])
+def test_a_crash_is_told_and_leaves_the_calls_of_others_alone(
+    make_pool: typing.Callable[..., WorkerPool],
+    threads: concurrent.futures.Executor,
+    tmp_path: pathlib.Path,
+    crash: typing.Callable[..., None],
+) -> None:
+    pool = make_pool(2, 1)
+    other = threads.submit(pool.call, crashing.wait_for, tmp_path / "begun", tmp_path / "go")
+    when(tmp_path / "begun")
+    pid = pool.call(crashing.pid)
+    with pytest.raises(WorkerDiedError) as caught:
+        pool.call(crash, *([0.2] if crash is crashing.hang else []))
+    assert caught.value.pid == pid
+    assert caught.value.crashed
+    assert caught.value.timed_out == (crash is crashing.hang)
+    assert pool.call(crashing.pid) != pid
+    (tmp_path / "go").touch()
+    assert other.result() != pid
+
+
+def test_a_crash_takes_the_calls_of_its_other_lane_along(
+    make_pool: typing.Callable[..., WorkerPool], threads: concurrent.futures.Executor, tmp_path: pathlib.Path
+) -> None:
+    pool = make_pool(1, 2)
+    other = threads.submit(pool.call, crashing.wait_for, tmp_path / "begun", tmp_path / "go")
+    when(tmp_path / "begun")
+    with pytest.raises(WorkerDiedError, match="SIGSEGV"):
+        pool.call(crashing.read_null)
+    with pytest.raises(WorkerDiedError, match="SIGSEGV"):
+        other.result()
+    assert pool.call(crashing.double, 1) == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_who_is_ended_from_outside_has_not_crashed(
+    make_pool: typing.Callable[..., WorkerPool], number: signal.Signals
+) -> None:
+    with pytest.raises(WorkerDiedError, match=f"was ended by {number.name}") as caught:
+        make_pool(1).call(crashing.end_by, number)
+    assert not caught.value.crashed
+    assert not psutil.pid_exists(caught.value.pid)
+
+
+def test_alone_means_a_process_of_its_own_in_the_place_of_another(
+    make_pool: typing.Callable[..., WorkerPool], threads: concurrent.futures.Executor, tmp_path: pathlib.Path
+) -> None:
+    pool = make_pool(1, 2)
+    shared = pool.call(crashing.pid)
+    alone = threads.submit(pool.call_alone, crashing.wait_for, tmp_path / "begun", tmp_path / "go")
+    when(tmp_path / "begun")
+    another = threads.submit(pool.call_alone, crashing.pid)
+    beside = threads.submit(pool.call, crashing.pid)
+    time.sleep(0.1)
+    assert len(children()) == 1
+    assert not beside.done()
+    assert not another.done()
+    (tmp_path / "go").touch()
+    assert len({shared, alone.result(), another.result(), beside.result()}) == 4
+    assert len(children()) == 1
+
+
+def test_stop_ends_busy_children_and_every_call(
+    make_pool: typing.Callable[..., WorkerPool], threads: concurrent.futures.Executor, tmp_path: pathlib.Path
+) -> None:
+    pool = make_pool(1, 1)
+    busy = threads.submit(pool.call, crashing.wait_for, tmp_path / "begun", tmp_path / "never")
+    waiting = threads.submit(pool.call, crashing.pid)
+    when(tmp_path / "begun")
+    assert children()
+    pool.stop("for a reason")
+    assert not children()
+    for call in (busy, waiting):
+        with pytest.raises(PoolStoppedError, match="for a reason"):
+            call.result(timeout=5)
+    with pytest.raises(PoolStoppedError, match="for a reason"):
+        pool.call(crashing.pid)
+
+
+def test_children_of_children_end_with_them(
+    make_pool: typing.Callable[..., WorkerPool], threads: concurrent.futures.Executor, tmp_path: pathlib.Path
+) -> None:
+    pool = make_pool(1)
+    arguments = (60, crashing.wait_for, tmp_path / "begun", tmp_path / "never")
+    busy = threads.submit(pool.call, decode_limit.isolated, *arguments)
+    when(tmp_path / "begun")
+    family = children()
+    assert len(family) == 2
+    pool.stop()
+    assert not psutil.wait_procs(family, timeout=5)[1]
+    assert isinstance(busy.exception(), PoolStoppedError)
+
+
+def test_a_program_that_forgets_its_pool_still_ends() -> None:
+    code = (
+        "from tests import crashing; from transforms.worker_pool import shared_pool; shared_pool(1).call(crashing.pid)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+
+
+@pytest.fixture
+def own_pool(make_pool: typing.Callable[..., WorkerPool], monkeypatch: pytest.MonkeyPatch) -> WorkerPool:
+    """The pool that stands for this process's."""
+    pool = make_pool(1)
+    monkeypatch.setattr(worker_pool, "_pool", pool)
+    return pool
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "detail"),
+    [
+        (crashing.read_null, (), "the decoder crashed"),
+        (crashing.end_by, (signal.SIGABRT,), "the decoder crashed"),
+        (time.sleep, (60,), "decoding took more than 0.5 s"),
+    ],
+)
+def test_an_isolated_crash_is_a_corrupt_image(
+    own_pool: WorkerPool, function: typing.Callable[..., None], arguments: tuple[typing.Any, ...], detail: str
+) -> None:
+    assert decode_limit.isolated(60, crashing.double, 1) == 2
+    with pytest.raises(PhotoError, match=f"corrupt_image: {detail}"):
+        decode_limit.isolated(0.5, function, *arguments)
+    assert decode_limit.isolated(60, crashing.double, 1) == 2
+
+
+def test_what_crashes_once_is_tried_again_and_a_kill_is_no_crash(own_pool: WorkerPool, tmp_path: pathlib.Path) -> None:
+    assert decode_limit.isolated(60, crashing.crash_at_first, tmp_path / "used") > 0
+    with pytest.raises(WorkerDiedError, match="SIGKILL"):
+        decode_limit.isolated(60, crashing.end_by, signal.SIGKILL)
+
+
+def test_what_a_dead_child_has_counted_is_taken_back(make_pool: typing.Callable[..., WorkerPool]) -> None:
+    pool = make_pool(1)
+    progress.reset()
+    with progress.lent_slot() as slot:
+        pool.call(progress.counted_in, slot, progress.count, "samples", 3)
+        assert progress.counts()["samples"] == 3
+        progress.take_back(slot)
+        assert progress.counts()["samples"] == 0
+        pool.call(progress.counted_in, slot, progress.count, "samples", 5)
+    assert progress.counts()["samples"] == 5

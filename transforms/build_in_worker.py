@@ -1,0 +1,58 @@
+"""One shard in a child process, whatever becomes of that: a decoder that crashes costs its photo, not the run."""
+
+import dataclasses
+import logging
+import typing
+
+from schemas.elements import RowsFile
+from schemas.records import CommitRecord
+from transforms import progress
+from transforms.build_shard import ShardConfig, build_shard
+from transforms.probe_photos import probe_photos
+from transforms.worker_pool import PoolStoppedError, WorkerPool
+from transforms.worker_process import WorkerDiedError
+
+_log = logging.getLogger("photobeam")
+
+
+def build_in_worker(pool: WorkerPool, rows: RowsFile, config: ShardConfig) -> CommitRecord:
+    """Builds a shard in a child process; if that crashes, once more with every image in a process of its own.
+
+    Raises:
+        PoolStoppedError: a child was killed, or has crashed even so; then the pool is stopped for all.
+    """
+    with progress.lent_slot() as slot:
+        try:
+            return pool.call(progress.counted_in, slot, build_shard, rows.shard, rows.digest, config)
+        except WorkerDiedError as error:
+            if not error.crashed:
+                raise _stopped(pool, error, f"shard {rows.shard:06d}") from error
+            _log.warning("%s; shard %06d is built again, each photo in a process of its own", error, rows.shard)
+        progress.take_back(slot)
+        isolated = dataclasses.replace(config, isolated=True)
+        try:
+            return pool.call_alone(progress.counted_in, slot, build_shard, rows.shard, rows.digest, isolated)
+        except WorkerDiedError as error:
+            raise _stopped(pool, error, f"shard {rows.shard:06d}") from error
+
+
+def probe_in_worker(pool: WorkerPool, shards: typing.Sequence[int], config: ShardConfig) -> None:
+    """Probes photos in a child process. If that crashes, nothing is known of them, and the run goes on.
+
+    Raises:
+        TooManyFailuresError: as :func:`transforms.probe_photos.probe_photos`.
+        PoolStoppedError: the child was killed.
+    """
+    try:
+        pool.call(probe_photos, shards, config)
+    except WorkerDiedError as error:
+        if not error.crashed:
+            raise _stopped(pool, error, "the first photos") from error
+        _log.warning("%s while it tried the first photos", error)
+
+
+def _stopped(pool: WorkerPool, error: WorkerDiedError, work: str) -> PoolStoppedError:
+    hint = "" if error.crashed else " (if memory ran out: use fewer --workers)"
+    reason = f"{error} at work on {work}{hint}"
+    pool.stop(reason)
+    return PoolStoppedError(reason)

@@ -1,0 +1,145 @@
+"""A child process that answers calls on several lanes: pipes of its own, each with a thread that serves it."""
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import threading
+import time
+import traceback
+import typing
+from multiprocessing.reduction import ForkingPickler
+
+from transforms import progress
+
+R = typing.TypeVar("R")
+
+Lane: typing.TypeAlias = "multiprocessing.connection.Connection[typing.Any, typing.Any]"
+
+_CONTEXT = multiprocessing.get_context("spawn")
+_CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGABRT, signal.SIGFPE)
+
+
+class WorkerDiedError(RuntimeError):
+    """A child process ended without an answer.
+
+    Attributes:
+        pid: which.
+        exit_code: the negative number of the signal that ended it, else 0 or more.
+    """
+
+    def __init__(self, pid: int, exit_code: int):
+        super().__init__(pid, exit_code)
+        self.pid, self.exit_code = pid, exit_code
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether its own alarm ended it: see :mod:`transforms.decode_limit`."""
+        return self.exit_code == -signal.SIGALRM
+
+    @property
+    def crashed(self) -> bool:
+        """Whether what it did is to blame, not the system or an operator: the same call would die again."""
+        return self.timed_out or -self.exit_code in _CRASHES
+
+    def __str__(self) -> str:
+        if self.exit_code >= 0:
+            return f"worker process {self.pid} ended with exit code {self.exit_code}"
+        return f"worker process {self.pid} was ended by {signal.Signals(-self.exit_code).name}"
+
+
+class _RemoteError(Exception):
+    """The cause of an error that a child raised: its traceback there."""
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.args[0]}"""'
+
+
+class WorkerProcess:
+    """A running child. It ignores Ctrl-C, counts its progress with this process, and ends when this one does.
+
+    Args:
+        lanes: calls at once.
+
+    Attributes:
+        free: lanes that nobody uses: take one for the length of a call.
+        died: whether it ended, as far as a call has noticed.
+    """
+
+    def __init__(self, lanes: int):
+        pipes = [_CONTEXT.Pipe() for _ in range(lanes)]
+        theirs = [end for _, end in pipes]
+        self._process = _CONTEXT.Process(target=_serve, args=(theirs, progress.shared_counters()))
+        self._process.start()
+        for end in theirs:
+            end.close()
+        self.free: list[Lane] = [end for end, _ in pipes]
+        self.lanes = lanes
+        self.died = False
+
+    def ask(self, lane: Lane, function: typing.Callable[..., R], arguments: tuple[typing.Any, ...]) -> R:
+        """Runs an importable function in the child and waits for its value, or raises what it raises.
+
+        Raises:
+            WorkerDiedError: the child ended before it answered; then ``died`` is set.
+        """
+        try:
+            lane.send((function, arguments))
+            multiprocessing.connection.wait([lane, self._process.sentinel])
+            is_value, answer, trace = lane.recv() if lane.poll() else self._raise_died()
+        except (EOFError, ConnectionError):
+            self._raise_died()
+        except (KeyboardInterrupt, SystemExit):
+            self.end()
+            raise
+        if is_value:
+            return typing.cast(R, answer)
+        raise answer from _RemoteError(trace)
+
+    def end(self) -> None:
+        """Kills the child, whatever it is doing."""
+        self.died = True
+        self._process.kill()
+        self._process.join()
+
+    def _raise_died(self) -> typing.NoReturn:
+        self.died = True
+        self._process.join()
+        # Another thread that waits for it at the same moment may have got the exit code, and be about to note it.
+        while self._process.exitcode is None:
+            time.sleep(0.001)
+        raise WorkerDiedError(self._process.pid or -1, self._process.exitcode)
+
+
+def _serve(lanes: list[Lane], counters: typing.Any) -> None:
+    progress.share(counters)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    for lane in lanes[1:]:
+        threading.Thread(target=_answer, args=(lane,), daemon=True).start()
+    _answer(lanes[0])
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+
+def _answer(lane: Lane) -> None:
+    """Serves one lane until the parent closes it."""
+    while True:
+        try:
+            function, arguments = lane.recv()
+        except EOFError:
+            os._exit(0)
+        lane.send_bytes(_answer_of(function, arguments))
+
+
+def _answer_of(function: typing.Callable[..., typing.Any], arguments: tuple[typing.Any, ...]) -> "memoryview[int]":
+    try:
+        return ForkingPickler.dumps((True, function(*arguments), ""))
+    except BaseException as error:  # noqa: BLE001  it is raised in the parent
+        return ForkingPickler.dumps((False, error, traceback.format_exc()))
