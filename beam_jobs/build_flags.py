@@ -11,6 +11,7 @@ from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser, positive, ratio
 from schemas.published_sets import PUBLISHED_ROOTS
 from schemas.sources import ALL_SOURCES, Source, default_base
+from transforms.env_proxies import env_proxies
 from transforms.fetch_options import FetchOptions
 from transforms.fetch_published import PublishedPlaces
 from transforms.flickr_requests import REQUESTS_PER_S
@@ -213,6 +214,7 @@ def image_step(flags: argparse.Namespace) -> ImageStep | None:
         if len(specs) > 1:
             raise UsageError("--images none stands alone; leave it out, or the other places")
         return None
+    _checked(env_proxies, {})
     return ImageStep(
         image=_checked(ImageOptions, {f.name: getattr(flags, f.name) for f in dataclasses.fields(ImageOptions)}),
         fetch=_checked(FetchOptions, _fetch_values(flags)),
