@@ -13,8 +13,8 @@ Policy, each line tested:
   likewise; beyond it, and floats, are stretched from their own minimum..maximum to 0..255.
 * Alpha, transparent colours and transparent palette entries show white.
 * An embedded ICC profile is converted to sRGB (perceptual intent), unless it changes no colour by more than 2 of
-  255; a broken one, or one of another colour space than the pixels, is ignored. CMYK without a profile is
-  converted naively.
+  255; a broken one, or one of another colour space than the pixels, is ignored; grey takes one of RGB, too. CMYK
+  without a profile is converted naively.
 * ``area`` is the exact mean over the area of each written pixel, whatever the format of the file.
 * With ``reencode`` auto a JPEG that nothing would happen to keeps its compressed data, as it was encoded, without its
   metadata segments, once it has been decoded whole without a warning.
