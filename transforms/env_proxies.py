@@ -17,10 +17,10 @@ def env_proxies() -> dict[str, yarl.URL]:
 
 def proxy_of(url: yarl.URL, proxies: dict[str, yarl.URL]) -> yarl.URL | None:
     """Returns the proxy to ask for a URL, None where it is asked for directly."""
-    host = url.raw_host or ""
-    if urllib.request.proxy_bypass(host) or urllib.request.proxy_bypass(f"{host}:{url.port}"):
+    proxy, host = proxies.get(url.scheme), url.raw_host or ""
+    if proxy and (urllib.request.proxy_bypass(host) or urllib.request.proxy_bypass(f"{host}:{url.port}")):
         return None
-    return proxies.get(url.scheme)
+    return proxy
 
 
 def _proxy(scheme: str, text: str) -> yarl.URL:
