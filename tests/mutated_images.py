@@ -5,6 +5,7 @@ import random
 import time
 import typing
 import warnings
+from unittest import mock
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +20,6 @@ LEAST_DB = {"png": 40.0, "jpg": 30.0}
 SLOWEST_S = 10.0
 MOST_BYTES = 1 << 30
 LIMITS = (FailureReason.TOO_MANY_PIXELS, FailureReason.ENCODE_ERROR)
-
-Image.MAX_IMAGE_PIXELS = None
 
 
 def mutations(data: bytes, seed: int) -> typing.Iterator[tuple[str, bytes]]:
@@ -124,7 +123,7 @@ def full_decode(data: bytes) -> Image.Image:
     Raises:
         Exception: of many kinds: Pillow does not decode it.
     """
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), mock.patch.object(Image, "MAX_IMAGE_PIXELS", None):
         warnings.simplefilter("ignore")
         image = Image.open(io.BytesIO(data))
         image.load()
