@@ -11,6 +11,7 @@ from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser, pixel_sizes, positive, ratio
 from schemas.published_sets import PUBLISHED_ROOTS
 from schemas.sources import ALL_SOURCES, Source, default_base
+from transforms.env_proxies import env_proxies
 from transforms.fetch_options import FetchOptions
 from transforms.fetch_published import PublishedPlaces
 from transforms.flickr_requests import REQUESTS_PER_S
@@ -219,6 +220,7 @@ def image_step(flags: argparse.Namespace) -> ImageStep | None:
         if len(specs) > 1:
             raise UsageError("--images none stands alone; leave it out, or the other places")
         return None
+    _checked(env_proxies, {})
     return ImageStep(
         image=_checked(ImageOptions, _image_values(flags)),
         fetch=_checked(FetchOptions, _fetch_values(flags)),

@@ -47,12 +47,28 @@ def area_average(pixels: Pixels, size: tuple[int, int], extent: tuple[float, flo
         >>> area_average(np.array([[[0], [30], [90]]], np.uint8), (2, 1)).ravel().tolist()
         [10, 70]
     """
-    height, width, channels = pixels.shape
+    return area_average_of_rows(lambda first, end: pixels[first:end], pixels.shape, size, extent)
+
+
+def area_average_of_rows(
+    rows_of: typing.Callable[[int, int], Pixels],
+    shape: tuple[int, ...],
+    size: tuple[int, int],
+    extent: tuple[float, float] | None = None,
+) -> Pixels:
+    """Does the same for a picture that need not be in memory as an array.
+
+    Args:
+        rows_of: first row, and the one after the last, to their pixels.
+        shape: height, width and channels of the picture.
+        size, extent: as for :func:`area_average`.
+    """
+    height, width, channels = shape
     across, down = extent or (float(width), float(height))
     columns = _weights(width, across, size[0])
     result: Pixels = np.empty((size[1], size[0], channels), np.uint8)
     for band in _bands(height, down, size[1], _BAND_BYTES // (4 * width * channels)):
-        rows = pixels[band.stored_first : band.stored_end].reshape(-1, width * channels)
+        rows = rows_of(band.stored_first, band.stored_end).reshape(-1, width * channels)
         averaged = columns @ _transposed(band.weights @ rows.astype(np.float32), channels)
         averaged += 0.5
         result[band.first : band.end] = _transposed(averaged.astype(np.uint8), channels).reshape(-1, size[0], channels)

@@ -5,6 +5,7 @@ Limits are judged from the header, before anything is decoded. JPEGs go the fast
 """
 
 import io
+import operator
 import re
 import struct
 import typing
@@ -12,7 +13,7 @@ import warnings
 import zlib
 
 import numpy as np
-from PIL import IcoImagePlugin, Image
+from PIL import IcoImagePlugin, Image, TiffImagePlugin
 
 from schemas.failures import FailureReason, PhotoError, Stage
 from transforms.image_colours import resizable
@@ -28,6 +29,9 @@ warnings.filterwarnings("ignore", module=r"PIL\b")
 MAX_STORED_SIDE_PX = 1_000_000
 """Longest side that is decoded, whatever ``max_pixels`` is. On longer lines Pillow's sizes in bits overflow, which it
 calls MemoryError, and a few bytes of a run-length encoded BMP skip 255 lines: gigabytes."""
+
+PIXEL_COPIES = {"WEBP": 2, "JPEG2000": 3}
+"""Decoders that hold a picture several times over while they decode it: there each pixel counts so many times."""
 
 DECODER_ERRORS = (
     OSError,
@@ -50,6 +54,12 @@ meets: asserts, divisions by a zero in the file. No MemoryError: that tells of t
 
 _UNSUPPORTED_MESSAGE = re.compile(r"unsupported|not supported|cannot handle|unknown|not implemented", re.IGNORECASE)
 _TRUNCATED_MESSAGE = re.compile(r"truncated|not enough (?:image )?data|unexpected end", re.IGNORECASE)
+
+
+_STRIPS = (
+    (TiffImagePlugin.STRIPOFFSETS, TiffImagePlugin.STRIPBYTECOUNTS),
+    (TiffImagePlugin.TILEOFFSETS, TiffImagePlugin.TILEBYTECOUNTS),
+)
 
 
 class DecodedImage(typing.NamedTuple):
@@ -139,11 +149,13 @@ def _load(name: str, data: bytes, options: ImageOptions) -> DecodedImage:
     if name == "ICO":
         _check_claim(_icon_claim(data), options.max_pixels)
     image = open_image(name, data)
-    _check_claim(image.size, options.max_pixels)
+    _check_claim(image.size, options.max_pixels, PIXEL_COPIES.get(name, 1))
     _check_shape(image.size, options)
     format_ = (image.format or name).lower()
     tiff_orientation = _orientation(image) if name == "TIFF" else 1
     image.load()
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        _check_strips(image, len(data))
     orientation = tiff_orientation if name == "TIFF" else _orientation(image)
     if tiff_orientation > 1:  # Pillow turns TIFFs upright as it loads them; back to as stored.
         image = image.transpose(TURNED_BACK[tiff_orientation])
@@ -174,9 +186,20 @@ def _icon_claim(data: bytes) -> tuple[int, int]:
     return width, height // 2  # The mask is the other half.
 
 
-def _check_claim(size: tuple[int, int], max_pixels: int) -> None:
-    if max_pixels and size[0] * size[1] > max_pixels:
-        detail = f"{size[0]} x {size[1]} pixels, more than --max_pixels {max_pixels}"
+def _check_strips(image: TiffImagePlugin.TiffImageFile, file_bytes: int) -> None:
+    """Refuses JPEG strips or tiles beyond the file's end: libtiff silently makes grey what is not there."""
+    if image.info.get("compression") not in ("jpeg", "tiff_jpeg"):
+        return
+    for places, lengths in _STRIPS:
+        ends = map(operator.add, image.tag_v2.get(places, ()), image.tag_v2.get(lengths, ()))
+        if max(ends, default=0) > file_bytes:
+            raise PhotoError(FailureReason.TRUNCATED_IMAGE, Stage.DECODE, "tiff: pixels beyond the end of the file")
+
+
+def _check_claim(size: tuple[int, int], max_pixels: int, copies: int = 1) -> None:
+    if max_pixels and copies * size[0] * size[1] > max_pixels:
+        counted = f", each counted {copies} times," if copies > 1 else ","
+        detail = f"{size[0]} x {size[1]} pixels{counted} more than --max_pixels {max_pixels}"
         raise PhotoError(FailureReason.TOO_MANY_PIXELS, Stage.DECODE, detail)
     if max(size) > MAX_STORED_SIDE_PX:
         detail = f"{size[0]} x {size[1]} pixels; sides beyond {MAX_STORED_SIDE_PX} are not decoded"

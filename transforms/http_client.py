@@ -4,13 +4,13 @@ import asyncio
 import collections
 import contextlib
 import typing
-import urllib.request
 
 import aiohttp
 import yarl
 
 from schemas.failures import FailureReason, Stage
 from transforms.address_guard import AddressGuard, BlockedAddressError, GuardedResolver, blocked_address
+from transforms.env_proxies import env_proxies, proxy_of
 from transforms.fetch_error import FetchError
 from transforms.fetch_options import FetchOptions
 from transforms.host_limits import HostLimits, Turn
@@ -42,13 +42,16 @@ class HttpClient:
         options: limits and manners.
         operator_urls: roots that the operator or the program itself names. There requests may go to private addresses,
             and robots.txt is not asked for.
+
+    Raises:
+        ValueError: a proxy of the environment is none that can be used.
     """
 
     def __init__(self, options: FetchOptions, operator_urls: typing.Iterable[str] = ()):
         operator_urls = tuple(operator_urls)
         self.options = options
-        self._proxies = urllib.request.getproxies()
-        proxies = [url for url in self._proxies.values() if "://" in url]
+        self._proxies = env_proxies()
+        proxies = [str(url) for url in self._proxies.values()]
         self._named, self._proxy = AddressGuard(operator_urls), AddressGuard(proxies)
         self._guard = AddressGuard([*operator_urls, *proxies], options.allow_private_hosts)
         self._resolver = GuardedResolver(self._guard)
@@ -80,7 +83,8 @@ class HttpClient:
         session = self._session
         self._under_way[session] += 1
         try:
-            async with await asyncio.wait_for(session.get(url, allow_redirects=False), within_s) as response:
+            request = session.get(url, allow_redirects=False, proxy=proxy_of(url, self._proxies))
+            async with await asyncio.wait_for(request, within_s) as response:
                 yield response
         finally:
             self._under_way[session] -= 1
@@ -114,7 +118,7 @@ class HttpClient:
         if self._proxy.is_operators(url) and not self.options.allow_private_hosts:
             raise blocked_address()
         self._guard.check_url(url)
-        if url.scheme in self._proxies and not urllib.request.proxy_bypass(url.raw_host or ""):
+        if proxy_of(url, self._proxies):
             try:
                 await self._resolver.resolve(url.raw_host or "", url.port or 0)
             except BlockedAddressError as error:
@@ -152,8 +156,6 @@ class HttpClient:
             ),
             max_line_size=_MAX_HEADER_BYTES,
             max_field_size=_MAX_HEADER_BYTES,
-            # With trust_env each request also reads ~/.netrc, in a thread: only where there is a proxy to learn of.
-            trust_env=bool(self._proxies),
         )
 
 

@@ -205,7 +205,7 @@ def _retry_after_s(header: str) -> float | None:
         return float(header)
     try:
         when = email.utils.parsedate_to_datetime(header)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     when = when if when.tzinfo else when.replace(tzinfo=datetime.timezone.utc)
     return max(0.0, (when - datetime.datetime.now(datetime.timezone.utc)).total_seconds())

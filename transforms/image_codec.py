@@ -4,7 +4,7 @@ Policy, each line tested:
 
 * A format is recognised by its first bytes, never by a name; only libjpeg-turbo and Pillow's own raster decoders run.
 * ``max_pixels``, ``min_side`` and ``max_aspect_ratio`` are judged from the header, before anything is decoded; so is
-  the longest side.
+  the longest side. Pixels of WebP count twice and those of JPEG 2000 three times: their decoders hold several copies.
 * A JPEG is decoded by libjpeg-turbo itself, at 1/2, 1/4 or 1/8 where enough is left to the filter. What that refuses
   Pillow decodes; compressed data that is damaged, so that a part is grey or garbled, is ``corrupt_image``.
 * Of several sizes each is filtered from the same decoded pixels, never from another size, so that its bytes are those
@@ -15,8 +15,9 @@ Policy, each line tested:
 * 16-bit samples are scaled to 8 bits (0..65535 to 0..255), not clipped. Wider integers within that range
   likewise; beyond it, and floats, are stretched from their own minimum..maximum to 0..255.
 * Alpha, transparent colours and transparent palette entries show white.
-* An embedded ICC profile is converted to sRGB (perceptual intent); a broken one, or one of another
-  colour space than the pixels, is ignored. CMYK without a profile is converted naively.
+* An embedded ICC profile is converted to sRGB (perceptual intent), unless it changes no colour by more than 2 of
+  255; a broken one, or one of another colour space than the pixels, is ignored; grey takes one of RGB, too. CMYK
+  without a profile is converted naively.
 * ``area`` is the exact mean over the area of each written pixel, whatever the format of the file.
 * With ``reencode`` auto a JPEG that nothing would happen to keeps its compressed data, as it was encoded, without its
   metadata segments, once it has been decoded whole without a warning.
@@ -34,7 +35,7 @@ import simplejpeg
 from PIL import Image
 
 from schemas.failures import FailureReason, PhotoError, Stage
-from transforms.area_filter import area_average
+from transforms.area_filter import area_average, area_average_of_rows
 from transforms.decode_image import DecodedImage, decode_image
 from transforms.image_colours import flat_srgb, is_srgb
 from transforms.image_plan import TURNED_UPRIGHT, Affine, Plan, orientation_of_turn, plan_further, plan_image
@@ -46,8 +47,8 @@ from transforms.upright_exif import upright_exif
 MAX_SIDE_PX = {"jpg": 65_500, "webp": 16_383, "png": 2**31 - 1}
 """Longest side that the encoder of a format takes."""
 
-_RAW_MODE = {"L": "L", "RGB": "RGBX", "RGBa": "RGBa", "CMYK": "CMYK", "LAB": "LAB"}
-"""Pillow's mode to the layout that the area filter gets it in."""
+_RAW_MODE = {"L": ("L", 1), "RGB": ("RGBX", 4), "RGBa": ("RGBa", 4), "CMYK": ("CMYK", 4), "LAB": ("LAB", 3)}
+"""Pillow's mode to the layout that the area filter gets it in, and its channels."""
 
 
 class FurtherImage(typing.NamedTuple):
@@ -165,9 +166,14 @@ def _resized(decoded: DecodedImage, plan: Plan, options: ImageOptions) -> Image.
 
 
 def _area_resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    raw = _RAW_MODE[image.mode]
-    stored = np.frombuffer(image.tobytes("raw", raw), np.uint8).reshape(image.height, image.width, -1)
-    return Image.frombytes(image.mode, size, area_average(stored, size).data, "raw", raw)
+    raw, channels = _RAW_MODE[image.mode]
+    shape = (image.height, image.width, channels)
+
+    def rows_of(first: int, end: int) -> Pixels:
+        band = image.crop((0, first, image.width, end))
+        return np.frombuffer(band.tobytes("raw", raw), np.uint8)
+
+    return Image.frombytes(image.mode, size, area_average_of_rows(rows_of, shape, size).data, "raw", raw)
 
 
 def _image(picture: Image.Image | Pixels) -> Image.Image:

@@ -6,7 +6,14 @@ import math
 import typing
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageCms
+
+_SAME_LEVELS = 2
+"""Of 255: sRGB profiles of all makers differ by at most 1 from each other, others that cameras embed by 60 and more."""
+
+_BAND_SAMPLES = 1 << 20
+"""Wide samples that are brought to 8 bits at a time."""
 
 
 def resizable(image: Image.Image) -> Image.Image:
@@ -16,7 +23,7 @@ def resizable(image: Image.Image) -> Image.Image:
     if image.mode in ("RGB", "L", "1") and "transparency" in image.info:
         image.info["transparency"] = _transparency8(image.info["transparency"])
     if image.has_transparency_data:
-        return image.convert("RGBA").convert("RGBa")
+        return (image if image.mode == "RGBA" else image.convert("RGBA")).convert("RGBa")
     if image.mode in ("L", "RGB", "CMYK", "LAB"):
         return image
     return image.convert("L" if image.mode == "1" else "RGB")
@@ -49,18 +56,29 @@ def _transparency8(value: typing.Any) -> typing.Any:
 
 
 def _grey8(image: Image.Image) -> Image.Image:
-    samples = np.asarray(image)
-    low, high = samples.min().item(), samples.max().item()
-    if samples.dtype.kind != "f" and low >= 0 and high <= 65535:
+    bounds = [(samples.min().item(), samples.max().item()) for samples in _bands(image)]
+    low, high = map(float, (np.min(bounds), np.max(bounds)))
+    if image.mode != "F" and low >= 0 and high <= 65535:
         table = ((np.arange(65536, dtype=np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
         transparent = image.info.get("transparency")
         if isinstance(transparent, int):
             table[transparent & 0xFFFF] = 255
-        return Image.fromarray(table[samples.astype(np.uint16, copy=False)])
+        return _joined(table[samples.astype(np.uint16, copy=False)] for samples in _bands(image))
     if not math.isfinite(high - low):
         raise ValueError("samples are not finite")
     scale = 255 / (high - low) if high > low else 0.0
-    return Image.fromarray(((samples.astype(np.float64) - low) * scale).round().astype(np.uint8))
+    return _joined(((samples - np.float64(low)) * scale).round().astype(np.uint8) for samples in _bands(image))
+
+
+def _bands(image: Image.Image) -> typing.Iterator[npt.NDArray[typing.Any]]:
+    """Yields the samples, some rows at a time: so that they are not in memory several times over."""
+    rows = max(1, _BAND_SAMPLES // image.width)
+    for top in range(0, image.height, rows):
+        yield np.asarray(image.crop((0, top, image.width, min(top + rows, image.height))))
+
+
+def _joined(bands: typing.Iterable[npt.NDArray[np.uint8]]) -> Image.Image:
+    return Image.fromarray(np.concatenate(list(bands)))
 
 
 def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
@@ -81,6 +99,13 @@ def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
 def _srgb_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     """Returns the transform to sRGB; None where the profile is sRGB already. No profile means Lab."""
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile)) if profile else ImageCms.createProfile("LAB")
-    if mode == "RGB" and ImageCms.getProfileDescription(source).startswith("sRGB"):
-        return None
-    return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+    transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+    return None if mode == "RGB" and _changes_nothing(transform) else transform
+
+
+def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
+    """Judges a profile by what it does to colours from all over the cube: its name may be anything."""
+    steps = np.linspace(0, 255, 17).round().astype(np.uint8)
+    colours = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(17 * 17, 17, 3)
+    shown = np.asarray(ImageCms.applyTransform(Image.fromarray(colours), transform))
+    return bool(np.abs(shown.astype(np.int16) - colours).max() <= _SAME_LEVELS)

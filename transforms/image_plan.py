@@ -55,8 +55,9 @@ class ImageOptions:
         keep_exif: whether EXIF is kept, with its orientation set to upright. It may tell where and by whom.
         min_side: px; photos with a shorter side, as stored, are refused; 1 is off.
         max_aspect_ratio: photos whose longer side is more than that many times the shorter are refused; 0 is off.
-        max_pixels: stored or written images with more are refused, which bounds memory to about 8 bytes
-            a pixel; 0 is off.
+        max_pixels: stored or written images with more are refused, which bounds memory to about 12 bytes
+            a pixel; 0 is off. Pixels of WebP count twice and those of JPEG 2000 three times, as their decoders
+            hold several copies.
 
     Raises:
         ValueError: an option is out of its range; names the flag, the value and the remedy.

@@ -1,5 +1,6 @@
 """Refusals in a response's headers: ``X-Robots-Tag`` and ``TDM-Reservation``, seen before the body is read."""
 
+import re
 import typing
 
 import aiohttp
@@ -10,6 +11,9 @@ from transforms.fetch_error import FetchError
 _HEADER, _TDM = "X-Robots-Tag", "TDM-Reservation"
 _WITH_VALUE = ("unavailable_after", "max-snippet", "max-image-preview", "max-video-preview")
 """Directives whose colon does not end the name of a robot."""
+
+_ROBOT = re.compile(r"\*|[a-z][^\s]*")
+"""A robot's name: no part of a date, which has colons and commas of its own."""
 
 
 def check_opt_out(response: aiohttp.ClientResponse, tags: typing.Collection[str], token: str) -> None:
@@ -47,9 +51,9 @@ def directives(value: str, token: str) -> list[str]:
         ['noindex', 'noimageai', 'max-snippet']
     """
     found, for_us = [], True
-    for part in value.lower().split(","):
+    for part in re.split("[,;]", value.lower()):
         name, colon, rest = (text.strip() for text in part.partition(":"))
-        if colon and name not in _WITH_VALUE:
+        if colon and name not in _WITH_VALUE and _ROBOT.fullmatch(name):
             for_us = name in ("*", token)
             name = rest
         if for_us and name:

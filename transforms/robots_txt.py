@@ -79,7 +79,7 @@ async def _read(origin: yarl.URL, get: Get) -> _Rules:
         if error.reason is FailureReason.TOO_MANY_REDIRECTS:
             return _Rules(None, None, time.monotonic() + KEPT_S)
         return _Rules(None, error, time.monotonic() + UNREACHABLE_KEPT_S)
-    parsed = protego.Protego.parse(body.decode("utf-8", "replace")) if status == 200 else None
+    parsed = protego.Protego.parse(body.decode("utf-8-sig", "replace")) if status == 200 else None
     return _Rules(parsed, None, time.monotonic() + KEPT_S)
 
 

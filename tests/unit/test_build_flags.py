@@ -46,6 +46,12 @@ def test_the_pace_at_flickr_is_shared_by_the_processes() -> None:
     assert places("--workers", "4", "--flickr_fallback").flickr_requests_per_s == REQUESTS_PER_S / 4
 
 
+def test_a_proxy_that_cannot_be_used_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "socks5://me:secret@127.0.0.1:1080")
+    with pytest.raises(UsageError, match="^HTTPS_PROXY begins with socks5://, but .*: give http://HOST:PORT$"):
+        places()
+
+
 def fetch(*flags: str) -> FetchOptions:
     images = build_dataset.parse_args(["--yfcc", "in", "--output", "out", *flags]).images
     assert images

@@ -179,6 +179,28 @@ def test_retry_after_past_the_deadline_ends_at_once_with_the_status(server: Faul
     assert time.monotonic() - begun_s < 1
 
 
+@pytest.mark.parametrize(
+    ("header", "wait_s"),
+    [
+        ("0", 0.0),
+        ("9" * 5000, float("inf")),
+        ("Fri, 31 Dec 1999 23:59:59 GMT", 0.0),
+        ("-5", None),
+        ("1.5", None),
+        ("\u00b2", None),
+        ("Fri, 31 Dec 999999999999 23:59:59 GMT", None),
+        ("Fri, 31 Dec 1999 99:59:59 GMT", None),
+        ("Fri, 31 Dec 1999 23:59:59 +99999999", None),
+    ],
+)
+def test_a_retry_after_of_any_form_is_no_more_than_a_wait(
+    server: FaultServer, header: str, wait_s: float | None
+) -> None:
+    server.answers["/a"] = Answer(b"", 503, {"Retry-After": header})
+    error = failure(f"{server.url}/a", deadline_s=1.0, retries=1)
+    assert (error.reason.value, error.retry_after_s) == ("server_error", wait_s)
+
+
 def test_waiting_for_the_budget_does_not_count_and_never_deadlocks(server: FaultServer) -> None:
     for i in range(20):
         server.answers[f"/{i}"] = Answer()

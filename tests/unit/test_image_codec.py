@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import pathlib
 import struct
 import typing
 import zlib
@@ -15,6 +16,7 @@ from PIL import Image, ImageCms, ImageFilter
 
 from schemas.failures import FailureReason, PhotoError
 from transforms.image_codec import EncodedImage, ImageOptions, encode_image
+from transforms.image_colours import is_srgb
 from transforms.image_plan import FILTERS, FORMATS, RESIZE_MODES, plan_image
 
 Pixels = npt.NDArray[np.int64]
@@ -310,6 +312,16 @@ def test_profiles_are_converted_to_srgb() -> None:
     assert colour(Image.new("RGB", (9, 9), (200, 40, 40)), icc_profile=srgb) == [200, 40, 40]
 
 
+@pytest.mark.parametrize("name", ["sRGB", "wide"])
+def test_a_profile_is_judged_by_its_colours_not_by_its_name(name: str) -> None:
+    """A display's own profile may be called sRGB, and an sRGB one anything."""
+    swapped = _matrix_profile().replace("GRBs".encode("utf-16-be"), name.encode("utf-16-be").ljust(8)[:8])
+    assert not is_srgb(swapped)
+    assert colour(Image.new("RGB", (9, 9), (200, 40, 40)), icc_profile=swapped)[0] < 60
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    assert is_srgb(srgb.replace("sRGB".encode("utf-16-be"), name.encode("utf-16-be")))
+
+
 @pytest.mark.parametrize("damage", ["cut", "rubbish", "other space"])
 def test_a_broken_profile_is_ignored(damage: str) -> None:
     profile = _matrix_profile()
@@ -420,6 +432,14 @@ def test_a_cut_file_never_becomes_a_picture(format_: str, options: dict[str, boo
             assert (pixels == whole).all()
 
 
+def test_jpeg_strips_beyond_the_end_are_missing(shared_data: pathlib.Path) -> None:
+    """Of old-style JPEG within TIFF libtiff makes grey what is not there."""
+    data = (shared_data / "images/Pillow/Tests/images/old-style-jpeg-compression.tif").read_bytes()
+    written(data, image_size=64)
+    for cut in range(0, len(data), 1 << 14):
+        assert failure(data[:cut]).reason.value in ("truncated_image", "not_an_image")
+
+
 def test_a_cut_jpeg_or_png_is_called_truncated() -> None:
     for format_ in ("JPEG", "PNG", "WEBP"):
         data = saved(photo(200, 160), format_)
@@ -489,6 +509,15 @@ def test_the_pixel_limit_is_exact_and_can_be_off() -> None:
     assert failure(data, max_pixels=1199).reason is FailureReason.TOO_MANY_PIXELS
     assert encode_image(data, ImageOptions(max_pixels=1200)).width == 40
     assert encode_image(data, ImageOptions(max_pixels=0)).width == 40
+
+
+@pytest.mark.parametrize(("format_", "copies"), [("PNG", 1), ("WEBP", 2), ("JPEG2000", 3)])
+def test_decoders_that_hold_copies_have_a_lower_limit(format_: str, copies: int) -> None:
+    data = saved(photo(40, 30), format_)
+    assert encode_image(data, ImageOptions(max_pixels=1200 * copies)).width == 40
+    error = failure(data, max_pixels=1200 * copies - 1)
+    counted = {1: "", 2: " each counted 2 times,", 3: " each counted 3 times,"}[copies]
+    assert error.detail == f"40 x 30 pixels,{counted} more than --max_pixels {1200 * copies - 1}"
 
 
 def test_enlarging_is_limited_too() -> None:

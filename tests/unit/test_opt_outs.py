@@ -1,6 +1,7 @@
 """Refusals: X-Robots-Tag, TDM-Reservation and robots.txt."""
 
 import asyncio
+import time
 import typing
 
 import pytest
@@ -53,6 +54,21 @@ def test_other_tags_and_tags_for_others_do_not(server: FaultServer, value: str) 
     assert refusal({"X-Robots-Tag": value}, server) == ""
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "unavailable_after: Friday, 25-Jun-10 15:00:00 PST, noai",
+        "unavailable_after: 25 Jun 2010 15:00:00 GMT, noai",
+        "unavailable_after: 2010-06-25T15:00:00+02:00, noai",
+        "max-snippet:-1, max-image-preview: large, noai",
+        "nofollow; noai",
+        "otherbot: nofollow, unavailable_after: Fri, 25 Jun 2010 15:00:00 GMT, *: noai",
+    ],
+)
+def test_dates_and_values_hide_no_tag(server: FaultServer, value: str) -> None:
+    assert refusal({"X-Robots-Tag": value}, server) == "X-Robots-Tag: noai"
+
+
 def test_every_header_counts(server: FaultServer) -> None:
     headers = [("X-Robots-Tag", "nofollow"), ("x-robots-tag", "otherbot: noindex"), ("X-Robots-Tag", "noml")]
     assert refusal(headers, server) == "X-Robots-Tag: noml"
@@ -86,6 +102,19 @@ def test_robots_txt_of_foreign_hosts_is_asked_once_and_obeyed(server: FaultServe
     assert server.robots_asked == 1
     got = fetch([f"{server.url}/private/1"], user_agent="else/1")
     assert str(got[0]) == "opted_out: robots.txt"
+
+
+def test_rules_behind_a_byte_order_mark_count(server: FaultServer) -> None:
+    server.answers["/robots.txt"] = Answer(b"\xef\xbb\xbf" + CLOSED)
+    assert str(fetch([f"{server.url}/a"])[0]) == "opted_out: robots.txt"
+
+
+@pytest.mark.parametrize("fault", ["drip", "stall"])
+def test_slow_rules_close_a_host_for_now_within_the_deadline(server: FaultServer, fault: str) -> None:
+    server.answers["/robots.txt"] = Answer(b"#" * 5000, fault=fault)
+    begun_s = time.monotonic()
+    assert [g.reason.value for g in fetch([f"{server.url}/a"] * 3, deadline_s=1.0)] == ["timeout"] * 3
+    assert (server.asked, time.monotonic() - begun_s < 2) == ([], True)
 
 
 def test_robots_txt_of_named_mirrors_is_not_asked(server: FaultServer) -> None:
