@@ -70,9 +70,9 @@ class HttpClient:
         self._limits.forget_failures()
         self._session = self._opened()
 
-    async def get(self, url: yarl.URL) -> aiohttp.ClientResponse:
+    async def get(self, url: yarl.URL, headers: dict[str, str] | None = None) -> aiohttp.ClientResponse:
         """Sends a request, and follows no redirect."""
-        return await self._session.get(url, allow_redirects=False)
+        return await self._session.get(url, headers=headers, allow_redirects=False)
 
     async def check(self, url: yarl.URL, admit: Admit) -> None:
         """Refuses a URL that is not to be asked: for its address, or by its host's robots.txt.

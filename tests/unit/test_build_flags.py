@@ -23,7 +23,7 @@ def test_the_default_places_are_the_mirrors() -> None:
 def test_each_source_with_a_mirror_may_have_another() -> None:
     flags = [f"--mirror={source}=http://host/{source}/" for source in MIRROR_ROOTS]
     found = places("--mirror=coco=http://first", *flags)
-    assert {s: found.mirror_root(s) for s in MIRROR_ROOTS} == {s: f"http://host/{s}" for s in MIRROR_ROOTS}
+    assert {s: found.mirror(s)[0] for s in MIRROR_ROOTS} == {s: f"http://host/{s}" for s in MIRROR_ROOTS}
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_each_source_with_a_mirror_may_have_another() -> None:
         ("http://host", "http://host is no source with a mirror"),
         ("coco", "--mirror coco= is no base URL"),
         ("coco=host", "--mirror coco=host is no base URL: give one like http://host/path"),
-        ("open_images=s3://bucket", "--mirror open_images=s3://bucket is no base URL"),
+        ("open_images=s3://", "--mirror open_images=s3: is no base URL"),
     ],
 )
 def test_a_wrong_mirror_is_refused(mirror: str, message: str) -> None:
