@@ -19,6 +19,7 @@ _HOST_LABEL = re.compile(r"[a-z0-9-]+")
 """Buckets that are a part of the host's name; others are a part of the path, since certificates cover one label."""
 
 _AWS = "https://s3.amazonaws.com"
+_PAGE_KEYS = 1000
 _REFUSED = (400, 401, 403)
 
 
@@ -106,7 +107,7 @@ def list_bucket(flag: str, url: str, bucket: Bucket, prefix: str) -> typing.Iter
     """
     token = ""
     while True:
-        answer = _page(bucket, prefix, token, 1000)
+        answer = _page(bucket, prefix, token, _PAGE_KEYS)
         if answer.status != 200:
             raise refused(flag, url, bucket.signed, answer)
         try:

@@ -131,6 +131,7 @@ class StoredPlace:
                 raise _changed(error.attempts) from error
             raise
         if not file.packed:
+            fetched.reservation.shrink(file.size_bytes)
             return dataclasses.replace(fetched, data=fetched.data[: file.size_bytes])
         fetched.reservation.release()
         reservation = await self._http.budget.reserve(file.size_bytes)

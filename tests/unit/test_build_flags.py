@@ -8,6 +8,7 @@ from transforms.fetch_options import OPT_OUT_TAGS, FetchOptions
 from transforms.flickr_requests import REQUESTS_PER_S
 from transforms.image_places import PlacesConfig
 from transforms.remote_copies import MIRROR_ROOTS
+from transforms.request_signers import S3Options
 
 
 def places(*flags: str) -> PlacesConfig:
@@ -44,6 +45,20 @@ def test_a_wrong_mirror_is_refused(mirror: str, message: str) -> None:
 def test_the_pace_at_flickr_is_shared_by_the_processes() -> None:
     assert places("--workers", "4").flickr_requests_per_s == 0
     assert places("--workers", "4", "--flickr_fallback").flickr_requests_per_s == REQUESTS_PER_S / 4
+
+
+def test_keys_reach_the_places_and_nothing_that_is_written() -> None:
+    keys = {"access_key_id": "AKIA1", "secret_access_key": "s3cret", "session_token": "t0ken"}
+    flags = [f"--s3_{name}={value}" for name, value in keys.items()]
+    archive = "https://me:pw@host/x.zip?X-Amz-Credential=AKIA1&part=1&X-Amz-Signature=s3cret"
+    argv = ["--yfcc", "in", "--output", "out", "--s3_endpoint_url=http://me:pw@host:9000", "--images", archive, *flags]
+    config = build_dataset.parse_args(argv)
+    assert config.images
+    assert config.images.places.s3 == S3Options(endpoint_url="http://me:pw@host:9000", **keys)
+    assert config.images.places.images == (archive,)
+    assert config.flags["s3_endpoint_url"] == "http://host:9000"
+    assert config.flags["images"] == ["https://host/x.zip?part=1&"]
+    assert not any(secret in repr(config.flags) for secret in (*keys.values(), "pw"))
 
 
 def fetch(*flags: str) -> FetchOptions:
