@@ -36,7 +36,7 @@ class FoundImage(typing.NamedTuple):
     Attributes:
         data: the file.
         url: URL, or path within the place.
-        http_status: 200, or -1 where no HTTP was spoken.
+        http_status: 200, 206 of a part, or -1 where no HTTP was spoken.
         attempts: requests or reads made for it, at all places.
         fetched_from: kind of place: ``images``, ``mirror`` or ``flickr``.
         copy_source: whose copy of the photo it is: ``yfcc``, ``coco``, ``open_images`` or ``flickr8k``; ``flickr``

@@ -7,6 +7,7 @@ import http.server
 import io
 import json
 import pathlib
+import sys
 import threading
 import typing
 import zipfile
@@ -23,7 +24,7 @@ from transforms.byte_budget import ByteBudget
 from transforms.fetch_error import FetchError
 from transforms.fetch_options import FetchOptions
 from transforms.http_client import HttpClient
-from transforms.image_files import ImagePlaceError
+from transforms.image_files import ImageFile, ImagePlaceError, Packed
 from transforms.image_listing import ImageListing, write_listing
 from transforms.image_places import FoundImage, PlacesConfig, check_places, fetch_image, list_places, open_places
 from transforms.object_store import open_bucket
@@ -243,6 +244,22 @@ def test_half_a_key_and_odd_endpoints_are_refused() -> None:
     assert "secret" not in repr(S3Options(access_key_id="secret", secret_access_key="secret", session_token="secret"))
 
 
+@pytest.mark.parametrize(
+    ("library", "variable", "spec"),
+    [("boto3", "AWS_ACCESS_KEY_ID", "s3://x/in"), ("google.auth", "GOOGLE_APPLICATION_CREDENTIALS", "gs://x/in")],
+)
+def test_without_the_library_keys_are_an_error_and_public_buckets_open(
+    library: str, variable: str, spec: str, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    spec, options = spec.replace("x", bucket), S3Options(region_name="us-east-1")
+    assert open_bucket("--images", spec, options)[0].signed is None
+    object_store._bucket.cache_clear()
+    monkeypatch.setenv(variable, "x")
+    with pytest.raises(ImagePlaceError, match=rf"--images {spec} cannot be reached: .* pip install 'photobeam\["):
+        open_bucket("--images", spec, options)
+
+
 def test_temporary_credentials_are_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
     class Counting:
         renewed = 0
@@ -261,8 +278,6 @@ def test_temporary_credentials_are_renewed(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_listing_gives_files_as_they_were(tmp_path: pathlib.Path) -> None:
-    from transforms.image_files import ImageFile, Packed
-
     files = [ImageFile("a/7.jpg", 5), ImageFile("b/7.png", 2**40, 2**33, Packed(1, 2, 8, 2**32 - 1)), ImageFile("x", 1)]
     odd = ImageFile("\udcff.jpg", 3, 512)
     assert write_listing(tmp_path / "list", [*files, odd]) == 3
