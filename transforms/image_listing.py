@@ -9,26 +9,13 @@ from transforms.image_files import ImageFile, Packed, photo_names
 _NO_PACKED = (None,) * len(Packed._fields)
 
 
-def write_listing(path: pathlib.Path, files: typing.Iterable[ImageFile]) -> int:
+def write_listing(path: pathlib.Path, files: typing.Iterable[ImageFile]) -> None:
     """Writes which file has which name; holds no more than one of them in memory.
 
     Args:
         path: of a new file.
         files: of the place.
-
-    Returns:
-        How many of them are images.
     """
-    images = 0
-
-    def rows() -> typing.Iterator[tuple[typing.Any, ...]]:
-        nonlocal images
-        for file in files:
-            names = list(photo_names(file.name))
-            images += bool(names)
-            for name in names:
-                yield _blob(name), _blob(file.name), file.size_bytes, file.offset, *(file.packed or _NO_PACKED)
-
     listing = sqlite3.connect(path)
     try:
         listing.executescript(
@@ -36,12 +23,11 @@ def write_listing(path: pathlib.Path, files: typing.Iterable[ImageFile]) -> int:
             "CREATE TABLE files"
             " (name BLOB, path BLOB, size INT, offset INT, record INT, packed INT, method INT, crc INT)"
         )
-        listing.executemany("INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows())
+        listing.executemany("INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)", _rows(files))
         listing.execute("CREATE INDEX by_name ON files (name)")
         listing.commit()
     finally:
         listing.close()
-    return images
 
 
 class ImageListing:
@@ -65,6 +51,12 @@ class ImageListing:
     def close(self) -> None:
         """Closes the file."""
         self._listing.close()
+
+
+def _rows(files: typing.Iterable[ImageFile]) -> typing.Iterator[tuple[typing.Any, ...]]:
+    for file in files:
+        for name in photo_names(file.name):
+            yield _blob(name), _blob(file.name), file.size_bytes, file.offset, *(file.packed or _NO_PACKED)
 
 
 def _file(path: bytes, size: int, offset: int, record: int | None, *packed: int) -> ImageFile:

@@ -107,11 +107,7 @@ class PlacesConfig:
     def roots(self) -> tuple[str, ...]:
         """Returns http(s) URLs of mirrors and places: what the operator or this program names, not the data."""
         mirrors = [self.mirror(source)[0] for source in sorted(MIRROR_ROOTS)]
-        return (*mirrors, *(_bucket_url(place, self.s3) for place in self.listed))
-
-
-def _bucket_url(place: StoredImages, options: S3Options) -> str:
-    return place.url or open_bucket("--images", place.spec, options)[0].url
+        return (*mirrors, *(place.url for place in self.listed))
 
 
 def _is_base_url(text: str) -> bool:
@@ -206,8 +202,8 @@ def _mirror(source: str, config: PlacesConfig, http: Http) -> RemotePlace:
 
 
 def _stored(place: StoredImages, config: PlacesConfig, http: Http) -> StoredPlace:
-    bucket = open_bucket("--images", place.spec, config.s3)[0] if is_store_url(place.spec) else None
-    return StoredPlace(place, _listing(place.listing), bucket, config.with_coco, http)
+    sign = open_bucket("--images", place.spec, config.s3)[0].sign if is_store_url(place.spec) else None
+    return StoredPlace(place, _listing(place.listing), config.with_coco, http._replace(sign=sign))
 
 
 @contextlib.asynccontextmanager

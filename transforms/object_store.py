@@ -21,6 +21,7 @@ _HOST_LABEL = re.compile(r"[a-z0-9-]+")
 _AWS = "https://s3.amazonaws.com"
 _PAGE_KEYS = 1000
 _REFUSED = (400, 401, 403)
+_OTHER_REGION = ("AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException")
 
 
 class Bucket(typing.NamedTuple):
@@ -43,8 +44,13 @@ class Bucket(typing.NamedTuple):
         return self.signed.sign_soon if self.signed else None
 
     def key_url(self, key: str) -> str:
-        """Returns the http(s) URL of an object, percent-encoded throughout, as signatures want it."""
-        return self.url + urllib.parse.quote(key, safe="/", errors="surrogateescape")
+        """Returns the http(s) URL of an object."""
+        return key_url(self.url, key)
+
+
+def key_url(bucket_url: str, key: str) -> str:
+    """Returns the URL of an object, percent-encoded throughout, as signatures want it."""
+    return bucket_url + urllib.parse.quote(key, safe="/", errors="surrogateescape")
 
 
 def is_store_url(text: str) -> bool:
@@ -95,7 +101,8 @@ def check_bucket(flag: str, url: str, options: S3Options) -> None:
     """
     bucket, key = open_bucket(flag, url, options)
     answer = _page(bucket, key, "", 1)
-    if answer.status != 200 and answer.error_code != "AccessDenied":
+    is_closed = answer.error_code == "AccessDenied" or (bucket.scheme == _GS and answer.status in (401, 403))
+    if answer.status != 200 and not is_closed:
         raise refused(flag, url, bucket.signed, answer)
 
 
@@ -124,6 +131,8 @@ def refused(flag: str, url: str, signed: SignedRequests | None, answer: Answer) 
     said = f"status {answer.status}{f', {answer.error_code}' if answer.error_code else ''}"
     if answer.status == 404:
         return ImagePlaceError(f"{flag} {url}: there is no such bucket ({said}); check its name")
+    if answer.error_code in _OTHER_REGION:
+        return ImagePlaceError(f"{flag} {url} is in another region ({said}): leave out --s3_region_name, or correct it")
     if answer.status not in _REFUSED:
         return ImagePlaceError(f"{flag} {url} cannot be read ({said}): check the URL, and run the same command again")
     if signed:
@@ -160,9 +169,11 @@ def _bucket(scheme: str, name: str, options: S3Options) -> Bucket:
 def _region_of(name: str) -> str:
     """Returns the region of a bucket on AWS, which tells everyone."""
     answer = ask(f"{_AWS}/{name}", method="HEAD")
+    if answer.status == 404:
+        raise _NoBucketError
     region = answer.headers.get("x-amz-bucket-region", "")
     if not region:
-        raise _NoBucketError
+        raise NoAnswerError(f"{_AWS} does not tell its region (status {answer.status}); give --s3_region_name")
     return region
 
 

@@ -28,7 +28,7 @@ from transforms.image_files import (
 from transforms.image_listing import write_listing
 from transforms.local_images import IMAGES
 from transforms.match_files import match_file
-from transforms.object_store import Bucket, is_store_url, list_bucket, open_bucket
+from transforms.object_store import is_store_url, key_url, list_bucket, open_bucket
 from transforms.photo_refs import PhotoRef
 from transforms.remote_place import FoundCopy, Http
 from transforms.request_signers import S3Options
@@ -46,13 +46,15 @@ class StoredImages(typing.NamedTuple):
 
     Attributes:
         spec: as given.
-        url: http(s) URL of the archive; '' for a prefix.
+        url: http(s) URL of the archive, or of the bucket.
+        is_archive: else it is the prefix of a bucket.
         etag: of the archive; a part is refused if it has another one by then.
         listing: file that :func:`transforms.image_listing.write_listing` made.
     """
 
     spec: str
     url: str
+    is_archive: bool
     etag: str
     listing: pathlib.Path
 
@@ -82,7 +84,7 @@ def list_stored(spec: str, options: S3Options, listing: pathlib.Path) -> StoredI
     with _readable(spec):
         place = _open(spec, options)
         write_listing(listing, place.files)
-    return StoredImages(spec, place.url, place.etag, listing)
+    return StoredImages(spec, place.url, place.is_archive, place.etag, listing)
 
 
 class StoredPlace:
@@ -91,16 +93,14 @@ class StoredPlace:
     Args:
         images: the place.
         index: its files.
-        bucket: that holds it; None for an archive on a plain web server.
         with_coco: as in :class:`transforms.image_places.PlacesConfig`.
-        http: to download with.
+        http: to download with, and to sign.
     """
 
     kind = IMAGES
 
-    def __init__(self, images: StoredImages, index: NamedFiles, bucket: Bucket | None, with_coco: bool, http: Http):
-        self._images, self._index, self._bucket, self._with_coco, self._http = images, index, bucket, with_coco, http
-        self._sign = bucket.sign if bucket else None
+    def __init__(self, images: StoredImages, index: NamedFiles, with_coco: bool, http: Http):
+        self._images, self._index, self._with_coco, self._http = images, index, with_coco, http
 
     async def fetch(self, photo: PhotoRef) -> FoundCopy | None:
         """Downloads the file that a name of the photo's matches; ImagePlaceError if two files do."""
@@ -110,31 +110,31 @@ class StoredPlace:
         max_bytes = self._http.client.options.max_image_bytes
         if match.file.size_bytes > max_bytes:
             raise too_large(max_bytes)
-        fetched = await (self._member(match.file) if self._images.url else self._object(match.file))
+        fetched = await (self._member(match.file) if self._images.is_archive else self._object(match.file))
         if is_placeholder(fetched.data, from_flickr=False):
             fetched.reservation.release()
             raise placeholder()
         return FoundCopy(fetched, match.source, match.image_id)
 
     async def _object(self, file: ImageFile) -> Fetched:
-        url = self._bucket.key_url(file.name) if self._bucket else file.name
-        return await fetch_bytes(self._http.client, url, self._http.budget, Ask(sign=self._sign))
+        http = self._http
+        return await fetch_bytes(http.client, key_url(self._images.url, file.name), http.budget, Ask(sign=http.sign))
 
     async def _member(self, file: ImageFile) -> Fetched:
         wanted_bytes = file.packed.record_bytes if file.packed else file.size_bytes
         part = Part(file.offset, max(1, wanted_bytes), self._images.etag)
-        ask = Ask(sign=self._sign, part=part)
+        http = self._http
         try:
-            fetched = await fetch_bytes(self._http.client, self._images.url, self._http.budget, ask)
+            fetched = await fetch_bytes(http.client, self._images.url, http.budget, Ask(sign=http.sign, part=part))
         except FetchError as error:
             if error.http_status == _PRECONDITION_FAILED:
                 raise _changed(error.attempts) from error
             raise
         if not file.packed:
             fetched.reservation.shrink(file.size_bytes)
-            return dataclasses.replace(fetched, data=fetched.data[: file.size_bytes])
+            return _cut(fetched, file.size_bytes)
         fetched.reservation.release()
-        reservation = await self._http.budget.reserve(file.size_bytes)
+        reservation = await http.budget.reserve(file.size_bytes)
         with contextlib.ExitStack() as on_failure:
             on_failure.enter_context(reservation)
             data = await asyncio.to_thread(_unpack, fetched.data, file.size_bytes, file.packed)
@@ -144,6 +144,7 @@ class StoredPlace:
 
 class _Opened(typing.NamedTuple):
     url: str
+    is_archive: bool
     etag: str
     files: typing.Iterator[ImageFile]
 
@@ -171,7 +172,7 @@ def _open(spec: str, options: S3Options) -> _Opened:
         if archive.answer.status in _FOUND:
             return _members(spec, url, archive)
         key += "/"
-    return _Opened("", "", list_bucket(_FLAG, spec, bucket, key))
+    return _Opened(bucket.url, False, "", list_bucket(_FLAG, spec, bucket, key))
 
 
 def _members(spec: str, url: str, archive: RemoteFile) -> _Opened:
@@ -182,7 +183,7 @@ def _members(spec: str, url: str, archive: RemoteFile) -> _Opened:
             "here, or unpack it there"
         )
     files = _zip_files(spec, archive) if zipped else tar_members(spec, archive.buffered())
-    return _Opened(url, archive.etag, files)
+    return _Opened(url, True, archive.etag, files)
 
 
 def _zip_files(spec: str, archive: RemoteFile) -> typing.Iterator[ImageFile]:
@@ -193,6 +194,14 @@ def _zip_files(spec: str, archive: RemoteFile) -> typing.Iterator[ImageFile]:
             end = begins[bisect.bisect_right(begins, begin)]
             packed = Packed(min(end - begin, longest), info.compress_size, info.compress_type, info.CRC)
             yield ImageFile(info.filename, info.file_size, begin, packed)
+
+
+def _cut(fetched: Fetched, size_bytes: int) -> Fetched:
+    """Returns the member of a tar; of an empty one a byte was asked for, as no request can be for none."""
+    if len(fetched.data) < size_bytes:
+        fetched.reservation.release()
+        raise damaged()
+    return dataclasses.replace(fetched, data=fetched.data[:size_bytes])
 
 
 def _unpack(record: bytes, size_bytes: int, packed: Packed) -> bytes:
