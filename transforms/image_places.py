@@ -101,7 +101,7 @@ class PlacesConfig:
         root = dict(self.mirrors).get(source, MIRROR_ROOTS[source])
         if not is_store_url(root):
             return root, None
-        bucket, prefix = open_bucket(f"--mirror {source}", root, self.s3)
+        bucket, prefix = open_bucket(f"--mirror {source}=", root, self.s3)
         return bucket.key_url(prefix), bucket.sign
 
     def roots(self) -> tuple[str, ...]:
@@ -143,7 +143,7 @@ def check_places(config: PlacesConfig) -> None:
     """
     for source, root in config.mirrors:
         if AUTO in config.images and is_store_url(root):
-            check_bucket(f"--mirror {source}", root, config.s3)
+            check_bucket(f"--mirror {source}=", root, config.s3)
     for spec in config.images:
         if is_stored(spec):
             check_stored(spec, config.s3)
@@ -202,7 +202,7 @@ def _mirror(source: str, config: PlacesConfig, http: Http) -> RemotePlace:
 
 
 def _stored(place: StoredImages, config: PlacesConfig, http: Http) -> StoredPlace:
-    sign = open_bucket("--images", place.spec, config.s3)[0].sign if is_store_url(place.spec) else None
+    sign = open_bucket("--images ", place.spec, config.s3)[0].sign if is_store_url(place.spec) else None
     return StoredPlace(place, _listing(place.listing), config.with_coco, http._replace(sign=sign))
 
 

@@ -73,7 +73,7 @@ def open_bucket(flag: str, url: str, options: S3Options) -> tuple[Bucket, str]:
     """Returns the bucket of a URL, and the key.
 
     Args:
-        flag: that names the URL, for messages.
+        flag: what stands before the URL on the command line, for messages.
         url: ``s3://`` or ``gs://``.
         options: how S3 is reached.
 
@@ -82,13 +82,13 @@ def open_bucket(flag: str, url: str, options: S3Options) -> tuple[Bucket, str]:
     """
     parts = split_store_url(url)
     if parts is None:
-        raise ImagePlaceError(f"{flag} {url} names no bucket: give s3://BUCKET/PREFIX or gs://BUCKET/PREFIX")
+        raise ImagePlaceError(f"{flag}{url} names no bucket: give s3://BUCKET/PREFIX or gs://BUCKET/PREFIX")
     try:
         return _bucket(parts[0], parts[1], options), parts[2]
     except (CredentialsError, NoAnswerError) as error:
-        raise ImagePlaceError(f"{flag} {url} cannot be reached: {error}") from error
+        raise ImagePlaceError(f"{flag}{url} cannot be reached: {error}") from error
     except _NoBucketError as error:
-        raise ImagePlaceError(f"{flag} {url}: there is no such bucket; check its name") from error
+        raise ImagePlaceError(f"{flag}{url}: there is no such bucket; check its name") from error
 
 
 def check_bucket(flag: str, url: str, options: S3Options) -> None:
@@ -100,7 +100,10 @@ def check_bucket(flag: str, url: str, options: S3Options) -> None:
         ImagePlaceError: as :func:`open_bucket`.
     """
     bucket, key = open_bucket(flag, url, options)
-    answer = _page(bucket, key, "", 1)
+    try:
+        answer = _page(bucket, key, "", 1)
+    except NoAnswerError as error:
+        raise ImagePlaceError(f"{flag}{url} cannot be reached: {error}") from error
     is_closed = answer.error_code == "AccessDenied" or (bucket.scheme == _GS and answer.status in (401, 403))
     if answer.status != 200 and not is_closed:
         raise refused(flag, url, bucket.signed, answer)
@@ -120,7 +123,7 @@ def list_bucket(flag: str, url: str, bucket: Bucket, prefix: str) -> typing.Iter
         try:
             files, token = (_s3_page if bucket.scheme == _S3 else _gs_page)(answer.body)
         except (ValueError, KeyError, xml.etree.ElementTree.ParseError) as error:
-            raise ImagePlaceError(f"{flag} {url}: its list cannot be read; is this an object store?") from error
+            raise ImagePlaceError(f"{flag}{url}: its list cannot be read; is this an object store?") from error
         yield from (file for file in files if not file.name.endswith("/"))
         if not token:
             return
@@ -130,11 +133,11 @@ def refused(flag: str, url: str, signed: SignedRequests | None, answer: Answer) 
     """Returns the error of a place that a store does not give."""
     said = f"status {answer.status}{f', {answer.error_code}' if answer.error_code else ''}"
     if answer.status == 404:
-        return ImagePlaceError(f"{flag} {url}: there is no such bucket ({said}); check its name")
+        return ImagePlaceError(f"{flag}{url}: there is no such bucket ({said}); check its name")
     if answer.error_code in _OTHER_REGION:
-        return ImagePlaceError(f"{flag} {url} is in another region ({said}): leave out --s3_region_name, or correct it")
+        return ImagePlaceError(f"{flag}{url} is in another region ({said}): leave out --s3_region_name, or correct it")
     if answer.status not in _REFUSED:
-        return ImagePlaceError(f"{flag} {url} cannot be read ({said}): check the URL, and run the same command again")
+        return ImagePlaceError(f"{flag}{url} cannot be read ({said}): check the URL, and run the same command again")
     if signed:
         remedy = "the credentials that were found do not permit it: use others, or grant them to list and read it"
     else:
@@ -142,7 +145,7 @@ def refused(flag: str, url: str, signed: SignedRequests | None, answer: Answer) 
             "no credentials were found: give --s3_access_key_id and --s3_secret_access_key, or set AWS_PROFILE or the "
             "like, and install photobeam[s3]; for gs:// set GOOGLE_APPLICATION_CREDENTIALS and install photobeam[gcs]"
         )
-    return ImagePlaceError(f"{flag} {url} is not open to us ({said}); {remedy}")
+    return ImagePlaceError(f"{flag}{url} is not open to us ({said}); {remedy}")
 
 
 class _NoBucketError(Exception):

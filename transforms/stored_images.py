@@ -34,7 +34,7 @@ from transforms.remote_place import FoundCopy, Http
 from transforms.request_signers import S3Options
 from transforms.store_requests import NoAnswerError, RemoteFile
 
-_FLAG = "--images"
+_FLAG = "--images "
 _FOUND = (200, 206)
 _PRECONDITION_FAILED = 412
 _ZIP_HEADER_BYTES, _ZIP_LENGTHS_AT = 30, 26
@@ -72,7 +72,7 @@ def check_stored(spec: str, options: S3Options) -> None:
     """
     with _readable(spec):
         if next(_open(spec, options).files, None) is None:
-            raise ImagePlaceError(f"{_FLAG} {spec} holds no files: check bucket and prefix")
+            raise ImagePlaceError(f"{_FLAG}{spec} holds no files: check bucket and prefix")
 
 
 def list_stored(spec: str, options: S3Options, listing: pathlib.Path) -> StoredImages:
@@ -154,7 +154,7 @@ def _readable(spec: str) -> typing.Iterator[None]:
     try:
         yield
     except NoAnswerError as error:
-        raise ImagePlaceError(f"{_FLAG} {spec} cannot be read: {error}") from error
+        raise ImagePlaceError(f"{_FLAG}{spec} cannot be read: {error}") from error
 
 
 def _open(spec: str, options: S3Options) -> _Opened:
@@ -162,7 +162,7 @@ def _open(spec: str, options: S3Options) -> _Opened:
         archive = RemoteFile(spec)
         if archive.answer.status not in _FOUND:
             raise ImagePlaceError(
-                f"{_FLAG} {spec} cannot be read (status {archive.answer.status}): give the URL of a zip or tar"
+                f"{_FLAG}{spec} cannot be read (status {archive.answer.status}): give the URL of a zip or tar"
             )
         return _members(spec, spec, archive)
     bucket, key = open_bucket(_FLAG, spec, options)
@@ -179,7 +179,7 @@ def _members(spec: str, url: str, archive: RemoteFile) -> _Opened:
     zipped = is_zip(spec, archive.answer.body)
     if archive.size_bytes < 0:
         raise ImagePlaceError(
-            f"{_FLAG} {spec}: the server gives no parts of files, so single images cannot be read: copy the archive "
+            f"{_FLAG}{spec}: the server gives no parts of files, so single images cannot be read: copy the archive "
             "here, or unpack it there"
         )
     files = _zip_files(spec, archive) if zipped else tar_members(spec, archive.buffered())

@@ -124,6 +124,8 @@ def test_a_server_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) ->
     options = S3Options(endpoint_url="http://127.0.0.1:9")
     text = refusal(PlacesConfig(images=("s3://photos/in",), s3=options))
     assert text.startswith("--images s3://photos/in cannot be read: http://127.0.0.1:9/photos/in does not answer")
+    text = refusal(PlacesConfig(mirrors=(("coco", "s3://photos/in"),), s3=options))
+    assert text.startswith("--mirror coco=s3://photos/in cannot be reached: http://127.0.0.1:9/photos/ does not answer")
 
 
 def test_a_zip_is_never_read_whole(s3: S3Server, bucket: str, tmp_path: pathlib.Path) -> None:
@@ -205,7 +207,7 @@ def test_a_mirror_may_be_in_a_bucket(s3: S3Server, bucket: str) -> None:
     assert (look_up(config).data, look_up(config).fetched_from) == (BODY, "mirror")
     assert s3.asked[-1].is_signed
     config = PlacesConfig(mirrors=(("yfcc", "s3://absent-bucket"),), base="yfcc", s3=key_of(s3))
-    assert "--mirror yfcc s3://absent-bucket: there is no such bucket" in refusal(config)
+    assert "--mirror yfcc=s3://absent-bucket: there is no such bucket" in refusal(config)
     denied = PlacesConfig(mirrors=(("yfcc", f"s3://{bucket}"),), base="yfcc", s3=S3Options(endpoint_url=s3.url))
     check_places(denied)
     config = PlacesConfig(mirrors=(("yfcc", f"s3://{bucket}"),), base="yfcc", s3=key_of(s3, access_key_id="wrong"))
@@ -241,7 +243,7 @@ def test_zips_and_tars_on_plain_servers(s3: S3Server, bucket: str, tmp_path: pat
     ],
 )
 def test_where_buckets_are_on_the_net(url: str, options: S3Options, root: str) -> None:
-    bucket, key = open_bucket("--images", url, options)
+    bucket, key = open_bucket("--images ", url, options)
     assert (bucket.url, key, bucket.key_url("a b/(1)+~.jpg")) == (root, "a", f"{root}a%20b/%281%29%2B~.jpg")
 
 
@@ -263,11 +265,11 @@ def test_without_the_library_keys_are_an_error_and_public_buckets_open(
 ) -> None:
     monkeypatch.setitem(sys.modules, library, None)
     spec, options = spec.replace("x", bucket), S3Options(region_name="us-east-1")
-    assert open_bucket("--images", spec, options)[0].signed is None
+    assert open_bucket("--images ", spec, options)[0].signed is None
     object_store._bucket.cache_clear()
     monkeypatch.setenv(variable, "x")
     with pytest.raises(ImagePlaceError, match=rf"--images {spec} cannot be reached: .* pip install 'photobeam\["):
-        open_bucket("--images", spec, options)
+        open_bucket("--images ", spec, options)
 
 
 def test_temporary_credentials_are_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
