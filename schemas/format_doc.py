@@ -56,8 +56,8 @@ REASON_DOCS = {
     FailureReason.NOT_FOUND: "HTTP 404, or in none of the places of `--images`.",
     FailureReason.GONE: "HTTP 410.",
     FailureReason.PLACEHOLDER: "Flickr's picture for removed photos.",
-    FailureReason.FORBIDDEN: "HTTP 401 or 403, or a file that may not be read. S3 answers so for absent objects too, to "
-    "who may not list the bucket.",
+    FailureReason.FORBIDDEN: "HTTP 401 or 403, or a file that may not be read. S3 answers so for absent objects too, "
+    "to who may not list the bucket.",
     FailureReason.HTTP_ERROR: "Any other HTTP status.",
     FailureReason.INVALID_URL: "No valid http(s) URL.",
     FailureReason.OPTED_OUT: "Refused by `X-Robots-Tag`, `TDM-Reservation` or robots.txt; `detail` says by which.",
