@@ -32,11 +32,15 @@ setup(
     ],
     extras_require={
         "s3": ["boto3<2", "s3fs>=2025.9"],
-        "gcs": ["gcsfs>=2025.9"],
+        "gcs": ["gcsfs>=2025.9", "google-auth>=2.30"],
         "test": [
+            "boto3>=1.40,<2",
             "build>=1",
             "coverage>=7",
+            "gcp-storage-emulator>=2026.7",
+            "google-auth>=2.30",
             "hypothesis>=6",
+            "moto[server]>=5.1,<6",
             "pytest>=8",
             "pytest-cov>=6",
             "pytest-xdist>=3",

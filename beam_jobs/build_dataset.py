@@ -28,6 +28,7 @@ from beam_jobs.interrupt import end_on_signals
 from beam_jobs.progress_line import show_progress
 from beam_jobs.report_build import report_build
 from beam_jobs.selection_flags import add_selection_flags, row_selection
+from beam_jobs.store_flags import add_store_flags
 from schemas import layout
 from schemas.classes import ChosenClass
 from schemas.records import Plan, PlanInput
@@ -44,7 +45,7 @@ from transforms.find_inputs import (
 )
 from transforms.finish_shards import FinishConfig
 from transforms.image_files import ImagePlaceError
-from transforms.image_places import check_places
+from transforms.image_places import check_places, list_places
 from transforms.input_files import InputError
 from transforms.lease import OutputInUseError, hold_output
 from transforms.publish import OutputError, check_space, check_writable, write_file
@@ -128,6 +129,7 @@ def make_parser() -> FlagParser:
     add_selection_flags(parser)
     build_flags.add_image_flags(parser)
     build_flags.add_fetch_flags(parser)
+    add_store_flags(parser)
     build_flags.add_run_flags(parser)
     build_flags.add_failure_flag(parser)
     return parser
@@ -150,7 +152,7 @@ def config_of(
         progress=flags.progress,
         max_failure_ratio=max_failure_ratio,
         published=build_flags.published_places(flags),
-        flags={name: build_flags.without_credentials(value) for name, value in vars(flags).items() if name != "config"},
+        flags=build_flags.published_flags(flags),
     )
 
 
@@ -257,6 +259,10 @@ def _run_graph(
     todo = sum(r.rows for r in plan.rows or [] if committed.get(r.shard) != r.digest)
     with end_on_signals(folder), show_progress(config.progress, todo):
         try:
+            folder.mkdir(parents=True)
+            images = config.images
+            if images:
+                images = images._replace(places=list_places(images.places, folder))
             from beam_jobs import graph
 
             graph.run(
@@ -267,7 +273,7 @@ def _run_graph(
                     plan=plan,
                     selection=config.selection,
                     classes=classes,
-                    images=config.images,
+                    images=images,
                     committed=committed,
                     workers=config.workers,
                     finish=_finish_config(config, run_id),

@@ -9,6 +9,7 @@ import typing
 
 from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser, pixel_sizes, positive, ratio
+from beam_jobs.store_flags import SECRET_FLAGS, s3_values
 from schemas.published_sets import PUBLISHED_ROOTS
 from schemas.sources import ALL_SOURCES, Source, default_base
 from transforms.env_proxies import env_proxies
@@ -17,6 +18,7 @@ from transforms.fetch_published import PublishedPlaces
 from transforms.flickr_requests import REQUESTS_PER_S
 from transforms.image_codec import ImageOptions
 from transforms.image_places import PlacesConfig
+from transforms.request_signers import S3Options
 
 SAMPLES_PER_SHARD = 10_000
 MAX_FAILURE_RATIO = 0.5
@@ -24,6 +26,9 @@ _DOWNLOAD_FLAGS = ("timeout_s", "retries", "user_agent")
 """Flags of fetching that also shape the download of published sets."""
 
 LOCAL_RUNNERS = ("DirectRunner", "FnApiRunner")
+_CREDENTIALS = re.compile(
+    r"(?<=://)[^/@\s]*@|(?<=[?&])[\w-]*(?:signature|credential|token|sig)=[^&\s]*&?", re.IGNORECASE
+)
 _PATHS_HELP = ": files, directories, globs, URLs"
 _SOURCE_HELP = {
     Source.YFCC: "YFCC packs (dataset, autotags, exif, places, hash), bz2 or plain; PACK=PATH states what a file is",
@@ -68,7 +73,7 @@ def add_image_flags(parser: FlagParser) -> None:
         "--images",
         action="append",
         metavar="SPEC",
-        help="auto (the mirrors), none, or a directory, zip or tar of files; repeatable, tried in order (auto)",
+        help="auto (the mirrors), none, or a directory, zip, tar or bucket prefix; repeatable, tried in order (auto)",
     )
     group.add_argument(
         "--mirror",
@@ -232,6 +237,7 @@ def image_step(flags: argparse.Namespace) -> ImageStep | None:
                 "base": base(flags),
                 "with_coco": bool(flags.coco),
                 "flickr_requests_per_s": REQUESTS_PER_S / flags.workers if flags.flickr_fallback else 0.0,
+                "s3": _checked(S3Options, s3_values(flags)),
             },
         ),
     )
@@ -269,7 +275,7 @@ def published_places(flags: argparse.Namespace) -> PublishedPlaces:
     """Returns where published sets come from and where they are kept.
 
     Raises:
-        UsageError: a mirror of theirs that is not http(s), or a value out of range.
+        UsageError: a value out of range.
     """
     given = vars(flags)
     fetch = {name: given[name] for name in _DOWNLOAD_FLAGS if name in given}
@@ -311,11 +317,16 @@ def printable(flag: str, path: str) -> str:
     return path
 
 
-def without_credentials(value: typing.Any) -> typing.Any:
-    """Returns a flag's value as it may be published: without user and password of its URLs."""
+def published_flags(flags: argparse.Namespace) -> dict[str, typing.Any]:
+    """Returns the flags as a manifest may say them: without keys, and without passwords and signatures in URLs."""
+    kept = {name: value for name, value in vars(flags).items() if name not in SECRET_FLAGS | {"config"}}
+    return {name: _without_credentials(value) for name, value in kept.items()}
+
+
+def _without_credentials(value: typing.Any) -> typing.Any:
     if isinstance(value, list):
-        return [without_credentials(item) for item in value]
-    return re.sub(r"://[^/@\s]*@", "://", value) if isinstance(value, str) else value
+        return [_without_credentials(item) for item in value]
+    return _CREDENTIALS.sub("", value) if isinstance(value, str) else value
 
 
 def _checked(make: typing.Callable[..., typing.Any], values: dict[str, typing.Any]) -> typing.Any:

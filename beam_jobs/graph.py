@@ -28,7 +28,7 @@ class Work:
 
     Attributes:
         output: root of the dataset.
-        folder: for everything unfinished.
+        folder: existing folder for everything unfinished.
         files: inputs.
         plan: of the output; its rows are None until phase 1 is complete.
         selection: which rows are kept.
@@ -59,7 +59,6 @@ def run(work: Work) -> None:
     Raises:
         JobError: a step failed for a reason that the operator can mend.
     """
-    work.folder.mkdir(parents=True)
     run_locally(lambda pipeline: build(pipeline, work), work.workers)
 
 

@@ -29,6 +29,7 @@ FORMAT_FLAGS = ("base", "samples_per_shard", "image_size", "resize", "upscale", 
                 "reencode", "keep_exif", "min_side", "max_aspect_ratio", "max_pixels", "max_image_bytes")  # fmt: skip
 RUN_FLAGS = ("output", "by_split", "images", "mirror", "flickr_fallback", "cache_dir", "concurrency", "timeout_s",
              "deadline_s", "retries", "user_agent", "per_host_rate", "allow_private_hosts", "opt_out_tags",
+             "s3_endpoint_url", "s3_region_name", "s3_access_key_id", "s3_secret_access_key", "s3_session_token",
              "max_failure_ratio", "workers", "runner", "overwrite", "progress", "config")  # fmt: skip
 
 FAILURE_DOCS = {
@@ -55,7 +56,8 @@ REASON_DOCS = {
     FailureReason.NOT_FOUND: "HTTP 404, or in none of the places of `--images`.",
     FailureReason.GONE: "HTTP 410.",
     FailureReason.PLACEHOLDER: "Flickr's picture for removed photos.",
-    FailureReason.FORBIDDEN: "HTTP 401 or 403, or a file that may not be read.",
+    FailureReason.FORBIDDEN: "HTTP 401 or 403, or a file that may not be read. S3 answers so for absent objects too, "
+    "to who may not list the bucket.",
     FailureReason.HTTP_ERROR: "Any other HTTP status.",
     FailureReason.INVALID_URL: "No valid http(s) URL.",
     FailureReason.OPTED_OUT: "Refused by `X-Robots-Tag`, `TDM-Reservation` or robots.txt; `detail` says by which.",

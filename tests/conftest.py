@@ -1,9 +1,24 @@
 """Fixtures that all tests share."""
 
+import hashlib
 import pathlib
+import typing
 
 import pytest
 
+if typing.TYPE_CHECKING:
+    from tests.store_servers import GcsServer, S3Server
+
+_CREDENTIALS = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_PROFILE",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "STORAGE_EMULATOR_HOST",
+)
 _SHARED_DATA = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -13,3 +28,38 @@ def shared_data() -> pathlib.Path:
     if not _SHARED_DATA.is_dir():
         pytest.skip(f"real inputs are not here: {_SHARED_DATA}")
     return _SHARED_DATA
+
+
+@pytest.fixture
+def no_credentials(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment in which no tool finds credentials of an object store, whatever this machine has."""
+    for name in _CREDENTIALS:
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE", "CLOUDSDK_CONFIG"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+
+
+@pytest.fixture(scope="session")
+def s3() -> "typing.Iterator[S3Server]":
+    """An S3 server; each test has buckets of its own there."""
+    from tests.store_servers import S3Server
+
+    with S3Server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def gcs() -> "typing.Iterator[GcsServer]":
+    """A server of Google's object store; each test has buckets of its own there."""
+    from tests.store_servers import GcsServer
+
+    with GcsServer() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(request: pytest.FixtureRequest) -> str:
+    """A name for a bucket of the test's own."""
+    return f"bucket-{hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:20]}"

@@ -23,3 +23,9 @@ def too_large(max_image_bytes: int, http_status: int = -1) -> FetchError:
     """Returns the failure of a photo whose file is over the cap."""
     detail = f"more than --max_image_bytes {max_image_bytes}"
     return FetchError(FailureReason.TOO_LARGE, Stage.FETCH, detail, http_status)
+
+
+def damaged() -> FetchError:
+    """Returns the failure of a photo whose archive does not give it."""
+    detail = "the file is damaged in its archive, or packed by an unknown method"
+    return FetchError(FailureReason.CHECKSUM_MISMATCH, Stage.FETCH, detail)

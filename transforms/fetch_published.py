@@ -34,25 +34,24 @@ class PublishedPlaces:
         cache_dir: folder of the files.
         roots: by source the root to fetch from, if it is not the published one; the paths below it are the same.
         fetch: timeouts, retries, user agent.
-
-    Raises:
-        ValueError: a root is not http(s).
     """
 
     cache_dir: pathlib.Path
     roots: typing.Mapping[str, str] = dataclasses.field(default_factory=dict)
     fetch: FetchOptions = dataclasses.field(default_factory=FetchOptions)
 
-    def __post_init__(self) -> None:
-        for source, root in self.roots.items():
-            if not root.startswith(("http://", "https://")):
-                raise ValueError(
-                    f"--mirror {source}={root}: published files are fetched over http(s) only; give http(s)://…, or "
-                    f"the files themselves to --{source}"
-                )
-
     def url(self, source: Source, file: PublishedFile) -> str:
-        """Returns the URL of a file."""
+        """Returns the URL of a file.
+
+        Raises:
+            InputError: the root is not http(s).
+        """
+        root = self.roots.get(source.value, "http://")
+        if not root.startswith(("http://", "https://")):
+            raise InputError(
+                f"--mirror {source.value}={root}: published files are fetched over http(s) only; give http(s)://…, or "
+                f"the files themselves to --{source.value}"
+            )
         return f"{self.roots.get(source.value, PUBLISHED_ROOTS[source]).rstrip('/')}/{file.path}"
 
     def expected_bytes(self, source: Source, file: PublishedFile) -> int:
@@ -74,7 +73,7 @@ def fetch_published(
         Paths by source; of zips of which a part is wanted, the chained URLs of its members.
 
     Raises:
-        InputError: a name of a set that is not published, or a file that is damaged.
+        InputError: a name of a set that is not published, a file that is damaged, or a root that is not http(s).
         DownloadError: a file cannot be fetched.
     """
     sets = _find_published(sources)

@@ -78,12 +78,14 @@ class HttpClient:
         await self._close_unused(old)
 
     @contextlib.asynccontextmanager
-    async def get(self, url: yarl.URL, within_s: float) -> typing.AsyncIterator[aiohttp.ClientResponse]:
+    async def get(
+        self, url: yarl.URL, within_s: float, headers: dict[str, str] | None = None
+    ) -> typing.AsyncIterator[aiohttp.ClientResponse]:
         """Sends a request, waits so long for its headers, and follows no redirect."""
         session = self._session
         self._under_way[session] += 1
         try:
-            request = session.get(url, allow_redirects=False, proxy=proxy_of(url, self._proxies))
+            request = session.get(url, headers=headers, allow_redirects=False, proxy=proxy_of(url, self._proxies))
             async with await asyncio.wait_for(request, within_s) as response:
                 yield response
         finally:

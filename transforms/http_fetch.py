@@ -36,6 +36,45 @@ _STATUS_REASONS = {
 }
 
 
+Sign = typing.Callable[[str], typing.Awaitable[dict[str, str]]]
+"""Returns the headers that a request for a URL needs to be let in."""
+
+
+class Part(typing.NamedTuple):
+    """Bytes of a file.
+
+    Attributes:
+        first_byte, bytes: where, and how many; at least 1.
+        etag: the file's, '' if it has none: a file with another one has changed.
+    """
+
+    first_byte: int
+    bytes: int
+    etag: str = ""
+
+    def headers(self) -> dict[str, str]:
+        """Returns what asks for the part."""
+        asked = {"Range": f"bytes={self.first_byte}-{self.first_byte + self.bytes - 1}"}
+        return asked | ({"If-Match": self.etag} if self.etag else {})
+
+
+class Ask(typing.NamedTuple):
+    """How a URL is asked for.
+
+    Attributes:
+        admit: may refuse or delay each request; waiting in it does not count towards the deadline.
+        sign: of each attempt, but of no redirect. The URL's path is percent-encoded throughout then.
+        part: None for the whole file.
+    """
+
+    admit: Admit = admit_all
+    sign: Sign | None = None
+    part: Part | None = None
+
+
+PLAIN = Ask()
+
+
 @dataclasses.dataclass(frozen=True)
 class Fetched:
     """A photo's file. Leave its ``with`` block once it is decoded: that frees its bytes for others.
@@ -43,7 +82,7 @@ class Fetched:
     Attributes:
         data: the file.
         url: where it came from, as asked for.
-        http_status: 200, or -1 where no HTTP was spoken.
+        http_status: 200, 206 of a part, or -1 where no HTTP was spoken.
         attempts: requests made for it.
         reservation: its part of the byte budget.
     """
@@ -63,8 +102,8 @@ class Fetched:
         self.reservation.release()
 
 
-async def fetch_bytes(client: HttpClient, url: str, budget: ByteBudget, admit: Admit = admit_all) -> Fetched:
-    """Fetches a URL whole, trying again where that may help.
+async def fetch_bytes(client: HttpClient, url: str, budget: ByteBudget, ask: Ask = PLAIN) -> Fetched:
+    """Fetches a URL, trying again where that may help.
 
     A wait that would end past the deadline is not begun: the failure at hand stands. ``Retry-After`` is a
     lower bound of the wait.
@@ -73,7 +112,7 @@ async def fetch_bytes(client: HttpClient, url: str, budget: ByteBudget, admit: A
         client: of this process, with its limits.
         url: http or https.
         budget: bounds bytes in flight; the result holds its part until it is released.
-        admit: may refuse or delay each request; waiting in it does not count towards the deadline.
+        ask: how.
 
     Raises:
         FetchError: with the reason of the last attempt.
@@ -82,8 +121,8 @@ async def fetch_bytes(client: HttpClient, url: str, budget: ByteBudget, admit: A
     while True:
         attempts += 1
         try:
-            data, reservation = await _fetch_once(client, url, budget, clock, admit, attempts == 1)
-            return Fetched(data, url, 200, attempts, reservation)
+            data, reservation = await _fetch_once(client, url, budget, clock, ask, attempts == 1)
+            return Fetched(data, url, 206 if ask.part else 200, attempts, reservation)
         except FetchError as error:
             if error.host_is_ailing and earlier:
                 raise earlier from error
@@ -116,17 +155,18 @@ class _Clock:
 
 
 async def _fetch_once(
-    client: HttpClient, text: str, budget: ByteBudget, clock: _Clock, admit: Admit, is_first: bool
+    client: HttpClient, text: str, budget: ByteBudget, clock: _Clock, ask: Ask, is_first: bool
 ) -> tuple[bytes, Reservation]:
     """Asks for a URL, and for those that redirects lead to, each in its turn."""
-    url, status = joined(yarl.URL(), text), -1
+    url, status = yarl.URL(text, encoded=True) if ask.sign else joined(yarl.URL(), text), -1
     for hop in range(MAX_REDIRECTS + 1):
         with clock.paused():
-            await admit(url)
-            await client.check(url, admit)
+            await ask.admit(url)
+            await client.check(url, ask.admit)
             turn = await client.turn(url, is_first and not hop)
         with turn:
-            answer = await _converse(client, url, budget, clock)
+            headers = (ask.part.headers() if ask.part else {}) | (await ask.sign(text) if ask.sign and not hop else {})
+            answer = await _converse(client, url, headers, budget, clock, ask.part)
         if not isinstance(answer, _Redirect):
             return answer
         url, status = joined(url, answer.location), answer.status
@@ -140,37 +180,43 @@ class _Redirect(typing.NamedTuple):
 
 
 async def _converse(
-    client: HttpClient, url: yarl.URL, budget: ByteBudget, clock: _Clock
+    client: HttpClient,
+    url: yarl.URL,
+    headers: dict[str, str],
+    budget: ByteBudget,
+    clock: _Clock,
+    part: Part | None,
 ) -> tuple[bytes, Reservation] | _Redirect:
     status = -1
     try:
-        async with client.get(url, clock.left_s()) as response:
+        async with client.get(url, clock.left_s(), headers) as response:
             status = response.status
             location = redirect_of(response)
             if location:
                 return _Redirect(status, location)
-            return await _body(response, client.options, budget, clock)
+            return await _body(response, client.options, budget, clock, part)
     except TRANSPORT_ERRORS as error:
         raise transport_error(error, status) from error
 
 
 async def _body(
-    response: aiohttp.ClientResponse, options: FetchOptions, budget: ByteBudget, clock: _Clock
+    response: aiohttp.ClientResponse, options: FetchOptions, budget: ByteBudget, clock: _Clock, part: Part | None
 ) -> tuple[bytes, Reservation]:
-    expected_bytes = _check_response(response, options)
+    max_bytes = part.bytes if part else options.max_image_bytes
+    expected_bytes = _check_response(response, options, 206 if part else 200, max_bytes)
     with contextlib.ExitStack() as on_failure:
         with clock.paused():
             reservation = on_failure.enter_context(await budget.reserve(expected_bytes))
-        data = await asyncio.wait_for(_read(response, options.max_image_bytes), clock.left_s())
+        data = await asyncio.wait_for(_read(response, max_bytes), clock.left_s())
         reservation.shrink(len(data))
         on_failure.pop_all()
     return data, reservation
 
 
-def _check_response(response: aiohttp.ClientResponse, options: FetchOptions) -> int:
+def _check_response(response: aiohttp.ClientResponse, options: FetchOptions, expected: int, max_bytes: int) -> int:
     """Returns how many bytes the body may have; raises if it is not worth reading."""
     status = response.status
-    if status != 200:
+    if status != expected:
         reason = FailureReason.SERVER_ERROR if 500 <= status <= 599 else FailureReason.HTTP_ERROR
         error = FetchError(_STATUS_REASONS.get(status, reason), Stage.FETCH, f"HTTP status {status}", status)
         error.retry_after_s = _retry_after_s(response.headers.get("Retry-After", ""))
@@ -178,18 +224,18 @@ def _check_response(response: aiohttp.ClientResponse, options: FetchOptions) -> 
     check_opt_out(response, options.opt_out_tags, options.product_token)
     length = response.content_length
     if length is None or "Content-Encoding" in response.headers:
-        return options.max_image_bytes
-    if length > options.max_image_bytes:
-        raise too_large(options.max_image_bytes, status)
+        return max_bytes
+    if length > max_bytes:
+        raise too_large(max_bytes, status)
     return length
 
 
-async def _read(response: aiohttp.ClientResponse, max_image_bytes: int) -> bytes:
+async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
     chunks, read_bytes = [], 0
     async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
         read_bytes += len(chunk)
-        if read_bytes > max_image_bytes:
-            raise too_large(max_image_bytes, response.status)
+        if read_bytes > max_bytes:
+            raise too_large(max_bytes, response.status)
         chunks.append(chunk)
     return b"".join(chunks)
 

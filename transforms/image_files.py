@@ -27,18 +27,36 @@ class ImagePlaceError(ValueError):
     """A place of ``--images`` is missing, broken or ambiguous; the message names it and the remedy."""
 
 
+class Packed(typing.NamedTuple):
+    """Where a member lies in a zip on a server.
+
+    Attributes:
+        record_bytes: from its header to the next one's.
+        bytes: of the data in it.
+        method: of compression, as zip numbers it.
+        crc: of the file.
+    """
+
+    record_bytes: int
+    bytes: int
+    method: int
+    crc: int
+
+
 class ImageFile(typing.NamedTuple):
     """One image of a place.
 
     Attributes:
         name: path within the place, for messages.
         size_bytes: as the place states it.
-        offset: first byte in the tar; 0 elsewhere.
+        offset: first byte in the tar, or of the header in a zip on a server; 0 elsewhere.
+        packed: in a zip on a server, else None.
     """
 
     name: str
     size_bytes: int
     offset: int = 0
+    packed: Packed | None = None
 
 
 class ImageFiles(typing.Protocol):
@@ -51,8 +69,20 @@ class ImageFiles(typing.Protocol):
         """Returns at most ``max_bytes + 1`` bytes of the file. Safe in several threads."""
 
 
+class NamedFiles(typing.Protocol):
+    """Which file of a place is which photo's, by the file's name."""
+
+    def named(self, name: str) -> tuple[ImageFile, ...]:
+        """Returns the files of that name.
+
+        Args:
+            name: less the extension; or ``ID_`` for all files ``ID_secret*``; or ``COCO_`` and twelve digits for
+                COCO's files of 2014, which have the split between the two.
+        """
+
+
 class ImageIndex:
-    """Which file of a place is which photo's, by the file's name.
+    """The named files of a place, in memory.
 
     Args:
         place: to list; read once, here.
@@ -62,7 +92,7 @@ class ImageIndex:
         self._files: dict[str, ImageFile] = {}
         self._doubles: dict[str, list[ImageFile]] = collections.defaultdict(list)
         for file in place.files():
-            for name in _photo_names(file.name):
+            for name in photo_names(file.name):
                 if self._files.setdefault(name, file) is not file:
                     self._doubles[name].append(file)
 
@@ -70,12 +100,7 @@ class ImageIndex:
         return len(self._files)
 
     def named(self, name: str) -> tuple[ImageFile, ...]:
-        """Returns the files of that name.
-
-        Args:
-            name: less the extension; or ``ID_`` for all files ``ID_secret*``; or ``COCO_`` and twelve digits for
-                COCO's files of 2014, which have the split between the two.
-        """
+        """Returns the files of that name, as :class:`NamedFiles` says."""
         return (self._files[name], *self._doubles.get(name, ())) if name in self._files else ()
 
 
@@ -94,6 +119,15 @@ def open_image_files(spec: str) -> ImageFiles:
         raise ImagePlaceError(
             f"--images {spec} cannot be read ({error}): give an existing directory, zip or tar, or auto"
         ) from error
+    return (_Zip if is_zip(spec, head) else _Tar)(spec, fs, path)
+
+
+def is_zip(spec: str, head: bytes) -> bool:
+    """Tells a zip from a tar by its first 512 bytes.
+
+    Raises:
+        ImagePlaceError: it is neither; names the place and the remedy.
+    """
     for magic, compression in _COMPRESSIONS:
         if head.startswith(magic):
             raise ImagePlaceError(
@@ -101,10 +135,46 @@ def open_image_files(spec: str) -> ImageFiles:
                 "decompress it to a plain tar, or make a zip"
             )
     if head.startswith(b"PK"):
-        return _Zip(spec, fs, path)
+        return True
     if _is_tar_header(head):
-        return _Tar(spec, fs, path)
+        return False
     raise ImagePlaceError(f"--images {spec} is neither a directory nor a zip nor a tar: give one of these, or auto")
+
+
+def open_zip(spec: str, file: typing.IO[bytes]) -> zipfile.ZipFile:
+    """Opens a zip.
+
+    Raises:
+        ImagePlaceError: it is damaged; names the place and the remedy.
+    """
+    try:
+        return zipfile.ZipFile(file)
+    except (*DAMAGED, OSError, ValueError) as error:
+        raise ImagePlaceError(f"--images {spec} is a broken zip ({error}): copy it again") from error
+
+
+def zip_members(spec: str, archive: zipfile.ZipFile) -> typing.Iterator[zipfile.ZipInfo]:
+    """Lists the files of a zip; raises ImagePlaceError if they are encrypted."""
+    for info in archive.infolist():
+        if info.flag_bits & 1:
+            raise ImagePlaceError(f"--images {spec} holds encrypted files: make a zip without a password")
+        if not info.is_dir():
+            yield info
+
+
+def tar_members(spec: str, file: typing.IO[bytes]) -> typing.Iterator[ImageFile]:
+    """Lists the files of a tar, going from header to header; raises ImagePlaceError if it is damaged."""
+    try:
+        with tarfile.open(fileobj=file, mode="r:") as tar:
+            while info := tar.next():
+                if info.isreg():
+                    yield ImageFile(info.name, info.size, info.offset_data)
+                typing.cast(typing.Any, tar).members.clear()  # Else every header read so far is kept.
+            file.seek(tar.offset)
+            if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
+                raise tarfile.ReadError(f"no header at byte {tar.offset}")
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise ImagePlaceError(f"--images {spec} is a broken tar ({error}): copy it again") from error
 
 
 class _Directory:
@@ -122,18 +192,10 @@ class _Directory:
 
 class _Zip:
     def __init__(self, spec: str, fs: typing.Any, path: str):
-        self._spec = spec
-        try:
-            self._zip = zipfile.ZipFile(fs.open(path, "rb"))
-        except (*DAMAGED, OSError, ValueError) as error:
-            raise ImagePlaceError(f"--images {spec} is a broken zip ({error}): copy it again") from error
+        self._spec, self._zip = spec, open_zip(spec, fs.open(path, "rb"))
 
     def files(self) -> typing.Iterator[ImageFile]:
-        for info in self._zip.infolist():
-            if info.flag_bits & 1:
-                raise ImagePlaceError(f"--images {self._spec} holds encrypted files: make a zip without a password")
-            if not info.is_dir():
-                yield ImageFile(info.filename, info.file_size)
+        return (ImageFile(info.filename, info.file_size) for info in zip_members(self._spec, self._zip))
 
     def read(self, file: ImageFile, max_bytes: int) -> bytes:
         with self._zip.open(file.name) as member:
@@ -145,17 +207,8 @@ class _Tar:
         self._spec, self._fs, self._path = spec, fs, path
 
     def files(self) -> typing.Iterator[ImageFile]:
-        try:
-            with self._fs.open(self._path, "rb") as raw, tarfile.open(fileobj=raw, mode="r:") as tar:
-                while info := tar.next():
-                    if info.isreg():
-                        yield ImageFile(info.name, info.size, info.offset_data)
-                    typing.cast(typing.Any, tar).members.clear()  # Else every header read so far is kept.
-                raw.seek(tar.offset)
-                if raw.read(tarfile.BLOCKSIZE).strip(b"\0"):
-                    raise tarfile.ReadError(f"no header at byte {tar.offset}")
-        except (tarfile.TarError, OSError, EOFError) as error:
-            raise ImagePlaceError(f"--images {self._spec} is a broken tar ({error}): copy it again") from error
+        with self._fs.open(self._path, "rb") as file:
+            yield from tar_members(self._spec, file)
 
     def read(self, file: ImageFile, max_bytes: int) -> bytes:
         return self._fs.cat_file(self._path, file.offset, file.offset + min(file.size_bytes, max_bytes + 1))
@@ -169,13 +222,13 @@ def _is_tar_header(block: bytes) -> bool:
     return True
 
 
-def _photo_names(path: str) -> typing.Iterator[str]:
-    """Yields the names under which a file may be looked up, as :meth:`ImageIndex.named` says.
+def photo_names(path: str) -> typing.Iterator[str]:
+    """Yields the names under which a file may be looked up, as :meth:`NamedFiles.named` says.
 
     Example:
-        >>> list(_photo_names("a/6985418911_df7747990d.JPG")), list(_photo_names("a/notes.txt"))
+        >>> list(photo_names("a/6985418911_df7747990d.JPG")), list(photo_names("a/notes.txt"))
         (['6985418911_df7747990d', '6985418911_'], [])
-        >>> list(_photo_names("val2014/COCO_val2014_000000000042.jpg"))
+        >>> list(photo_names("val2014/COCO_val2014_000000000042.jpg"))
         ['COCO_val2014_000000000042', 'COCO_000000000042']
     """
     *folders, name = path.split("/")

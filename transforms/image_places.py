@@ -1,9 +1,9 @@
 """Where the bytes of a photo come from: places that are tried in order, until one has them."""
 
-import asyncio
 import contextlib
 import dataclasses
 import functools
+import pathlib
 import re
 import typing
 
@@ -11,20 +11,23 @@ import yarl
 
 from schemas.failures import FailureReason, Stage
 from transforms.byte_budget import ByteBudget
-from transforms.fetch_error import FetchError, too_large
-from transforms.flickr_requests import FlickrGate, is_placeholder, placeholder
+from transforms.fetch_error import FetchError
+from transforms.flickr_requests import FlickrGate
 from transforms.http_client import HttpClient
-from transforms.http_fetch import Fetched
-from transforms.image_files import DAMAGED, ImageFile, ImageFiles, ImageIndex, open_image_files
-from transforms.match_files import UNKNOWN_COPY, match_file
+from transforms.http_fetch import Sign
+from transforms.image_files import ImageFiles, ImageIndex, open_image_files
+from transforms.image_listing import ImageListing
+from transforms.local_images import IMAGES, FilesPlace
+from transforms.match_files import UNKNOWN_COPY
+from transforms.object_store import check_bucket, is_store_url, open_bucket, split_store_url
 from transforms.photo_refs import PhotoRef
 from transforms.remote_copies import MIRROR_ROOTS, flickr_copies, mirror_copies, source_order
 from transforms.remote_place import FLICKR, MIRROR, FoundCopy, Http, RemotePlace
+from transforms.request_signers import S3Options
+from transforms.stored_images import StoredImages, StoredPlace, check_stored, is_stored, list_stored
 
 AUTO = "auto"
 """The ``--images`` value that stands for the mirrors."""
-
-_IMAGES = "images"
 
 
 class FoundImage(typing.NamedTuple):
@@ -33,7 +36,7 @@ class FoundImage(typing.NamedTuple):
     Attributes:
         data: the file.
         url: URL, or path within the place.
-        http_status: 200, or -1 where no HTTP was spoken.
+        http_status: 200, 206 of a part, or -1 where no HTTP was spoken.
         attempts: requests or reads made for it, at all places.
         fetched_from: kind of place: ``images``, ``mirror`` or ``flickr``.
         copy_source: whose copy of the photo it is: ``yfcc``, ``coco``, ``open_images`` or ``flickr8k``; ``flickr``
@@ -55,23 +58,27 @@ class PlacesConfig:
     """Which places there are. Picklable: each worker process opens them for itself.
 
     Attributes:
-        images: ``auto`` (the mirrors) and paths or URLs of directories, zips or tars, in the order to try.
-            None at all is allowed: then every photo fails with ``no_image_source``.
-        mirrors: source and http(s) URL in place of its default mirror's root; the path below it stays.
+        images: ``auto`` (the mirrors) and paths or URLs of directories, zips, tars or prefixes of buckets, in the
+            order to try. None at all is allowed: then every photo fails with ``no_image_source``.
+        listed: those of them that are on servers; :func:`list_places` adds these.
+        mirrors: source and http(s), s3 or gs URL in place of its default mirror's root; the path below it stays.
         base: source whose mirror is tried first: ``yfcc``, ``coco``, ``open_images``, ``flickr8k`` or ``all``, of
             which the last two prefer none.
         with_coco: COCO is among the dataset's sources, so that ``000000000042`` names its image 42, not photo 42.
         flickr_requests_per_s: what this process may ask of Flickr itself, after everything else; 0 = nothing.
+        s3: how S3 is reached.
 
     Raises:
-        ValueError: a mirror's source has no mirror, or its root is no http(s) URL.
+        ValueError: a mirror's source has no mirror, or its root is no such URL.
     """
 
     images: tuple[str, ...] = (AUTO,)
+    listed: tuple[StoredImages, ...] = ()
     mirrors: tuple[tuple[str, str], ...] = ()
     base: str = "all"
     with_coco: bool = True
     flickr_requests_per_s: float = 0.0
+    s3: S3Options = S3Options()
 
     def __post_init__(self) -> None:
         for source, root in self.mirrors:
@@ -81,19 +88,32 @@ class PlacesConfig:
                     f"these are: {', '.join(sorted(MIRROR_ROOTS))}"
                 )
             if not _is_base_url(root):
-                raise ValueError(f"--mirror {source}={root} is no base URL: give one like http://host/path")
+                raise ValueError(
+                    f"--mirror {source}={root} is no base URL: give one like http://host/path or s3://bucket/prefix"
+                )
 
-    def mirror_root(self, source: str) -> str:
-        """Returns the root of a source's mirror."""
-        return dict(self.mirrors).get(source, MIRROR_ROOTS[source])
+    def mirror(self, source: str) -> tuple[str, Sign | None]:
+        """Returns the http(s) root of a source's mirror, and what signs requests to it.
+
+        Raises:
+            ImagePlaceError: it is in a bucket, and that cannot be reached.
+        """
+        root = dict(self.mirrors).get(source, MIRROR_ROOTS[source])
+        if not is_store_url(root):
+            return root, None
+        bucket, prefix = open_bucket(f"--mirror {source}=", root, self.s3)
+        return bucket.key_url(prefix), bucket.sign
 
     def roots(self) -> tuple[str, ...]:
-        """Returns the roots of all mirrors: URLs that the operator or this program names, not the data."""
-        return tuple(self.mirror_root(source) for source in sorted(MIRROR_ROOTS))
+        """Returns http(s) URLs of mirrors and places: what the operator or this program names, not the data."""
+        mirrors = [self.mirror(source)[0] for source in sorted(MIRROR_ROOTS)]
+        return (*mirrors, *(place.url for place in self.listed))
 
 
 def _is_base_url(text: str) -> bool:
     """Whether paths can be put below it."""
+    if is_store_url(text):
+        return split_store_url(text) is not None
     try:
         url = yarl.URL(text)
         plain = not (url.query_string or url.fragment or re.search(r"\s", text))
@@ -113,77 +133,60 @@ class Place(typing.Protocol):
         """Returns the photo's file, None if this place does not know the photo; raises FetchError."""
 
 
-class FilesPlace:
-    """A directory, zip or tar that the operator names.
-
-    Args:
-        files, index: of this place.
-        with_coco: as in :class:`PlacesConfig`.
-        http: for the byte cap and the budget.
-    """
-
-    kind = _IMAGES
-
-    def __init__(self, files: ImageFiles, index: ImageIndex, with_coco: bool, http: Http):
-        self._files, self._index, self._with_coco, self._budget = files, index, with_coco, http.budget
-        self._max_bytes = http.client.options.max_image_bytes
-
-    async def fetch(self, photo: PhotoRef) -> FoundCopy | None:
-        """Reads the file that a name of the photo's matches, in a thread; ImagePlaceError if two files do."""
-        match = match_file(self._index, photo, self._with_coco)
-        if match is None:
-            return None
-        file = match.file
-        if file.size_bytes > self._max_bytes:
-            raise too_large(self._max_bytes)
-        with contextlib.ExitStack() as on_failure:
-            reservation = on_failure.enter_context(await self._budget.reserve(file.size_bytes))
-            data = await asyncio.to_thread(self._read, file)
-            if is_placeholder(data, from_flickr=False):
-                raise placeholder()
-            on_failure.pop_all()
-        return FoundCopy(Fetched(data, file.name, -1, 1, reservation), match.source, match.image_id)
-
-    def _read(self, file: ImageFile) -> bytes:
-        try:
-            data = self._files.read(file, self._max_bytes)
-        except FileNotFoundError as error:
-            raise FetchError(FailureReason.NOT_FOUND, Stage.FETCH, "the file of --images is gone") from error
-        except PermissionError as error:
-            raise FetchError(FailureReason.FORBIDDEN, Stage.FETCH, "the file of --images is not readable") from error
-        except DAMAGED as error:
-            detail = "the file is damaged in its archive, or packed by an unknown method"
-            raise FetchError(FailureReason.CHECKSUM_MISMATCH, Stage.FETCH, detail) from error
-        if len(data) > self._max_bytes:
-            raise too_large(self._max_bytes)
-        return data
-
-
 def check_places(config: PlacesConfig) -> None:
-    """Opens and lists every place of files once, so that a broken one stops the run before any work.
+    """Opens every place, so that a broken one stops the run before any work.
+
+    What is here is listed whole, what is on servers up to its first file.
 
     Raises:
-        ImagePlaceError: missing, broken or of another kind; names the place and the remedy.
+        ImagePlaceError: missing, broken, forbidden or of another kind; names the place and the remedy.
     """
+    for source, root in config.mirrors:
+        if AUTO in config.images and is_store_url(root):
+            check_bucket(f"--mirror {source}=", root, config.s3)
     for spec in config.images:
-        if spec != AUTO:
+        if is_stored(spec):
+            check_stored(spec, config.s3)
+        elif spec != AUTO:
             for _ in open_image_files(spec).files():
                 pass
 
 
+def list_places(config: PlacesConfig, folder: pathlib.Path) -> PlacesConfig:
+    """Lists what is on servers, once for all processes.
+
+    Args:
+        config: as given.
+        folder: for the lists, there until the last process has ended.
+
+    Raises:
+        ImagePlaceError: as :func:`check_places`.
+    """
+    specs = dict.fromkeys(spec for spec in config.images if is_stored(spec))
+    listed = (list_stored(spec, config.s3, folder / f"images-{i}.sqlite") for i, spec in enumerate(specs))
+    return dataclasses.replace(config, listed=tuple(listed))
+
+
 def open_places(config: PlacesConfig, client: HttpClient, budget: ByteBudget) -> list[Place]:
-    """Returns the places in the order to try them. Files are listed at the first call of a process only.
+    """Returns the places in the order to try them. Files that are here are listed at a process's first call only.
 
     ``auto`` stands for the mirrors of the base, of Open Images, of COCO and of YFCC, in this order.
+
+    Args:
+        config: of which :func:`list_places` has listed what is on servers.
+        client, budget: to download with.
 
     Raises:
         ImagePlaceError: as :func:`check_places`.
     """
     http = Http(client, budget)
     places: list[Place] = []
+    listed = {place.spec: place for place in config.listed}
     for spec in config.images:
         if spec == AUTO:
             places += [_mirror(source, config, http) for source in source_order(config.base)]
+        elif is_stored(spec):
+            places.append(_stored(listed[spec], config, http))
         else:
             places.append(FilesPlace(*_indexed(spec), config.with_coco, http))
     if config.flickr_requests_per_s:
@@ -194,7 +197,13 @@ def open_places(config: PlacesConfig, client: HttpClient, budget: ByteBudget) ->
 
 
 def _mirror(source: str, config: PlacesConfig, http: Http) -> RemotePlace:
-    return RemotePlace(MIRROR, functools.partial(mirror_copies, source, config.mirror_root(source)), http)
+    root, sign = config.mirror(source)
+    return RemotePlace(MIRROR, functools.partial(mirror_copies, source, root), http._replace(sign=sign))
+
+
+def _stored(place: StoredImages, config: PlacesConfig, http: Http) -> StoredPlace:
+    sign = open_bucket("--images ", place.spec, config.s3)[0].sign if is_store_url(place.spec) else None
+    return StoredPlace(place, _listing(place.listing), config.with_coco, http._replace(sign=sign))
 
 
 @contextlib.asynccontextmanager
@@ -233,9 +242,14 @@ async def _first_found(places: typing.Sequence[Place], photo: PhotoRef) -> tuple
 
 
 def _unknown(places: typing.Sequence[Place]) -> FetchError:
-    if any(place.kind == _IMAGES for place in places):
+    if any(place.kind == IMAGES for place in places):
         return FetchError(FailureReason.NOT_FOUND, Stage.FETCH, "no file of --images has the photo's name")
     return FetchError(FailureReason.NO_IMAGE_SOURCE, Stage.FETCH, "there is no place to fetch the photo from")
+
+
+@functools.cache
+def _listing(path: pathlib.Path) -> ImageListing:
+    return ImageListing(path)
 
 
 @functools.cache

@@ -5,7 +5,7 @@ import re
 import typing
 
 from schemas.coco import bare_file_name
-from transforms.image_files import ImageFile, ImageIndex, ImagePlaceError
+from transforms.image_files import ImageFile, ImagePlaceError, NamedFiles
 from transforms.photo_refs import CopyRef, PhotoRef
 from transforms.remote_copies import yfcc_hash
 
@@ -33,7 +33,7 @@ class FileMatch(typing.NamedTuple):
     image_id: str = ""
 
 
-def match_file(index: ImageIndex, photo: PhotoRef, with_coco: bool) -> FileMatch | None:
+def match_file(index: NamedFiles, photo: PhotoRef, with_coco: bool) -> FileMatch | None:
     """Returns the photo's file, None if there is none.
 
     Names are compared less the extension. A name of several files is that of the one which is called exactly as
@@ -60,7 +60,7 @@ def match_file(index: ImageIndex, photo: PhotoRef, with_coco: bool) -> FileMatch
     return next(iter(found.values()), None)
 
 
-def _by_copies(index: ImageIndex, photo: PhotoRef) -> typing.Iterator[FileMatch]:
+def _by_copies(index: NamedFiles, photo: PhotoRef) -> typing.Iterator[FileMatch]:
     found: set[str] = set()
     for copy in photo.copies:
         if copy.source not in found:
@@ -69,7 +69,7 @@ def _by_copies(index: ImageIndex, photo: PhotoRef) -> typing.Iterator[FileMatch]
                 yield FileMatch(file, copy.source, copy.image_id)
 
 
-def _by_photo(index: ImageIndex, photo: PhotoRef, with_coco: bool) -> typing.Iterator[FileMatch]:
+def _by_photo(index: NamedFiles, photo: PhotoRef, with_coco: bool) -> typing.Iterator[FileMatch]:
     for file in index.named(yfcc_hash(photo)):
         yield FileMatch(file, "yfcc")
     names = [str(photo.photo_id), f"{photo.photo_id}_"]
@@ -80,7 +80,7 @@ def _by_photo(index: ImageIndex, photo: PhotoRef, with_coco: bool) -> typing.Ite
             yield FileMatch(file, UNKNOWN_COPY)
 
 
-def _files_of(index: ImageIndex, copy: CopyRef) -> list[ImageFile]:
+def _files_of(index: NamedFiles, copy: CopyRef) -> list[ImageFile]:
     """Returns the files that may be the copy's: more than one only where nothing tells them apart."""
     published = f"{copy.image_id}.jpg" if copy.source == "open_images" else copy.file_name
     name = posixpath.splitext(posixpath.basename(published))[0]

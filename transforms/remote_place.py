@@ -10,7 +10,7 @@ from transforms.byte_budget import ByteBudget
 from transforms.fetch_error import FetchError
 from transforms.flickr_requests import is_placeholder, placeholder
 from transforms.http_client import Admit, HttpClient, admit_all
-from transforms.http_fetch import Fetched, fetch_bytes
+from transforms.http_fetch import Ask, Fetched, Sign, fetch_bytes
 from transforms.photo_refs import PhotoRef
 from transforms.remote_copies import RemoteCopy
 
@@ -31,6 +31,7 @@ class Http(typing.NamedTuple):
 
     client: HttpClient
     budget: ByteBudget
+    sign: Sign | None = None
 
 
 class RemotePlace:
@@ -67,7 +68,7 @@ class RemotePlace:
 
     async def _download(self, copy: RemoteCopy) -> Fetched:
         http = self._http
-        fetched = await fetch_bytes(http.client, copy.url, http.budget, self._admit)
+        fetched = await fetch_bytes(http.client, copy.url, http.budget, Ask(self._admit, http.sign))
         with contextlib.ExitStack() as on_failure:
             on_failure.enter_context(fetched)
             if is_placeholder(fetched.data, self.kind == FLICKR):

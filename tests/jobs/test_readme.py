@@ -19,6 +19,7 @@ from beam_jobs.demo_server import serve
 from beam_jobs.errors import JobError, UsageError
 from tests.jobs.conftest import picture
 from tests.source_files import write_four_sources
+from tests.store_servers import S3Server
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _README = (_ROOT / "README.md").read_text("utf-8")
@@ -94,14 +95,27 @@ def _write_other_sources(folder: pathlib.Path, mirror: pathlib.Path) -> None:
             archive.writestr(f"Flicker8k_Dataset/{photo}_693b08cb0e.jpg", picture(photo))
 
 
+def _put_into_bucket(s3: S3Server, path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    s3.put("my-photos", {path.name: path.read_bytes()})
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3.url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3.key_id)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3.secret)
+
+
+@pytest.mark.usefixtures("no_credentials")
 def test_commands_run_in_the_order_of_the_readme(
-    demo_run: DemoRun, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    demo_run: DemoRun,
+    tmp_path: pathlib.Path,
+    s3: S3Server,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     corpus = demo_run.folder / _DEMO / demo.CORPUS
     (tmp_path / "packs").symlink_to(corpus / PACKS)
     _write_other_sources(tmp_path, corpus / MIRROR)
     ran = set()
+    _put_into_bucket(s3, tmp_path / "train2017.zip", monkeypatch)
     with serve(tmp_path / MIRROR) as url:
         for line in _commands():
             program, command, *flags = shlex.split(line)

@@ -8,6 +8,7 @@ from transforms.fetch_options import OPT_OUT_TAGS, FetchOptions
 from transforms.flickr_requests import REQUESTS_PER_S
 from transforms.image_places import PlacesConfig
 from transforms.remote_copies import MIRROR_ROOTS
+from transforms.request_signers import S3Options
 
 
 def places(*flags: str) -> PlacesConfig:
@@ -23,7 +24,7 @@ def test_the_default_places_are_the_mirrors() -> None:
 def test_each_source_with_a_mirror_may_have_another() -> None:
     flags = [f"--mirror={source}=http://host/{source}/" for source in MIRROR_ROOTS]
     found = places("--mirror=coco=http://first", *flags)
-    assert {s: found.mirror_root(s) for s in MIRROR_ROOTS} == {s: f"http://host/{s}" for s in MIRROR_ROOTS}
+    assert {s: found.mirror(s)[0] for s in MIRROR_ROOTS} == {s: f"http://host/{s}" for s in MIRROR_ROOTS}
 
 
 @pytest.mark.parametrize(
@@ -33,7 +34,7 @@ def test_each_source_with_a_mirror_may_have_another() -> None:
         ("http://host", "http://host is no source with a mirror"),
         ("coco", "--mirror coco= is no base URL"),
         ("coco=host", "--mirror coco=host is no base URL: give one like http://host/path"),
-        ("open_images=s3://bucket", "--mirror open_images=s3://bucket is no base URL"),
+        ("open_images=s3://", "--mirror open_images=s3: is no base URL"),
     ],
 )
 def test_a_wrong_mirror_is_refused(mirror: str, message: str) -> None:
@@ -50,6 +51,20 @@ def test_a_proxy_that_cannot_be_used_is_refused(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("https_proxy", "socks5://me:secret@127.0.0.1:1080")
     with pytest.raises(UsageError, match="^HTTPS_PROXY begins with socks5://, but .*: give http://HOST:PORT$"):
         places()
+
+
+def test_keys_reach_the_places_and_nothing_that_is_written() -> None:
+    keys = {"access_key_id": "AKIA1", "secret_access_key": "s3cret", "session_token": "t0ken"}
+    flags = [f"--s3_{name}={value}" for name, value in keys.items()]
+    archive = "https://me:pw@host/x.zip?X-Amz-Credential=AKIA1&part=1&X-Amz-Signature=s3cret"
+    argv = ["--yfcc", "in", "--output", "out", "--s3_endpoint_url=http://me:pw@host:9000", "--images", archive, *flags]
+    config = build_dataset.parse_args(argv)
+    assert config.images
+    assert config.images.places.s3 == S3Options(endpoint_url="http://me:pw@host:9000", **keys)
+    assert config.images.places.images == (archive,)
+    assert config.flags["s3_endpoint_url"] == "http://host:9000"
+    assert config.flags["images"] == ["https://host/x.zip?part=1&"]
+    assert not any(secret in repr(config.flags) for secret in (*keys.values(), "pw"))
 
 
 def fetch(*flags: str) -> FetchOptions:

@@ -329,5 +329,6 @@ def test_a_wrong_name_is_an_input_error(places: PublishedPlaces) -> None:
 
 
 def test_a_root_is_http() -> None:
-    with pytest.raises(ValueError, match="--mirror coco=s3://b: published files are fetched over http"):
-        PublishedPlaces(cache_dir=pathlib.Path(), roots={"coco": "s3://b"})
+    places = PublishedPlaces(cache_dir=pathlib.Path(), roots={"coco": "s3://b"})
+    with pytest.raises(InputError, match="--mirror coco=s3://b: published files are fetched over http"):
+        _fetch(places, "2017")

@@ -18,7 +18,7 @@ from transforms.byte_budget import ByteBudget
 from transforms.fetch_error import FetchError
 from transforms.fetch_options import FetchOptions
 from transforms.http_client import HttpClient
-from transforms.http_fetch import fetch_bytes
+from transforms.http_fetch import Ask, fetch_bytes
 
 FAST = {"timeout_s": 0.5, "deadline_s": 5.0, "retries": 0, "allow_private_hosts": True}
 
@@ -296,7 +296,7 @@ def test_every_request_asks_for_leave_and_waiting_for_it_does_not_count(server: 
     async def scenario() -> bytes:
         options = FetchOptions(**{**FAST, "deadline_s": 0.4})
         async with HttpClient(options, [server.url]) as client:
-            return (await fetch_bytes(client, f"{server.url}/a", ByteBudget(10**9), admit)).data
+            return (await fetch_bytes(client, f"{server.url}/a", ByteBudget(10**9), Ask(admit))).data
 
     assert (asyncio.run(scenario()), asked) == (BODY, ["/a", "/b"])
 

@@ -222,8 +222,8 @@ def test_mirrors_are_tried_from_the_base_on(server: FaultServer, base: str, orde
 def test_each_mirror_has_its_own_root(server: FaultServer) -> None:
     roots = {source: f"{server.url}/{source}" for source in MIRROR_ROOTS}
     config = PlacesConfig(mirrors=tuple(roots.items()))
-    assert {source: config.mirror_root(source) for source in MIRROR_ROOTS} == roots
-    assert {source: PlacesConfig().mirror_root(source) for source in MIRROR_ROOTS} == MIRROR_ROOTS
+    assert {source: config.mirror(source)[0] for source in MIRROR_ROOTS} == roots
+    assert {source: PlacesConfig().mirror(source)[0] for source in MIRROR_ROOTS} == MIRROR_ROOTS
 
 
 def test_of_several_copies_the_first_that_is_there_counts(server: FaultServer) -> None:
@@ -328,8 +328,8 @@ def test_an_encrypted_zip_is_refused(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize("source", MIRROR_ROOTS)
-@pytest.mark.parametrize("root", ["", "s3://bucket", "127.0.0.1:80", "http://"])
-def test_a_mirror_root_must_be_http(source: str, root: str) -> None:
+@pytest.mark.parametrize("root", ["", "s3://", "ftp://host", "127.0.0.1:80", "http://"])
+def test_a_mirror_root_must_be_a_url(source: str, root: str) -> None:
     with pytest.raises(ValueError, match=f"--mirror {source}=.* give one like http://host/path"):
         PlacesConfig(mirrors=((source, root),))
 
