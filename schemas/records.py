@@ -63,7 +63,6 @@ class CommitRecord(Record):
         failures_by_reason: how many of the failed have which reason.
         rows_digest: of what the shard was made from, see :func:`rows_digest`.
         files: each file of the shard by its name in the dataset, the rows among them.
-        tar_md5: MD5 of the tar, hex, for the shard index; '' without samples.
     """
 
     shard: int
@@ -73,7 +72,6 @@ class CommitRecord(Record):
     failures_by_reason: dict[str, int]
     rows_digest: str
     files: dict[str, FileDigest]
-    tar_md5: str
     format_version: int = FORMAT_VERSION
 
 

@@ -189,7 +189,7 @@ def write_records(root: pathlib.Path, commits: typing.Sequence[CommitRecord], **
     for commit in commits:
         _write(root / layout.commit_file(commit.shard), commit.to_json())
     index = wids_index(
-        IndexedTar(name.rpartition("/")[2], c.samples, c.files[name].bytes, c.tar_md5)
+        IndexedTar(name.rpartition("/")[2], c.samples, c.files[name].bytes)
         for c, name in ((c, layout.tar_file(c.shard)) for c in commits if c.samples)
     )
     _write(root / layout.SHARD_INDEX, index)
@@ -231,9 +231,6 @@ def reseal(root: pathlib.Path, **changes: typing.Any) -> None:
         values = {**vars(old), "files": {name: file_digest(root / name) for name in old.files}}
         rows_file: FileDigest = values["files"][layout.rows_file(shard)]
         values["rows_digest"] = rows_digest(rows_file.sha256, FORMAT)
-        if old.samples:
-            tar = (root / layout.tar_file(shard)).read_bytes()
-            values["tar_md5"] = hashlib.md5(tar).hexdigest()
         commits.append(CommitRecord(**{**values, **(changes if shard == 1 else {})}))
     write_records(root, commits)
 

@@ -47,11 +47,10 @@ class PlacedSample(typing.NamedTuple):
 
 
 class WrittenTar(typing.NamedTuple):
-    """What is known of a tar once it is written; digests are hex."""
+    """What is known of a tar once it is written; the digest is hex."""
 
     bytes: int
     sha256: str
-    md5: str
     samples: list[PlacedSample]
 
 
@@ -68,12 +67,11 @@ class TarDamageError(ValueError):
 
 
 class IndexedTar(typing.NamedTuple):
-    """What the shard index says of one tar: its file name, samples, size in bytes and MD5 (hex)."""
+    """What the shard index says of one tar: its file name, samples, and size in bytes."""
 
     name: str
     samples: int
     bytes: int
-    md5: str
 
 
 def ustar_header(name: str, size_bytes: int) -> bytes:
@@ -110,7 +108,7 @@ def write_tar(path: pathlib.Path, samples: typing.Iterable[Sample]) -> WrittenTa
         for key, members in samples:
             placed.append(PlacedSample(key, tuple(_write_member(tar, key, *member) for member in members)))
         tar.write(bytes(-(-(tar.bytes + 2 * BLOCK_BYTES) // RECORD_BYTES) * RECORD_BYTES - tar.bytes))
-    return WrittenTar(tar.bytes, tar.sha256.hexdigest(), tar.md5.hexdigest(), placed)
+    return WrittenTar(tar.bytes, tar.sha256.hexdigest(), placed)
 
 
 def read_tar(file: typing.BinaryIO) -> typing.Iterator[TarMember]:
@@ -150,7 +148,7 @@ def dali_index(samples: typing.Sequence[PlacedSample]) -> bytes:
 def indexed_tar(commit: CommitRecord) -> IndexedTar:
     """Returns what the shard index says of the tar of a committed shard that has one."""
     name = layout.tar_file(commit.shard)
-    return IndexedTar(name.rpartition("/")[2], commit.samples, commit.files[name].bytes, commit.tar_md5)
+    return IndexedTar(name.rpartition("/")[2], commit.samples, commit.files[name].bytes)
 
 
 def wids_index(tars: typing.Iterable[IndexedTar]) -> bytes:
@@ -158,11 +156,7 @@ def wids_index(tars: typing.Iterable[IndexedTar]) -> bytes:
 
     Layout: https://github.com/webdataset/webdataset/blob/main/wids/wids_specs.py
     """
-    shards = [
-        {"url": tar.name, "md5sum": tar.md5, "nsamples": tar.samples, "filesize": tar.bytes}
-        for tar in sorted(tars)
-        if tar.samples
-    ]
+    shards = [{"url": tar.name, "nsamples": tar.samples, "filesize": tar.bytes} for tar in sorted(tars) if tar.samples]
     index = {"__kind__": "wids-shard-index-v1", "wids_version": 1, "name": SHARD_INDEX_NAME, "shardlist": shards}
     return json.dumps(index, indent=1).encode("ascii") + b"\n"
 
@@ -174,13 +168,11 @@ class _DigestingWriter:
         self._file = file
         self.bytes = 0
         self.sha256 = hashlib.sha256()
-        self.md5 = hashlib.md5(usedforsecurity=False)
 
     def write(self, data: bytes) -> None:
         self._file.write(data)
         self.bytes += len(data)
         self.sha256.update(data)
-        self.md5.update(data)
 
 
 def _write_member(tar: _DigestingWriter, key: str, extension: str, data: bytes) -> Member:

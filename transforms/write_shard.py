@@ -96,12 +96,10 @@ def write_shard(
     _check_accounted(keys, images, failures)
     name = layout.failures_file(rows.shard)
     files = {layout.rows_file(rows.shard): rows.file, name: _write_parquet(failures_table(failures), staging / name)}
-    tar_md5 = ""
     if images:
         samples = _sample_table(rows.table, keys, images, spool)
         members = _tar_samples(samples, images, spool, image_extensions(extension, further_sizes))
-        written, tar_md5 = _write_samples(rows.shard, staging, samples, members, further_sizes)
-        files |= written
+        files |= _write_samples(rows.shard, staging, samples, members, further_sizes)
     return CommitRecord(
         shard=rows.shard,
         rows=len(keys),
@@ -110,7 +108,6 @@ def write_shard(
         failures_by_reason=dict(collections.Counter(f.reason.value for f in failures)),
         rows_digest=rows_digest(rows.file.sha256, image_options),
         files=files,
-        tar_md5=tar_md5,
     )
 
 
@@ -196,19 +193,18 @@ def _write_samples(
     samples: pa.Table,
     members: typing.Iterable[tuple[str, Members]],
     further_sizes: typing.Sequence[int],
-) -> tuple[dict[str, FileDigest], str]:
-    """Writes the tar, its sidecar and its DALI index; returns them, and the MD5 of the tar."""
+) -> dict[str, FileDigest]:
+    """Writes the tar, its sidecar and its DALI index; returns their digests."""
     tar = write_tar(_made_path(staging / layout.tar_file(shard)), members)
     placements = _placements(tar.samples, 1 + len(further_sizes))
     sidecar = pa.table([*samples.columns, *placements], sidecar_schema(further_sizes))
     idx_path = _made_path(staging / layout.idx_file(shard))
     idx_path.write_bytes(dali_index(tar.samples))
-    files = {
+    return {
         layout.tar_file(shard): FileDigest(tar.bytes, tar.sha256),
         layout.sidecar_file(shard): _write_parquet(sidecar, staging / layout.sidecar_file(shard)),
         layout.idx_file(shard): file_digest(idx_path),
     }
-    return files, tar.md5
 
 
 def _placements(samples: typing.Sequence[PlacedSample], images: int) -> typing.Iterator[pa.Array]:

@@ -29,7 +29,6 @@ COMMIT = CommitRecord(
     failures_by_reason={"gone": 2},
     rows_digest="d" * 64,
     files={"rows/000003.parquet": FileDigest(10, "a" * 64), "shards/000003.tar": FileDigest(20, "b" * 64)},
-    tar_md5="c" * 32,
 )
 MANIFEST = Manifest(
     configuration={"where": None, "quality": 90, "yfcc": ["ü"]},
