@@ -31,6 +31,7 @@ import tempfile
 import time
 import typing
 
+import psutil
 from PIL import Image
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -74,6 +75,7 @@ http {{ access_log off; sendfile on; keepalive_requests 100000; default_type ima
   server {{ listen 127.0.0.1:{port}; root {folder}/www; }} }}
 """
 _CORES = os.cpu_count() or 1
+_SAMPLING_S = 0.2
 _DOWNLOAD = """import sys, json
 from img2dataset import download
 if __name__ == "__main__":
@@ -275,16 +277,30 @@ def _img2dataset(folder: pathlib.Path, samples_per_shard: int, python: str) -> l
 def _run(command: list[str]) -> Used:
     begin = time.perf_counter()
     environment = {**os.environ, "NO_ALBUMENTATIONS_UPDATE": "1"}
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-    with typing.cast(typing.IO[str], process.stderr) as stderr:
-        said = stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{command[:4]} exited {process.returncode}: {said[-2000:]}")
-    return Used(time.perf_counter() - begin, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=said)
+        peak_mb = 0.0
+        while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
+            peak_mb = max(peak_mb, _largest_mb(process.pid))
+            time.sleep(_SAMPLING_S)
+        _, status, usage = ended
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            said.seek(0)
+            raise RuntimeError(f"{command[:4]} exited {process.returncode}: {said.read()[-2000:]}")
+    return Used(time.perf_counter() - begin, usage.ru_utime + usage.ru_stime, peak_mb)
+
+
+def _largest_mb(pid: int) -> float:
+    """Resident memory of the largest process of a tree. The kernel's own peak counts what was before the exec."""
+    sizes = [0]
+    with contextlib.suppress(psutil.NoSuchProcess):
+        tree = [psutil.Process(pid)]
+        tree += tree[0].children(recursive=True)
+        for process in tree:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                sizes.append(process.memory_info().rss)
+    return max(sizes) / 1e6
 
 
 if __name__ == "__main__":
