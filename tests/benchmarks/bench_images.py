@@ -18,6 +18,7 @@ floor OpenCV (`pip install '.[benchmark]'`).
 
 import argparse
 import contextlib
+import hashlib
 import io
 import json
 import os
@@ -139,17 +140,17 @@ def _commands(folder: pathlib.Path, lines: list[str], root: str, flags: argparse
     shard = min(1000, flags.few // (2 * _CORES))
     if flags.mix == "scaling":
         return {
-            "all_workers": _photobeam(folder, root, shard, "--workers", _CORES),
-            "one_worker": _photobeam(folder, root, shard, "--workers", 1),
+            "all_workers": photobeam_command(folder, root, shard, "--workers", _CORES),
+            "one_worker": photobeam_command(folder, root, shard, "--workers", 1),
         }
     if flags.mix == "passthrough":
         fetching = [sys.executable, "-m", "tests.benchmarks.fetch_and_decode", folder / "urls.txt", root, _CORES]
         return {
-            "photobeam": _photobeam(folder, root, shard, "--workers", _CORES, "--resize", "none"),
+            "photobeam": photobeam_command(folder, root, shard, "--workers", _CORES, "--resize", "none"),
             "fetch_and_decode": [*map(str, fetching)],
         }
     return {
-        "photobeam": _photobeam(folder, root, shard, "--workers", _CORES),
+        "photobeam": photobeam_command(folder, root, shard, "--workers", _CORES),
         "img2dataset": _img2dataset(folder, shard, flags.img2dataset),
     }
 
@@ -200,15 +201,22 @@ def write_photos(folder: pathlib.Path, count: int, mix: Sizes, photographs: path
     """Writes dataset lines and their photos below ``www``; returns the lines. A hundred different photos per size."""
     rnd = random.Random(0)
     sources = [Image.open(path).convert("RGB") for path in sorted(_large_images(photographs))]
-    made = {side: [_jpeg(rnd, sources, side, chroma) for _ in range(100)] for side, _, chroma in mix}
+    made = {side: [_kept(folder, _jpeg(rnd, sources, side, chroma)) for _ in range(100)] for side, _, chroma in mix}
     lines = []
     for number in range(count):
         lines.append(dataset_line(number, 1_000_000 + number, rnd))
         side = rnd.choices([side for side, _, _ in mix], [share for _, share, _ in mix])[0]
         path = folder / "www" / mirror_path(lines[-1])
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(rnd.choice(made[side]))
+        path.hardlink_to(rnd.choice(made[side]))
     return lines
+
+
+def _kept(folder: pathlib.Path, data: bytes) -> pathlib.Path:
+    path = folder / "made" / f"{hashlib.sha256(data).hexdigest()}.jpg"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data)
+    return path
 
 
 def mirror_path(line: str) -> str:
@@ -257,7 +265,7 @@ def serve(folder: pathlib.Path) -> typing.Iterator[str]:
         server.wait()
 
 
-def _photobeam(folder: pathlib.Path, root: str, samples_per_shard: int, *more: object) -> list[str]:
+def photobeam_command(folder: pathlib.Path, root: str, samples_per_shard: int, *more: object) -> list[str]:
     flags = ["--yfcc", folder / "lines", "--mirror", f"yfcc={root}", "--output", folder / "out", "--progress", "none"]
     flags += ["--samples_per_shard", samples_per_shard, *more]
     return [sys.executable, "-m", "beam_jobs.build_dataset", *map(str, flags)]
