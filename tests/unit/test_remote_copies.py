@@ -20,7 +20,7 @@ def coco(url: str = "", split: str = "val2017", file_name: str = NAME) -> CopyRe
 
 
 def path_of(copy: CopyRef) -> str | None:
-    urls = [found.url for found in mirror_copies(copy.source, ROOT, photo(copy))]
+    urls = [str(found.url) for found in mirror_copies(copy.source, ROOT, photo(copy))]
     assert len(urls) < 2
     return urls[0].removeprefix(ROOT) if urls else None
 
