@@ -165,7 +165,7 @@ class S3Signer:
 
         try:
             keys = self._credentials.get_frozen_credentials()
-        except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+        except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError, RuntimeError) as error:
             raise CredentialsError(str(error)) from error
         self._auth = botocore.auth.S3SigV4Auth(keys, "s3", self._region)
         self._request = botocore.awsrequest.AWSRequest

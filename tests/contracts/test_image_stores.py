@@ -23,7 +23,7 @@ from transforms.request_signers import S3Options
 
 PLACES = ("directory", "zip", "tar", "s3 prefix", "s3 zip", "s3 tar", "gs prefix", "s3 prefix, public")
 ON_S3, ZIPS = ("s3 prefix", "s3 zip", "s3 tar", "s3 prefix, public"), ("zip", "s3 zip")
-METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+METHODS = (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 HASH = "4e2f7a26a1dfbf165a7e30bdabf7e72a"
 URL = "http://farm8.staticflickr.com/7205/6985418911_df7747990d.jpg"
 SMALL, LARGE = bytes(range(256)) * 40, bytes(range(255)) * 1000
@@ -236,7 +236,7 @@ def test_a_damaged_member_fails_alone_whatever_its_method(
     assert failure(listed_zip(kind, bytes(data), tmp_path, s3, bucket), PHOTO) == "checksum_mismatch"
 
 
-@pytest.mark.parametrize("method", METHODS[1:])
+@pytest.mark.parametrize("method", [m for m in METHODS if m != zipfile.ZIP_STORED])
 @pytest.mark.parametrize("kind", ZIPS)
 def test_a_bomb_takes_no_memory(
     kind: str, method: int, tmp_path: pathlib.Path, s3: S3Server, bucket: str, no_credentials: None
