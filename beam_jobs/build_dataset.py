@@ -6,6 +6,7 @@ A second run of the same command goes on where the first one ended.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import importlib.metadata
 import logging
@@ -208,14 +209,20 @@ def _run_held(config: BuildConfig, found: FoundInputs, classes: Classes) -> int:
     plan, old = _wanted_plan(config, found)
     if plan.rows is None:
         check_space(config.output, SPOOL_FACTOR * decoded_bytes(found.files))
-    if config.overwrite:
-        output_state.clear(config.output)
-    if plan != old:
-        write_file(config.output, layout.PLAN, plan.to_json())
-    committed = output_state.committed_shards(config.output, plan.format) if config.images else {}
-    if not _is_finished(config, plan, committed):
-        (config.output / layout.MANIFEST).unlink(missing_ok=True)
-        _run_graph(config, found, plan, committed, classes)
+    committed: dict[int, str] = {}
+    if config.images and not config.overwrite:
+        committed = output_state.committed_shards(config.output, plan.format)
+    is_finished = _is_finished(config, plan, committed)
+    with _run_folder(config.output) as folder:
+        if not is_finished:
+            config = _with_lists(config, folder)
+        if config.overwrite:
+            output_state.clear(config.output)
+        if plan != old:
+            write_file(config.output, layout.PLAN, plan.to_json())
+        if not is_finished:
+            (config.output / layout.MANIFEST).unlink(missing_ok=True)
+            _run_graph(config, found, plan, committed, classes, folder)
     return report_build(config.output, config.max_failure_ratio if config.images else None)
 
 
@@ -251,18 +258,37 @@ def _is_finished(config: BuildConfig, plan: Plan, committed: dict[int, str]) -> 
     return output_state.manifest_holds(config.output) and all(committed.get(r.shard) == r.digest for r in plan.rows)
 
 
-def _run_graph(
-    config: BuildConfig, found: FoundInputs, plan: Plan, committed: dict[int, str], classes: Classes
-) -> None:
-    run_id = f"{time.strftime('%Y%m%dT%H%M%S')}-{uuid.uuid4().hex[:8]}"
-    folder = config.output / layout.TMP / run_id
-    todo = sum(r.rows for r in plan.rows or [] if committed.get(r.shard) != r.digest)
-    with end_on_signals(folder), show_progress(config.progress, todo):
+@contextlib.contextmanager
+def _run_folder(output: pathlib.Path) -> typing.Iterator[pathlib.Path]:
+    """Gives a run a folder for what is unfinished, named as the run; it goes with it, however the run ends."""
+    folder = output / layout.TMP / f"{time.strftime('%Y%m%dT%H%M%S')}-{uuid.uuid4().hex[:8]}"
+    with end_on_signals(folder):
         try:
             folder.mkdir(parents=True)
-            images = config.images
-            if images:
-                images = images._replace(places=list_places(images.places, folder))
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _with_lists(config: BuildConfig, folder: pathlib.Path) -> BuildConfig:
+    """Lists places on servers; that may fail, so it is done before anything in the output changes."""
+    if config.images is None:
+        return config
+    places = list_places(config.images.places, folder)
+    return dataclasses.replace(config, images=config.images._replace(places=places))
+
+
+def _run_graph(
+    config: BuildConfig,
+    found: FoundInputs,
+    plan: Plan,
+    committed: dict[int, str],
+    classes: Classes,
+    folder: pathlib.Path,
+) -> None:
+    todo = sum(r.rows for r in plan.rows or [] if committed.get(r.shard) != r.digest)
+    with show_progress(config.progress, todo):
+        try:
             from beam_jobs import graph
 
             graph.run(
@@ -273,16 +299,15 @@ def _run_graph(
                     plan=plan,
                     selection=config.selection,
                     classes=classes,
-                    images=images,
+                    images=config.images,
                     committed=committed,
                     workers=config.workers,
-                    finish=_finish_config(config, run_id),
+                    finish=_finish_config(config, folder.name),
                     max_failure_ratio=config.max_failure_ratio,
                 )
             )
         finally:
             stop_shared_pool()
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _finish_config(config: BuildConfig, run_id: str) -> FinishConfig:

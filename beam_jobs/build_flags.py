@@ -4,7 +4,6 @@ import argparse
 import dataclasses
 import os
 import pathlib
-import re
 import typing
 
 from beam_jobs.errors import UsageError
@@ -19,6 +18,7 @@ from transforms.flickr_requests import REQUESTS_PER_S
 from transforms.image_codec import ImageOptions
 from transforms.image_places import PlacesConfig
 from transforms.request_signers import S3Options
+from transforms.url_credentials import without_credentials
 
 SAMPLES_PER_SHARD = 10_000
 MAX_FAILURE_RATIO = 0.5
@@ -26,9 +26,6 @@ _DOWNLOAD_FLAGS = ("timeout_s", "retries", "user_agent")
 """Flags of fetching that also shape the download of published sets."""
 
 LOCAL_RUNNERS = ("DirectRunner", "FnApiRunner")
-_CREDENTIALS = re.compile(
-    r"(?<=://)[^/@\s]*@|(?<=[?&])[\w-]*(?:signature|credential|token|sig)=[^&\s]*&?", re.IGNORECASE
-)
 _PATHS_HELP = ": files, directories, globs, URLs"
 _SOURCE_HELP = {
     Source.YFCC: "YFCC packs (dataset, autotags, exif, places, hash), bz2 or plain; PACK=PATH states what a file is",
@@ -226,9 +223,10 @@ def image_step(flags: argparse.Namespace) -> ImageStep | None:
             raise UsageError("--images none stands alone; leave it out, or the other places")
         return None
     _checked(env_proxies, {})
+    fetch = _checked(FetchOptions, _fetch_values(flags))
     return ImageStep(
         image=_checked(ImageOptions, _image_values(flags)),
-        fetch=_checked(FetchOptions, _fetch_values(flags)),
+        fetch=fetch,
         places=_checked(
             PlacesConfig,
             {
@@ -238,6 +236,7 @@ def image_step(flags: argparse.Namespace) -> ImageStep | None:
                 "with_coco": bool(flags.coco),
                 "flickr_requests_per_s": REQUESTS_PER_S / flags.workers if flags.flickr_fallback else 0.0,
                 "s3": _checked(S3Options, s3_values(flags)),
+                "fetch": fetch,
             },
         ),
     )
@@ -320,13 +319,13 @@ def printable(flag: str, path: str) -> str:
 def published_flags(flags: argparse.Namespace) -> dict[str, typing.Any]:
     """Returns the flags as a manifest may say them: without keys, and without passwords and signatures in URLs."""
     kept = {name: value for name, value in vars(flags).items() if name not in SECRET_FLAGS | {"config"}}
-    return {name: _without_credentials(value) for name, value in kept.items()}
+    return {name: _bare(value) for name, value in kept.items()}
 
 
-def _without_credentials(value: typing.Any) -> typing.Any:
+def _bare(value: typing.Any) -> typing.Any:
     if isinstance(value, list):
-        return [_without_credentials(item) for item in value]
-    return _CREDENTIALS.sub("", value) if isinstance(value, str) else value
+        return [_bare(item) for item in value]
+    return without_credentials(value) if isinstance(value, str) else value
 
 
 def _checked(make: typing.Callable[..., typing.Any], values: dict[str, typing.Any]) -> typing.Any:

@@ -1,6 +1,7 @@
 """The flags of object stores, named as Beam's."""
 
 import argparse
+import dataclasses
 import typing
 
 from beam_jobs.flags import FlagParser
@@ -22,4 +23,4 @@ def add_store_flags(parser: FlagParser) -> None:
 
 def s3_values(flags: argparse.Namespace) -> dict[str, typing.Any]:
     """Returns the fields of :class:`transforms.request_signers.S3Options`."""
-    return {name: getattr(flags, f"s3_{name}") for name in S3Options.__dataclass_fields__}
+    return {f.name: getattr(flags, f"s3_{f.name}") for f in dataclasses.fields(S3Options)}

@@ -29,7 +29,9 @@ def _proxy(scheme: str, text: str) -> yarl.URL:
         url = yarl.URL(text if "://" in text else f"http://{text}")
     except ValueError:
         raise ValueError(f"{name} is no URL: give http://HOST:PORT") from None
-    if url.scheme != "http" or not url.host:
+    if not url.host:
+        raise ValueError(f"{name} names no host: give http://HOST:PORT")
+    if url.scheme != "http":
         raise ValueError(
             f"{name} begins with {url.scheme}://, but only HTTP proxies are spoken to: give http://HOST:PORT"
         )

@@ -46,11 +46,13 @@ class Part(typing.NamedTuple):
     Attributes:
         first_byte, bytes: where, and how many; at least 1.
         etag: the file's, '' if it has none: a file with another one has changed.
+        reserved_bytes: of the byte budget at least, where more than the part is made of it.
     """
 
     first_byte: int
     bytes: int
     etag: str = ""
+    reserved_bytes: int = 0
 
     def headers(self) -> dict[str, str]:
         """Returns what asks for the part."""
@@ -63,7 +65,7 @@ class Ask(typing.NamedTuple):
 
     Attributes:
         admit: may refuse or delay each request; waiting in it does not count towards the deadline.
-        sign: of each attempt, but of no redirect. The URL's path is percent-encoded throughout then.
+        sign: of each attempt, but of no redirect.
         part: None for the whole file.
     """
 
@@ -75,7 +77,7 @@ class Ask(typing.NamedTuple):
 PLAIN = Ask()
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class Fetched:
     """A photo's file. Leave its ``with`` block once it is decoded: that frees its bytes for others.
 
@@ -93,6 +95,11 @@ class Fetched:
     attempts: int
     reservation: Reservation
 
+    def failed(self, error: FetchError) -> FetchError:
+        """Returns an error as that of a file which was fetched, but is not the photo's."""
+        error.attempts, error.http_status = self.attempts, self.http_status
+        return error
+
     def __enter__(self) -> "Fetched":
         return self
 
@@ -102,7 +109,7 @@ class Fetched:
         self.reservation.release()
 
 
-async def fetch_bytes(client: HttpClient, url: str, budget: ByteBudget, ask: Ask = PLAIN) -> Fetched:
+async def fetch_bytes(client: HttpClient, url: str | yarl.URL, budget: ByteBudget, ask: Ask = PLAIN) -> Fetched:
     """Fetches a URL, trying again where that may help.
 
     A wait that would end past the deadline is not begun: the failure at hand stands. ``Retry-After`` is a
@@ -110,7 +117,8 @@ async def fetch_bytes(client: HttpClient, url: str, budget: ByteBudget, ask: Ask
 
     Args:
         client: of this process, with its limits.
-        url: http or https.
+        url: http or https. A text may be encoded or not, and what it stands for is asked for; a ``yarl.URL`` is asked
+            for as it is.
         budget: bounds bytes in flight; the result holds its part until it is released.
         ask: how.
 
@@ -122,7 +130,7 @@ async def fetch_bytes(client: HttpClient, url: str, budget: ByteBudget, ask: Ask
         attempts += 1
         try:
             data, reservation = await _fetch_once(client, url, budget, clock, ask, attempts == 1)
-            return Fetched(data, url, 206 if ask.part else 200, attempts, reservation)
+            return Fetched(data, str(url), 206 if ask.part else 200, attempts, reservation)
         except FetchError as error:
             if error.host_is_ailing and earlier:
                 raise earlier from error
@@ -155,17 +163,19 @@ class _Clock:
 
 
 async def _fetch_once(
-    client: HttpClient, text: str, budget: ByteBudget, clock: _Clock, ask: Ask, is_first: bool
+    client: HttpClient, asked: str | yarl.URL, budget: ByteBudget, clock: _Clock, ask: Ask, is_first: bool
 ) -> tuple[bytes, Reservation]:
     """Asks for a URL, and for those that redirects lead to, each in its turn."""
-    url, status = yarl.URL(text, encoded=True) if ask.sign else joined(yarl.URL(), text), -1
+    url, status = joined(yarl.URL(), asked) if isinstance(asked, str) else asked, -1
     for hop in range(MAX_REDIRECTS + 1):
         with clock.paused():
             await ask.admit(url)
             await client.check(url, ask.admit)
             turn = await client.turn(url, is_first and not hop)
         with turn:
-            headers = (ask.part.headers() if ask.part else {}) | (await ask.sign(text) if ask.sign and not hop else {})
+            headers = ask.part.headers() if ask.part else {}
+            if ask.sign and not hop:
+                headers |= await ask.sign(str(url))
             answer = await _converse(client, url, headers, budget, clock, ask.part)
         if not isinstance(answer, _Redirect):
             return answer
@@ -206,9 +216,10 @@ async def _body(
     expected_bytes = _check_response(response, options, 206 if part else 200, max_bytes)
     with contextlib.ExitStack() as on_failure:
         with clock.paused():
-            reservation = on_failure.enter_context(await budget.reserve(expected_bytes))
+            reserved_bytes = part.reserved_bytes if part else 0
+            reservation = on_failure.enter_context(await budget.reserve(max(expected_bytes, reserved_bytes)))
         data = await asyncio.wait_for(_read(response, max_bytes), clock.left_s())
-        reservation.shrink(len(data))
+        reservation.shrink(max(len(data), reserved_bytes))
         on_failure.pop_all()
     return data, reservation
 

@@ -1,20 +1,22 @@
 """Finds and reads single images in what an operator names: a directory, a zip or a tar. Nothing is unpacked."""
 
 import collections
+import copy
 import re
 import tarfile
 import typing
 import zipfile
-import zlib
 
 import fsspec
 
 from schemas.coco import bare_file_name
+from transforms.url_credentials import without_credentials
+from transforms.zip_member import MAX_HEADER_BYTES, unpack
 
 IMAGE_EXTENSIONS = frozenset(
     ("jpg", "jpeg", "jpe", "jfif", "png", "gif", "webp", "bmp", "tif", "tiff", "avif", "heic", "jp2", "ico", "ppm")
 )
-DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
+DAMAGED = (zipfile.BadZipFile, EOFError, NotImplementedError)
 """What :meth:`ImageFiles.read` raises of a damaged or unreadable member."""
 
 _COMPRESSIONS = ((b"\x1f\x8b", "gzip"), (b"BZh", "bzip2"), (b"\xfd7zXZ", "xz"), (b"\x28\xb5\x2f\xfd", "zstd"))
@@ -66,7 +68,7 @@ class ImageFiles(typing.Protocol):
         """Lists the files, in any order; raises ImagePlaceError where the place is broken."""
 
     def read(self, file: ImageFile, max_bytes: int) -> bytes:
-        """Returns at most ``max_bytes + 1`` bytes of the file. Safe in several threads."""
+        """Returns at most ``max_bytes + 1`` bytes of the file, or raises :data:`DAMAGED`. Safe in several threads."""
 
 
 class NamedFiles(typing.Protocol):
@@ -104,12 +106,18 @@ class ImageIndex:
         return (self._files[name], *self._doubles.get(name, ())) if name in self._files else ()
 
 
+def images_place(spec: str) -> str:
+    """Returns what messages call a place: the flag, and its value without passwords and signatures."""
+    return f"--images {without_credentials(spec)}"
+
+
 def open_image_files(spec: str) -> ImageFiles:
     """Opens a directory (any fsspec URL), a zip or an uncompressed tar; which one is told by its content.
 
     Raises:
         ImagePlaceError: missing, unreadable or of another kind; names the place and the remedy.
     """
+    place = images_place(spec)
     try:
         fs, path = fsspec.core.url_to_fs(spec)
         if fs.isdir(path):
@@ -117,13 +125,17 @@ def open_image_files(spec: str) -> ImageFiles:
         head = fs.cat_file(path, 0, 512)
     except (OSError, ValueError, ImportError) as error:
         raise ImagePlaceError(
-            f"--images {spec} cannot be read ({error}): give an existing directory, zip or tar, or auto"
+            f"{place} cannot be read ({error}): give an existing directory, zip or tar, or auto"
         ) from error
-    return (_Zip if is_zip(spec, head) else _Tar)(spec, fs, path)
+    return (_Zip if is_zip(place, head) else _Tar)(place, fs, path)
 
 
-def is_zip(spec: str, head: bytes) -> bool:
-    """Tells a zip from a tar by its first 512 bytes.
+def is_zip(place: str, head: bytes) -> bool:
+    """Tells a zip from a tar.
+
+    Args:
+        place: as :func:`images_place` calls it.
+        head: its first 512 bytes.
 
     Raises:
         ImagePlaceError: it is neither; names the place and the remedy.
@@ -131,17 +143,17 @@ def is_zip(spec: str, head: bytes) -> bool:
     for magic, compression in _COMPRESSIONS:
         if head.startswith(magic):
             raise ImagePlaceError(
-                f"--images {spec} is compressed with {compression}, so single images cannot be read from it: "
+                f"{place} is compressed with {compression}, so single images cannot be read from it: "
                 "decompress it to a plain tar, or make a zip"
             )
     if head.startswith(b"PK"):
         return True
     if _is_tar_header(head):
         return False
-    raise ImagePlaceError(f"--images {spec} is neither a directory nor a zip nor a tar: give one of these, or auto")
+    raise ImagePlaceError(f"{place} is neither a directory nor a zip nor a tar: give one of these, or auto")
 
 
-def open_zip(spec: str, file: typing.IO[bytes]) -> zipfile.ZipFile:
+def open_zip(place: str, file: typing.IO[bytes]) -> zipfile.ZipFile:
     """Opens a zip.
 
     Raises:
@@ -150,19 +162,24 @@ def open_zip(spec: str, file: typing.IO[bytes]) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(file)
     except (*DAMAGED, OSError, ValueError) as error:
-        raise ImagePlaceError(f"--images {spec} is a broken zip ({error}): copy it again") from error
+        raise broken_zip(place, str(error)) from error
 
 
-def zip_members(spec: str, archive: zipfile.ZipFile) -> typing.Iterator[zipfile.ZipInfo]:
+def broken_zip(place: str, why: str) -> ImagePlaceError:
+    """Returns the error of a zip that is damaged."""
+    return ImagePlaceError(f"{place} is a broken zip ({why}): copy it again")
+
+
+def zip_members(place: str, archive: zipfile.ZipFile) -> typing.Iterator[zipfile.ZipInfo]:
     """Lists the files of a zip; raises ImagePlaceError if they are encrypted."""
     for info in archive.infolist():
         if info.flag_bits & 1:
-            raise ImagePlaceError(f"--images {spec} holds encrypted files: make a zip without a password")
+            raise ImagePlaceError(f"{place} holds encrypted files: make a zip without a password")
         if not info.is_dir():
             yield info
 
 
-def tar_members(spec: str, file: typing.IO[bytes]) -> typing.Iterator[ImageFile]:
+def tar_members(place: str, file: typing.IO[bytes]) -> typing.Iterator[ImageFile]:
     """Lists the files of a tar, going from header to header; raises ImagePlaceError if it is damaged."""
     try:
         with tarfile.open(fileobj=file, mode="r:") as tar:
@@ -174,7 +191,7 @@ def tar_members(spec: str, file: typing.IO[bytes]) -> typing.Iterator[ImageFile]
             if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
                 raise tarfile.ReadError(f"no header at byte {tar.offset}")
     except (tarfile.TarError, OSError, EOFError) as error:
-        raise ImagePlaceError(f"--images {spec} is a broken tar ({error}): copy it again") from error
+        raise ImagePlaceError(f"{place} is a broken tar ({error}): copy it again") from error
 
 
 class _Directory:
@@ -191,24 +208,30 @@ class _Directory:
 
 
 class _Zip:
-    def __init__(self, spec: str, fs: typing.Any, path: str):
-        self._spec, self._zip = spec, open_zip(spec, fs.open(path, "rb"))
+    def __init__(self, place: str, fs: typing.Any, path: str):
+        self._place, self._zip = place, open_zip(place, fs.open(path, "rb"))
 
     def files(self) -> typing.Iterator[ImageFile]:
-        return (ImageFile(info.filename, info.file_size) for info in zip_members(self._spec, self._zip))
+        return (ImageFile(info.filename, info.file_size) for info in zip_members(self._place, self._zip))
 
     def read(self, file: ImageFile, max_bytes: int) -> bytes:
-        with self._zip.open(file.name) as member:
-            return member.read(max_bytes + 1)
+        info = self._zip.getinfo(file.name)
+        if max(info.file_size, info.compress_size - MAX_HEADER_BYTES) > max_bytes:
+            raise zipfile.BadZipFile(f"more than {max_bytes} bytes")
+        packed = copy.copy(info)
+        packed.compress_type, packed.file_size = zipfile.ZIP_STORED, info.compress_size
+        del packed.CRC
+        with self._zip.open(packed) as member:
+            return unpack(member.read(), info.compress_type, info.file_size, info.CRC)
 
 
 class _Tar:
-    def __init__(self, spec: str, fs: typing.Any, path: str):
-        self._spec, self._fs, self._path = spec, fs, path
+    def __init__(self, place: str, fs: typing.Any, path: str):
+        self._place, self._fs, self._path = place, fs, path
 
     def files(self) -> typing.Iterator[ImageFile]:
         with self._fs.open(self._path, "rb") as file:
-            yield from tar_members(self._spec, file)
+            yield from tar_members(self._place, file)
 
     def read(self, file: ImageFile, max_bytes: int) -> bytes:
         return self._fs.cat_file(self._path, file.offset, file.offset + min(file.size_bytes, max_bytes + 1))

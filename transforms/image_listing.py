@@ -1,10 +1,12 @@
 """The list of the images of a place on a server: made once, in a file that all processes look names up in."""
 
+import contextlib
 import pathlib
 import sqlite3
 import typing
 
 from transforms.image_files import ImageFile, Packed, photo_names
+from transforms.publish import OutputError
 
 _NO_PACKED = (None,) * len(Packed._fields)
 
@@ -15,9 +17,20 @@ def write_listing(path: pathlib.Path, files: typing.Iterable[ImageFile]) -> None
     Args:
         path: of a new file.
         files: of the place.
+
+    Raises:
+        OutputError: the file cannot be written.
     """
-    listing = sqlite3.connect(path)
     try:
+        _write(path, files)
+    except sqlite3.Error as error:
+        raise OutputError(
+            f"{path}: the list of --images cannot be written ({error}); make room, or choose another --output"
+        ) from error
+
+
+def _write(path: pathlib.Path, files: typing.Iterable[ImageFile]) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as listing:
         listing.executescript(
             "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
             "CREATE TABLE files"
@@ -26,8 +39,6 @@ def write_listing(path: pathlib.Path, files: typing.Iterable[ImageFile]) -> None
         listing.executemany("INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)", _rows(files))
         listing.execute("CREATE INDEX by_name ON files (name)")
         listing.commit()
-    finally:
-        listing.close()
 
 
 class ImageListing:

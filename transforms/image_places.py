@@ -12,10 +12,11 @@ import yarl
 from schemas.failures import FailureReason, Stage
 from transforms.byte_budget import ByteBudget
 from transforms.fetch_error import FetchError
+from transforms.fetch_options import FetchOptions
 from transforms.flickr_requests import FlickrGate
 from transforms.http_client import HttpClient
 from transforms.http_fetch import Sign
-from transforms.image_files import ImageFiles, ImageIndex, open_image_files
+from transforms.image_files import ImageFiles, ImageIndex, images_place, open_image_files
 from transforms.image_listing import ImageListing
 from transforms.local_images import IMAGES, FilesPlace
 from transforms.match_files import UNKNOWN_COPY
@@ -25,6 +26,7 @@ from transforms.remote_copies import MIRROR_ROOTS, flickr_copies, mirror_copies,
 from transforms.remote_place import FLICKR, MIRROR, FoundCopy, Http, RemotePlace
 from transforms.request_signers import S3Options
 from transforms.stored_images import StoredImages, StoredPlace, check_stored, is_stored, list_stored
+from transforms.url_credentials import without_credentials
 
 AUTO = "auto"
 """The ``--images`` value that stands for the mirrors."""
@@ -67,6 +69,7 @@ class PlacesConfig:
         with_coco: COCO is among the dataset's sources, so that ``000000000042`` names its image 42, not photo 42.
         flickr_requests_per_s: what this process may ask of Flickr itself, after everything else; 0 = nothing.
         s3: how S3 is reached.
+        fetch: who lists what is on servers, how often that is tried and how long it may take.
 
     Raises:
         ValueError: a mirror's source has no mirror, or its root is no such URL.
@@ -79,35 +82,46 @@ class PlacesConfig:
     with_coco: bool = True
     flickr_requests_per_s: float = 0.0
     s3: S3Options = S3Options()
+    fetch: FetchOptions = FetchOptions()
 
     def __post_init__(self) -> None:
         for source, root in self.mirrors:
             if source not in MIRROR_ROOTS:
                 raise ValueError(
-                    f"--mirror {source}={root}: {source or 'nothing'} is no source with a mirror; "
+                    f"{_mirror_place(source, root)}: {source or 'nothing'} is no source with a mirror; "
                     f"these are: {', '.join(sorted(MIRROR_ROOTS))}"
                 )
             if not _is_base_url(root):
                 raise ValueError(
-                    f"--mirror {source}={root} is no base URL: give one like http://host/path or s3://bucket/prefix"
+                    f"{_mirror_place(source, root)} is no base URL: "
+                    "give one like http://host/path or s3://bucket/prefix"
                 )
 
+    @property
+    def mirrors_in_use(self) -> dict[str, str]:
+        """The root of each source's mirror, as given; none without ``auto``."""
+        return {**MIRROR_ROOTS, **dict(self.mirrors)} if AUTO in self.images else {}
+
     def mirror(self, source: str) -> tuple[str, Sign | None]:
-        """Returns the http(s) root of a source's mirror, and what signs requests to it.
+        """Returns the http(s) root of a source's mirror, percent-encoded, and what signs requests to it.
 
         Raises:
             ImagePlaceError: it is in a bucket, and that cannot be reached.
         """
-        root = dict(self.mirrors).get(source, MIRROR_ROOTS[source])
+        root = self.mirrors_in_use[source]
         if not is_store_url(root):
-            return root, None
-        bucket, prefix = open_bucket(f"--mirror {source}=", root, self.s3)
-        return bucket.key_url(prefix), bucket.sign
+            return str(yarl.URL(root)), None
+        bucket, prefix = open_bucket(_mirror_place(source, root), root, self.s3, self.fetch)
+        return str(bucket.key_url(prefix)), bucket.sign
 
     def roots(self) -> tuple[str, ...]:
         """Returns http(s) URLs of mirrors and places: what the operator or this program names, not the data."""
-        mirrors = [self.mirror(source)[0] for source in sorted(MIRROR_ROOTS)]
+        mirrors = [self.mirror(source)[0] for source in sorted(self.mirrors_in_use)]
         return (*mirrors, *(place.url for place in self.listed))
+
+
+def _mirror_place(source: str, root: str) -> str:
+    return f"--mirror {source}={without_credentials(root)}"
 
 
 def _is_base_url(text: str) -> bool:
@@ -141,12 +155,12 @@ def check_places(config: PlacesConfig) -> None:
     Raises:
         ImagePlaceError: missing, broken, forbidden or of another kind; names the place and the remedy.
     """
-    for source, root in config.mirrors:
-        if AUTO in config.images and is_store_url(root):
-            check_bucket(f"--mirror {source}=", root, config.s3)
+    for source, root in config.mirrors_in_use.items():
+        if is_store_url(root):
+            check_bucket(_mirror_place(source, root), root, config.s3, config.fetch)
     for spec in config.images:
         if is_stored(spec):
-            check_stored(spec, config.s3)
+            check_stored(spec, config.s3, config.fetch)
         elif spec != AUTO:
             for _ in open_image_files(spec).files():
                 pass
@@ -161,9 +175,10 @@ def list_places(config: PlacesConfig, folder: pathlib.Path) -> PlacesConfig:
 
     Raises:
         ImagePlaceError: as :func:`check_places`.
+        OutputError: there is no room for the lists.
     """
     specs = dict.fromkeys(spec for spec in config.images if is_stored(spec))
-    listed = (list_stored(spec, config.s3, folder / f"images-{i}.sqlite") for i, spec in enumerate(specs))
+    listed = (list_stored(spec, config.s3, config.fetch, folder / f"images-{i}.sqlite") for i, spec in enumerate(specs))
     return dataclasses.replace(config, listed=tuple(listed))
 
 
@@ -202,7 +217,9 @@ def _mirror(source: str, config: PlacesConfig, http: Http) -> RemotePlace:
 
 
 def _stored(place: StoredImages, config: PlacesConfig, http: Http) -> StoredPlace:
-    sign = open_bucket("--images ", place.spec, config.s3)[0].sign if is_store_url(place.spec) else None
+    sign = None
+    if is_store_url(place.spec):
+        sign = open_bucket(images_place(place.spec), place.spec, config.s3, config.fetch)[0].sign
     return StoredPlace(place, _listing(place.listing), config.with_coco, http._replace(sign=sign))
 
 
@@ -234,8 +251,8 @@ async def _first_found(places: typing.Sequence[Place], photo: PhotoRef) -> tuple
             errors.append(error)
             continue
         if found is not None:
-            attempts += found.fetched.attempts
-            return found._replace(fetched=dataclasses.replace(found.fetched, attempts=attempts)), place.kind
+            found.fetched.attempts += attempts
+            return found, place.kind
     failure = next((e for e in errors if e.reason.retryable), errors[0] if errors else _unknown(places))
     failure.attempts = attempts
     raise failure

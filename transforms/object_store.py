@@ -8,9 +8,12 @@ import typing
 import urllib.parse
 import xml.etree.ElementTree
 
+import yarl
+
+from transforms.fetch_options import FetchOptions
 from transforms.http_fetch import Sign
 from transforms.image_files import ImageFile, ImagePlaceError
-from transforms.request_signers import CredentialsError, S3Options, SignedRequests, gcs_signer, s3_signer
+from transforms.request_signers import CredentialsError, S3Options, SignedRequests, Signer, gcs_signer, s3_signer
 from transforms.store_requests import Answer, NoAnswerError, ask
 
 _S3, _GS = "s3", "gs"
@@ -28,29 +31,33 @@ class Bucket(typing.NamedTuple):
     """A bucket.
 
     Attributes:
+        place: flag and value that name it, as messages may say them.
         scheme, name: of its URL.
         url: http(s) URL that keys are below, with a slash at its end.
         signed: None for an anonymous reader.
+        options: who lists it, and how long that may take.
     """
 
+    place: str
     scheme: str
     name: str
     url: str
     signed: SignedRequests | None
+    options: FetchOptions
 
     @property
     def sign(self) -> Sign | None:
-        """What signs requests of the event loop's."""
-        return self.signed.sign_soon if self.signed else None
+        """What signs requests of the event loop's; raises ImagePlaceError once the credentials have run out."""
+        return functools.partial(_sign, self.place, self.signed) if self.signed else None
 
-    def key_url(self, key: str) -> str:
+    def key_url(self, key: str) -> yarl.URL:
         """Returns the http(s) URL of an object."""
         return key_url(self.url, key)
 
 
-def key_url(bucket_url: str, key: str) -> str:
-    """Returns the URL of an object, percent-encoded throughout, as signatures want it."""
-    return bucket_url + urllib.parse.quote(key, safe="/", errors="surrogateescape")
+def key_url(bucket_url: str, key: str) -> yarl.URL:
+    """Returns the URL of an object, percent-encoded throughout, as signatures want it; dots are parts of keys."""
+    return yarl.URL(bucket_url + urllib.parse.quote(key, safe="/", errors="surrogateescape"), encoded=True)
 
 
 def is_store_url(text: str) -> bool:
@@ -69,29 +76,30 @@ def split_store_url(text: str) -> tuple[str, str, str] | None:
     return (match[1], match[2], match[3] or "") if match else None
 
 
-def open_bucket(flag: str, url: str, options: S3Options) -> tuple[Bucket, str]:
+def open_bucket(place: str, url: str, s3: S3Options, options: FetchOptions) -> tuple[Bucket, str]:
     """Returns the bucket of a URL, and the key.
 
     Args:
-        flag: what stands before the URL on the command line, for messages.
+        place: flag and value that name it, as messages may say them.
         url: ``s3://`` or ``gs://``.
-        options: how S3 is reached.
+        s3: how S3 is reached.
+        options: who lists it, and how long that may take.
 
     Raises:
-        ImagePlaceError: there is no such bucket, or credentials are of no use; names the flag and the remedy.
+        ImagePlaceError: there is no such bucket, or credentials are of no use; names place and remedy.
     """
     parts = split_store_url(url)
     if parts is None:
-        raise ImagePlaceError(f"{flag}{url} names no bucket: give s3://BUCKET/PREFIX or gs://BUCKET/PREFIX")
+        raise ImagePlaceError(f"{place} names no bucket: give s3://BUCKET/PREFIX or gs://BUCKET/PREFIX")
     try:
-        return _bucket(parts[0], parts[1], options), parts[2]
+        return _bucket(parts[0], parts[1], s3, options)._replace(place=place), parts[2]
     except (CredentialsError, NoAnswerError) as error:
-        raise ImagePlaceError(f"{flag}{url} cannot be reached: {error}") from error
+        raise ImagePlaceError(f"{place} cannot be reached: {error}") from error
     except _NoBucketError as error:
-        raise ImagePlaceError(f"{flag}{url}: there is no such bucket; check its name") from error
+        raise ImagePlaceError(f"{place}: there is no such bucket; check its name") from error
 
 
-def check_bucket(flag: str, url: str, options: S3Options) -> None:
+def check_bucket(place: str, url: str, s3: S3Options, options: FetchOptions) -> None:
     """Looks whether a bucket can be read at all, as far as that can be told without a key.
 
     Listing may be forbidden where reading is not, so that alone is no error.
@@ -99,17 +107,17 @@ def check_bucket(flag: str, url: str, options: S3Options) -> None:
     Raises:
         ImagePlaceError: as :func:`open_bucket`.
     """
-    bucket, key = open_bucket(flag, url, options)
+    bucket, key = open_bucket(place, url, s3, options)
     try:
         answer = _page(bucket, key, "", 1)
-    except NoAnswerError as error:
-        raise ImagePlaceError(f"{flag}{url} cannot be reached: {error}") from error
+    except (CredentialsError, NoAnswerError) as error:
+        raise ImagePlaceError(f"{place} cannot be reached: {error}") from error
     is_closed = answer.error_code == "AccessDenied" or (bucket.scheme == _GS and answer.status in (401, 403))
     if answer.status != 200 and not is_closed:
-        raise refused(flag, url, bucket.signed, answer)
+        raise refused(bucket, answer)
 
 
-def list_bucket(flag: str, url: str, bucket: Bucket, prefix: str) -> typing.Iterator[ImageFile]:
+def list_bucket(bucket: Bucket, prefix: str) -> typing.Iterator[ImageFile]:
     """Lists the objects below a prefix as the store gives them, page by page.
 
     Raises:
@@ -119,33 +127,43 @@ def list_bucket(flag: str, url: str, bucket: Bucket, prefix: str) -> typing.Iter
     while True:
         answer = _page(bucket, prefix, token, _PAGE_KEYS)
         if answer.status != 200:
-            raise refused(flag, url, bucket.signed, answer)
+            raise refused(bucket, answer)
         try:
             files, token = (_s3_page if bucket.scheme == _S3 else _gs_page)(answer.body)
         except (ValueError, KeyError, xml.etree.ElementTree.ParseError) as error:
-            raise ImagePlaceError(f"{flag}{url}: its list cannot be read; is this an object store?") from error
+            raise ImagePlaceError(f"{bucket.place}: its list cannot be read; is this an object store?") from error
         yield from (file for file in files if not file.name.endswith("/"))
         if not token:
             return
 
 
-def refused(flag: str, url: str, signed: SignedRequests | None, answer: Answer) -> ImagePlaceError:
+def refused(bucket: Bucket, answer: Answer) -> ImagePlaceError:
     """Returns the error of a place that a store does not give."""
-    said = f"status {answer.status}{f', {answer.error_code}' if answer.error_code else ''}"
+    place, said = bucket.place, f"status {answer.status}{f', {answer.error_code}' if answer.error_code else ''}"
     if answer.status == 404:
-        return ImagePlaceError(f"{flag}{url}: there is no such bucket ({said}); check its name")
+        return ImagePlaceError(f"{place}: there is no such bucket ({said}); check its name")
     if answer.error_code in _OTHER_REGION:
-        return ImagePlaceError(f"{flag}{url} is in another region ({said}): leave out --s3_region_name, or correct it")
+        return ImagePlaceError(f"{place} is in another region ({said}): leave out --s3_region_name, or correct it")
     if answer.status not in _REFUSED:
-        return ImagePlaceError(f"{flag}{url} cannot be read ({said}): check the URL, and run the same command again")
-    if signed:
+        return ImagePlaceError(f"{place} cannot be read ({said}): check the URL, and run the same command again")
+    if bucket.signed:
         remedy = "the credentials that were found do not permit it: use others, or grant them to list and read it"
     else:
         remedy = (
             "no credentials were found: give --s3_access_key_id and --s3_secret_access_key, or set AWS_PROFILE or the "
             "like, and install photobeam[s3]; for gs:// set GOOGLE_APPLICATION_CREDENTIALS and install photobeam[gcs]"
         )
-    return ImagePlaceError(f"{flag}{url} is not open to us ({said}); {remedy}")
+    return ImagePlaceError(f"{place} is not open to us ({said}); {remedy}")
+
+
+async def _sign(place: str, signed: SignedRequests, url: str) -> dict[str, str]:
+    try:
+        return await signed.sign_soon(url)
+    except CredentialsError as error:
+        raise ImagePlaceError(
+            f"{place} cannot be read any more, its credentials have run out ({error}): renew them, and run the same "
+            "command again"
+        ) from error
 
 
 class _NoBucketError(Exception):
@@ -153,25 +171,27 @@ class _NoBucketError(Exception):
 
 
 @functools.cache
-def _bucket(scheme: str, name: str, options: S3Options) -> Bucket:
+def _bucket(scheme: str, name: str, s3: S3Options, options: FetchOptions) -> Bucket:
     if scheme == _GS:
-        signer = gcs_signer()
-        return Bucket(scheme, name, f"{_gs_endpoint()}/{name}/", SignedRequests(signer) if signer else None)
-    endpoint = options.endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    region = options.region_name
+        return _opened(scheme, name, f"{_gs_endpoint()}/{name}/", gcs_signer(), options)
+    endpoint = s3.endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    region = s3.region_name
     if endpoint:
         url = f"{endpoint.rstrip('/')}/{name}/"
     else:
-        region = region or _region_of(name)
+        region = region or _region_of(name, options)
         host = f"s3.{region}.amazonaws.com"
         url = f"https://{name}.{host}/" if _HOST_LABEL.fullmatch(name) else f"https://{host}/{name}/"
-    s3 = s3_signer(options, region)
-    return Bucket(scheme, name, url, SignedRequests(s3) if s3 else None)
+    return _opened(scheme, name, url, s3_signer(s3, region), options)
 
 
-def _region_of(name: str) -> str:
+def _opened(scheme: str, name: str, url: str, signer: Signer | None, options: FetchOptions) -> Bucket:
+    return Bucket("", scheme, name, url, SignedRequests(signer) if signer else None, options)
+
+
+def _region_of(name: str, options: FetchOptions) -> str:
     """Returns the region of a bucket on AWS, which tells everyone."""
-    answer = ask(f"{_AWS}/{name}", method="HEAD")
+    answer = ask(f"{_AWS}/{name}", options, method="HEAD")
     if answer.status == 404:
         raise _NoBucketError
     region = answer.headers.get("x-amz-bucket-region", "")
@@ -194,7 +214,8 @@ def _page(bucket: Bucket, prefix: str, token: str, entries: int) -> Answer:
         query = {"fields": "nextPageToken,items(name,size)", "maxResults": str(entries), "prefix": prefix}
         base, token_name = f"{_gs_endpoint()}/storage/v1/b/{bucket.name}/o", "pageToken"
     query |= {token_name: token} if token else {}
-    return ask(f"{base}?{urllib.parse.urlencode(query, quote_via=urllib.parse.quote, safe='')}", bucket.signed)
+    url = f"{base}?{urllib.parse.urlencode(query, quote_via=urllib.parse.quote, safe='')}"
+    return ask(url, bucket.options, bucket.signed)
 
 
 def _s3_page(body: bytes) -> tuple[list[ImageFile], str]:

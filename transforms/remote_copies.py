@@ -7,6 +7,8 @@ import re
 import typing
 import urllib.parse
 
+import yarl
+
 from schemas.yfcc import mirror_key
 from transforms.photo_refs import CopyRef, PhotoRef
 
@@ -27,13 +29,13 @@ class RemoteCopy(typing.NamedTuple):
     """A URL at which a copy of a photo may be.
 
     Attributes:
-        url: http or https; of Flickr as published, so not checked.
+        url: http or https; of Flickr as published, so not checked; of a mirror percent-encoded throughout.
         source: whose copy it is.
         image_id: the source's id of it, '' if it has none of its own.
         size_bytes, md5: what the file must be; -1 and '' where nobody knows.
     """
 
-    url: str
+    url: str | yarl.URL
     source: str
     image_id: str = ""
     size_bytes: int = -1
@@ -55,18 +57,18 @@ def mirror_copies(source: str, root: str, photo: PhotoRef) -> list[RemoteCopy]:
 
     Args:
         source: one of :data:`MIRROR_ROOTS`.
-        root: http(s) URL of the mirror; the paths below it are those of the default mirror.
+        root: http(s) URL of the mirror, percent-encoded; the paths below it are those of the default mirror.
         photo: to look for.
     """
     root = root.rstrip("/")
     if source == "yfcc":
-        return [RemoteCopy(f"{root}/{path}", source) for path in _yfcc_paths(photo)]
+        return [RemoteCopy(yarl.URL(f"{root}/{path}", encoded=True), source) for path in _yfcc_paths(photo)]
     path_of = {"coco": _coco_path, "open_images": _open_images_path}[source]
     image_ids: dict[str, str] = {}
     for copy in photo.copies:
         if copy.source == source and (path := _quoted(path_of(copy))):
             image_ids.setdefault(f"{root}/{path}", copy.image_id)
-    return [RemoteCopy(url, source, image_id) for url, image_id in image_ids.items()]
+    return [RemoteCopy(yarl.URL(url, encoded=True), source, image_id) for url, image_id in image_ids.items()]
 
 
 def flickr_copies(source: str, photo: PhotoRef) -> list[RemoteCopy]:
@@ -87,7 +89,7 @@ def default_mirror_url(photo: PhotoRef, base: str) -> str:
         base: source whose mirror comes first.
     """
     copies = (copy for source in source_order(base) for copy in mirror_copies(source, MIRROR_ROOTS[source], photo))
-    return next((copy.url for copy in copies), "")
+    return next((str(copy.url) for copy in copies), "")
 
 
 def yfcc_hash(photo: PhotoRef) -> str:

@@ -1,7 +1,6 @@
 """A place of photos on the net: the copies of one source, on its mirror or on Flickr."""
 
 import contextlib
-import dataclasses
 import hashlib
 import typing
 
@@ -55,8 +54,8 @@ class RemotePlace:
         for copy in self._copies_of(photo):
             try:
                 fetched = await self._download(copy)
-                attempts += fetched.attempts
-                return FoundCopy(dataclasses.replace(fetched, attempts=attempts), copy.source, copy.image_id)
+                fetched.attempts += attempts
+                return FoundCopy(fetched, copy.source, copy.image_id)
             except FetchError as error:
                 attempts = error.attempts = attempts + error.attempts
                 if error.reason is not FailureReason.NOT_FOUND:
@@ -72,10 +71,10 @@ class RemotePlace:
         with contextlib.ExitStack() as on_failure:
             on_failure.enter_context(fetched)
             if is_placeholder(fetched.data, self.kind == FLICKR):
-                raise _failed(placeholder(), fetched)
+                raise fetched.failed(placeholder())
             if not _is_as_published(fetched.data, copy):
                 detail = "size or md5 is not what the source says"
-                raise _failed(FetchError(FailureReason.CHECKSUM_MISMATCH, Stage.FETCH, detail, 200), fetched)
+                raise fetched.failed(FetchError(FailureReason.CHECKSUM_MISMATCH, Stage.FETCH, detail))
             on_failure.pop_all()
         return fetched
 
@@ -84,9 +83,3 @@ def _is_as_published(data: bytes, copy: RemoteCopy) -> bool:
     if copy.size_bytes >= 0 and len(data) != copy.size_bytes:
         return False
     return not copy.md5 or hashlib.md5(data).hexdigest() == copy.md5.lower()
-
-
-def _failed(error: FetchError, fetched: Fetched) -> FetchError:
-    """Returns the error as that of a file which was downloaded, but is not the photo's."""
-    error.attempts, error.http_status = fetched.attempts, fetched.http_status
-    return error

@@ -5,12 +5,16 @@ Credentials found: every request is signed. None found: none is, and public buck
 
 import asyncio
 import dataclasses
+import datetime
+import logging
 import os
 import time
 import typing
 import urllib.parse
 
-from transforms.image_files import ImagePlaceError
+from transforms.url_credentials import without_credentials
+
+_log = logging.getLogger("photobeam")
 
 _RENEW_S = 60
 """Temporary credentials are renewed long before they end; this often is asked whether they were."""
@@ -18,8 +22,8 @@ _RENEW_S = 60
 _SCOPES = ("https://www.googleapis.com/auth/devstorage.read_only",)
 
 
-class CredentialsError(ImagePlaceError):
-    """Credentials are incomplete, cannot be renewed, or need a library that is not installed."""
+class CredentialsError(Exception):
+    """Credentials are incomplete, have run out, or need a library that is not installed."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,7 +55,7 @@ class S3Options:
         endpoint = urllib.parse.urlsplit(self.endpoint_url)
         if self.endpoint_url and not (endpoint.scheme in ("http", "https") and endpoint.netloc and not endpoint.query):
             raise ValueError(
-                f"--s3_endpoint_url {self.endpoint_url} is no base URL: give one like https://minio.example.org:9000"
+                f"--s3_endpoint_url {without_credentials(self.endpoint_url)} is no base URL: give one like https://minio.example.org:9000"
             )
 
 
@@ -61,12 +65,17 @@ class Signer(typing.Protocol):
     def renew(self) -> None:
         """Takes the credentials that hold now; may ask a server for them. Raises CredentialsError."""
 
+    def holds(self) -> bool:
+        """Tells whether what was taken last has not run out."""
+
     def sign(self, url: str) -> dict[str, str]:
         """Returns the headers that a request for a URL needs; its path is percent-encoded throughout."""
 
 
 class SignedRequests:
     """What signs the requests of a process, now and again renewing its credentials in a thread.
+
+    Where they cannot be renewed, those at hand are used until they run out; then CredentialsError is raised.
 
     Args:
         signer: not yet used.
@@ -76,8 +85,9 @@ class SignedRequests:
     """
 
     def __init__(self, signer: Signer):
-        self._signer = signer
-        self._renew()
+        self._signer, self._is_warned = signer, False
+        self._signer.renew()
+        self._renewed_s = time.monotonic()
 
     def sign(self, url: str) -> dict[str, str]:
         """Returns headers for a request."""
@@ -88,7 +98,7 @@ class SignedRequests:
     async def sign_soon(self, url: str) -> dict[str, str]:
         """Returns headers for a request of the event loop's; the loop goes on while credentials are renewed."""
         if self._is_old():
-            self._renewed_s = time.monotonic()
+            self._renewed_s = time.monotonic()  # Else all others would renew them, too.
             await asyncio.to_thread(self._renew)
         return self._signer.sign(url)
 
@@ -96,8 +106,15 @@ class SignedRequests:
         return time.monotonic() - self._renewed_s >= _RENEW_S
 
     def _renew(self) -> None:
-        self._signer.renew()
         self._renewed_s = time.monotonic()
+        try:
+            self._signer.renew()
+        except CredentialsError as error:
+            if not self._signer.holds():
+                raise
+            if not self._is_warned:
+                _log.warning("credentials cannot be renewed (%s); the old ones still hold", error)
+            self._is_warned = True
 
 
 def s3_signer(options: S3Options, region: str) -> Signer | None:
@@ -148,10 +165,17 @@ class S3Signer:
 
         try:
             keys = self._credentials.get_frozen_credentials()
-        except botocore.exceptions.BotoCoreError as error:
+        except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError, RuntimeError) as error:
             raise CredentialsError(str(error)) from error
         self._auth = botocore.auth.S3SigV4Auth(keys, "s3", self._region)
         self._request = botocore.awsrequest.AWSRequest
+
+    def holds(self) -> bool:
+        """Tells whether the key has not run out; those of a user never do."""
+        import botocore.credentials
+
+        keys = self._credentials
+        return not isinstance(keys, botocore.credentials.RefreshableCredentials) or not keys.refresh_needed(0)
 
     def sign(self, url: str) -> dict[str, str]:
         """Returns the headers of a GET."""
@@ -201,6 +225,12 @@ class GcsSigner:
                 self._credentials.refresh(google.auth.transport.requests.Request())
             except google.auth.exceptions.GoogleAuthError as error:
                 raise CredentialsError(str(error)) from error
+
+    def holds(self) -> bool:
+        """Tells whether the token has not run out."""
+        expiry = self._credentials.expiry
+        now = datetime.datetime.now(datetime.timezone.utc)
+        return expiry is None or expiry.replace(tzinfo=datetime.timezone.utc) > now
 
     def sign(self, url: str) -> dict[str, str]:
         """Returns the headers of a GET."""

@@ -10,11 +10,10 @@ import urllib.request
 
 import tenacity
 
-from transforms.fetch_options import DEFAULT_USER_AGENT
+from transforms.fetch_options import FetchOptions
 from transforms.request_signers import SignedRequests
+from transforms.url_credentials import without_credentials
 
-_TIMEOUT_S = 30
-_ATTEMPTS = 5
 _MAX_ANSWER_BYTES = 64_000_000
 _ERROR_CODE = re.compile(rb"<Code>(\w+)</Code>")
 _CONTENT_RANGE = re.compile(r"bytes \d+-\d+/(\d+)")
@@ -52,27 +51,28 @@ class _MayHealError(Exception):
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A signature is for one server only."""
+    """A signature is for one server only, and where a server leads need be no place that we may ask."""
 
     def redirect_request(self, *args: typing.Any) -> None:
         """Follows none."""
 
 
-_anyone = urllib.request.build_opener()
-_signed = urllib.request.build_opener(_NoRedirect)
+_opener = urllib.request.build_opener(_NoRedirect)
 
 
 def ask(
     url: str,
+    options: FetchOptions,
     signed: SignedRequests | None = None,
     headers: typing.Mapping[str, str] | None = None,
     method: str = "GET",
     max_bytes: int = _MAX_ANSWER_BYTES,
 ) -> Answer:
-    """Sends a request, again where that may help.
+    """Sends a request, again where that may help; redirects are answers like others.
 
     Args:
         url: http(s).
+        options: who asks, how often, and how long it waits for a server.
         signed: what signs it, None for nothing.
         headers: further ones.
         method: ``GET`` or ``HEAD``.
@@ -80,29 +80,36 @@ def ask(
 
     Raises:
         NoAnswerError: there is no answer.
+        CredentialsError: what signs has run out.
     """
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type((_MayHealError, OSError, http.client.HTTPException)),
         wait=tenacity.wait_random_exponential(0.5, 20),
-        stop=tenacity.stop_after_attempt(_ATTEMPTS),
+        stop=tenacity.stop_after_attempt(options.retries + 1),
         reraise=True,
     )
     try:
-        return retrying(_ask_once, url, signed, headers or {}, method, max_bytes)
+        return retrying(_ask_once, url, options, signed, headers or {}, method, max_bytes)
     except _MayHealError as error:
         return error.answer
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise NoAnswerError(f"{url.partition('?')[0]} does not answer ({error}); check URL and network") from error
+        bare = without_credentials(url.partition("?")[0])
+        raise NoAnswerError(f"{bare} does not answer ({error}); check URL and network") from error
 
 
 def _ask_once(
-    url: str, signed: SignedRequests | None, headers: typing.Mapping[str, str], method: str, max_bytes: int
+    url: str,
+    options: FetchOptions,
+    signed: SignedRequests | None,
+    headers: typing.Mapping[str, str],
+    method: str,
+    max_bytes: int,
 ) -> Answer:
     signature = signed.sign(url) if signed else {}
-    all_headers = {"User-Agent": DEFAULT_USER_AGENT, **headers, **signature}
+    all_headers = {"User-Agent": options.user_agent, **headers, **signature}
     request = urllib.request.Request(url, headers=all_headers, method=method)
     try:
-        with (_signed if signed else _anyone).open(request, timeout=_TIMEOUT_S) as response:
+        with _opener.open(request, timeout=options.timeout_s) as response:
             return Answer(response.status, _lower(response.headers), response.read(max_bytes))
     except urllib.error.HTTPError as error:
         with error:
@@ -121,6 +128,7 @@ class RemoteFile(io.RawIOBase):
 
     Args:
         url: http(s).
+        options: as for :func:`ask`.
         signed: what signs requests for it, None for nothing.
 
     Attributes:
@@ -129,8 +137,8 @@ class RemoteFile(io.RawIOBase):
         etag: a strong one, '' if there is none.
     """
 
-    def __init__(self, url: str, signed: SignedRequests | None = None):
-        self._url, self._signed, self._at = url, signed, 0
+    def __init__(self, url: str, options: FetchOptions, signed: SignedRequests | None = None):
+        self._url, self._options, self._signed, self._at = url, options, signed, 0
         self.etag, self.size_bytes = "", -1
         self.answer = self._ask(0, 512)
         size = _CONTENT_RANGE.fullmatch(self.answer.headers.get("content-range", ""))
@@ -141,7 +149,8 @@ class RemoteFile(io.RawIOBase):
 
     def _ask(self, begin: int, wanted: int) -> Answer:
         headers = {"Range": f"bytes={begin}-{begin + wanted - 1}"}
-        return ask(self._url, self._signed, headers | ({"If-Match": self.etag} if self.etag else {}), "GET", wanted)
+        headers |= {"If-Match": self.etag} if self.etag else {}
+        return ask(self._url, self._options, self._signed, headers, "GET", wanted)
 
     def buffered(self) -> io.BufferedReader:
         """Returns the file as the archive modules read it."""

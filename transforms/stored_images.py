@@ -3,16 +3,16 @@
 import asyncio
 import bisect
 import contextlib
-import dataclasses
-import io
 import pathlib
-import struct
 import typing
-import zipfile
+
+import yarl
 
 from schemas.failures import FailureReason, Stage
 from transforms.fetch_error import FetchError, damaged, too_large
+from transforms.fetch_options import FetchOptions
 from transforms.flickr_requests import is_placeholder, placeholder
+from transforms.http_client import REDIRECTS
 from transforms.http_fetch import Ask, Fetched, Part, fetch_bytes
 from transforms.image_files import (
     DAMAGED,
@@ -20,6 +20,8 @@ from transforms.image_files import (
     ImagePlaceError,
     NamedFiles,
     Packed,
+    broken_zip,
+    images_place,
     is_zip,
     open_zip,
     tar_members,
@@ -31,14 +33,13 @@ from transforms.match_files import match_file
 from transforms.object_store import is_store_url, key_url, list_bucket, open_bucket
 from transforms.photo_refs import PhotoRef
 from transforms.remote_place import FoundCopy, Http
-from transforms.request_signers import S3Options
+from transforms.request_signers import CredentialsError, S3Options
 from transforms.store_requests import NoAnswerError, RemoteFile
+from transforms.url_credentials import without_credentials
+from transforms.zip_member import MAX_HEADER_BYTES, data_of, unpack
 
-_FLAG = "--images "
 _FOUND = (200, 206)
 _PRECONDITION_FAILED = 412
-_ZIP_HEADER_BYTES, _ZIP_LENGTHS_AT = 30, 26
-"""Of a member's own header, less name and extras; and where the lengths of these two stand in it."""
 
 
 class StoredImages(typing.NamedTuple):
@@ -64,27 +65,30 @@ def is_stored(spec: str) -> bool:
     return is_store_url(spec) or spec.startswith(("http://", "https://"))
 
 
-def check_stored(spec: str, options: S3Options) -> None:
+def check_stored(spec: str, s3: S3Options, options: FetchOptions) -> None:
     """Opens a place and looks for its first file.
 
     Raises:
         ImagePlaceError: missing, broken, forbidden or of another kind; names the place and the remedy.
     """
-    with _readable(spec):
-        if next(_open(spec, options).files, None) is None:
-            raise ImagePlaceError(f"{_FLAG}{spec} holds no files: check bucket and prefix")
+    place = images_place(spec)
+    with _readable(place):
+        if next(_open(place, spec, s3, options).files, None) is None:
+            raise ImagePlaceError(f"{place} holds no files: check bucket and prefix")
 
 
-def list_stored(spec: str, options: S3Options, listing: pathlib.Path) -> StoredImages:
+def list_stored(spec: str, s3: S3Options, options: FetchOptions, listing: pathlib.Path) -> StoredImages:
     """Lists all files of a place into a file.
 
     Raises:
         ImagePlaceError: as :func:`check_stored`.
+        OutputError: the file cannot be written.
     """
-    with _readable(spec):
-        place = _open(spec, options)
-        write_listing(listing, place.files)
-    return StoredImages(spec, place.url, place.is_archive, place.etag, listing)
+    place = images_place(spec)
+    with _readable(place):
+        opened = _open(place, spec, s3, options)
+        write_listing(listing, opened.files)
+    return StoredImages(spec, opened.url, opened.is_archive, opened.etag, listing)
 
 
 class StoredPlace:
@@ -107,39 +111,40 @@ class StoredPlace:
         match = match_file(self._index, photo, self._with_coco)
         if match is None:
             return None
-        max_bytes = self._http.client.options.max_image_bytes
-        if match.file.size_bytes > max_bytes:
-            raise too_large(max_bytes)
-        fetched = await (self._member(match.file) if self._images.is_archive else self._object(match.file))
-        if is_placeholder(fetched.data, from_flickr=False):
-            fetched.reservation.release()
-            raise placeholder()
+        self._check_size(match.file)
+        fetched = await (self._part(match.file) if self._images.is_archive else self._object(match.file))
+        with contextlib.ExitStack() as on_failure:
+            on_failure.enter_context(fetched)
+            if self._images.is_archive:
+                await _take_file(fetched, match.file)
+            if is_placeholder(fetched.data, from_flickr=False):
+                raise fetched.failed(placeholder())
+            on_failure.pop_all()
         return FoundCopy(fetched, match.source, match.image_id)
 
-    async def _object(self, file: ImageFile) -> Fetched:
-        http = self._http
-        return await fetch_bytes(http.client, key_url(self._images.url, file.name), http.budget, Ask(sign=http.sign))
+    def _check_size(self, file: ImageFile) -> None:
+        """Looks at what is downloaded, too."""
+        max_bytes = self._http.client.options.max_image_bytes
+        record_bytes = file.packed.record_bytes if file.packed else 0
+        if max(file.size_bytes, record_bytes - MAX_HEADER_BYTES) > max_bytes:
+            raise too_large(max_bytes)
 
-    async def _member(self, file: ImageFile) -> Fetched:
+    async def _object(self, file: ImageFile) -> Fetched:
+        return await self._fetch(key_url(self._images.url, file.name))
+
+    async def _part(self, file: ImageFile) -> Fetched:
         wanted_bytes = file.packed.record_bytes if file.packed else file.size_bytes
-        part = Part(file.offset, max(1, wanted_bytes), self._images.etag)
-        http = self._http
+        part = Part(file.offset, max(1, wanted_bytes), self._images.etag, file.size_bytes)
         try:
-            fetched = await fetch_bytes(http.client, self._images.url, http.budget, Ask(sign=http.sign, part=part))
+            return await self._fetch(self._images.url, part)
         except FetchError as error:
             if error.http_status == _PRECONDITION_FAILED:
                 raise _changed(error.attempts) from error
             raise
-        if not file.packed:
-            fetched.reservation.shrink(file.size_bytes)
-            return _cut(fetched, file.size_bytes)
-        fetched.reservation.release()
-        reservation = await http.budget.reserve(file.size_bytes)
-        with contextlib.ExitStack() as on_failure:
-            on_failure.enter_context(reservation)
-            data = await asyncio.to_thread(_unpack, fetched.data, file.size_bytes, file.packed)
-            on_failure.pop_all()
-        return dataclasses.replace(fetched, data=data, reservation=reservation)
+
+    async def _fetch(self, url: str | yarl.URL, part: Part | None = None) -> Fetched:
+        http = self._http
+        return await fetch_bytes(http.client, url, http.budget, Ask(sign=http.sign, part=part))
 
 
 class _Opened(typing.NamedTuple):
@@ -150,73 +155,82 @@ class _Opened(typing.NamedTuple):
 
 
 @contextlib.contextmanager
-def _readable(spec: str) -> typing.Iterator[None]:
+def _readable(place: str) -> typing.Iterator[None]:
     try:
         yield
-    except NoAnswerError as error:
-        raise ImagePlaceError(f"{_FLAG}{spec} cannot be read: {error}") from error
+    except (CredentialsError, NoAnswerError) as error:
+        raise ImagePlaceError(f"{place} cannot be read: {error}") from error
 
 
-def _open(spec: str, options: S3Options) -> _Opened:
+def _open(place: str, spec: str, s3: S3Options, options: FetchOptions) -> _Opened:
     if not is_store_url(spec):
-        archive = RemoteFile(spec)
-        if archive.answer.status not in _FOUND:
-            raise ImagePlaceError(
-                f"{_FLAG}{spec} cannot be read (status {archive.answer.status}): give the URL of a zip or tar"
-            )
-        return _members(spec, spec, archive)
-    bucket, key = open_bucket(_FLAG, spec, options)
+        archive = RemoteFile(spec, options)
+        _check_found(place, archive)
+        return _members(place, spec, archive)
+    bucket, key = open_bucket(place, spec, s3, options)
     if key and not key.endswith("/"):
-        url = bucket.key_url(key)
-        archive = RemoteFile(url, bucket.signed)
+        url = str(bucket.key_url(key))
+        archive = RemoteFile(url, options, bucket.signed)
         if archive.answer.status in _FOUND:
-            return _members(spec, url, archive)
+            return _members(place, url, archive)
         key += "/"
-    return _Opened(bucket.url, False, "", list_bucket(_FLAG, spec, bucket, key))
+    return _Opened(bucket.url, False, "", list_bucket(bucket, key))
 
 
-def _members(spec: str, url: str, archive: RemoteFile) -> _Opened:
-    zipped = is_zip(spec, archive.answer.body)
+def _check_found(place: str, archive: RemoteFile) -> None:
+    answer = archive.answer
+    if answer.status in REDIRECTS:
+        where = without_credentials(answer.headers.get("location", "nowhere"))
+        raise ImagePlaceError(
+            f"{place} cannot be read (status {answer.status}): it leads to {where}, which may be anywhere: if that is "
+            "the archive, name it itself"
+        )
+    if answer.status not in _FOUND:
+        raise ImagePlaceError(f"{place} cannot be read (status {answer.status}): give the URL of a zip or tar")
+
+
+def _members(place: str, url: str, archive: RemoteFile) -> _Opened:
+    zipped = is_zip(place, archive.answer.body)
     if archive.size_bytes < 0:
         raise ImagePlaceError(
-            f"{_FLAG}{spec}: the server gives no parts of files, so single images cannot be read: copy the archive "
-            "here, or unpack it there"
+            f"{place}: the server gives no parts of files, so single images cannot be read: copy the archive here, or "
+            "unpack it there"
         )
-    files = _zip_files(spec, archive) if zipped else tar_members(spec, archive.buffered())
+    files = _zip_files(place, archive) if zipped else tar_members(place, archive.buffered())
     return _Opened(url, True, archive.etag, files)
 
 
-def _zip_files(spec: str, archive: RemoteFile) -> typing.Iterator[ImageFile]:
-    with open_zip(spec, archive.buffered()) as opened:
+def _zip_files(place: str, archive: RemoteFile) -> typing.Iterator[ImageFile]:
+    with open_zip(place, archive.buffered()) as opened:
         begins = sorted({info.header_offset for info in opened.infolist()} | {opened.start_dir})
-        for info in zip_members(spec, opened):
-            begin, longest = info.header_offset, _ZIP_HEADER_BYTES + 2 * 0xFFFF + info.compress_size
+        for info in zip_members(place, opened):
+            begin, longest = info.header_offset, MAX_HEADER_BYTES + info.compress_size
+            if not 0 <= begin < opened.start_dir:
+                raise broken_zip(place, f"a member at byte {begin}, its index at byte {opened.start_dir}")
             end = begins[bisect.bisect_right(begins, begin)]
             packed = Packed(min(end - begin, longest), info.compress_size, info.compress_type, info.CRC)
             yield ImageFile(info.filename, info.file_size, begin, packed)
 
 
-def _cut(fetched: Fetched, size_bytes: int) -> Fetched:
-    """Returns the member of a tar; of an empty one a byte was asked for, as no request can be for none."""
-    if len(fetched.data) < size_bytes:
-        fetched.reservation.release()
-        raise damaged()
-    return dataclasses.replace(fetched, data=fetched.data[:size_bytes])
-
-
-def _unpack(record: bytes, size_bytes: int, packed: Packed) -> bytes:
-    """Returns the file that is in a zip's record: its header, then its data."""
+async def _take_file(fetched: Fetched, file: ImageFile) -> None:
+    """Leaves of a part the file that is in it."""
     try:
-        lengths = struct.unpack_from("<HH", record, _ZIP_LENGTHS_AT)
-        begin = _ZIP_HEADER_BYTES + sum(lengths)
-        info = zipfile.ZipInfo()
-        info.compress_type, info.compress_size, info.file_size, info.CRC = (
-            packed.method, packed.bytes, size_bytes, packed.crc,
-        )  # fmt: skip
-        data = io.BytesIO(record[begin : begin + packed.bytes])
-        return zipfile.ZipExtFile(data, "r", info).read()
-    except (*DAMAGED, struct.error) as error:
-        raise damaged() from error
+        fetched.data = await asyncio.to_thread(_unpacked if file.packed else _cut, fetched.data, file)
+    except DAMAGED as error:
+        raise fetched.failed(damaged()) from error
+    fetched.reservation.shrink(file.size_bytes)
+
+
+def _unpacked(record: bytes, file: ImageFile) -> bytes:
+    packed = typing.cast(Packed, file.packed)
+    return unpack(data_of(record, packed.bytes), packed.method, file.size_bytes, packed.crc)
+
+
+def _cut(part: bytes, file: ImageFile) -> bytes:
+    """Returns the member of a tar; of an empty one a byte was asked for, as no request can be for none."""
+    if len(part) < file.size_bytes:
+        raise EOFError
+    return part[: file.size_bytes]
 
 
 def _changed(attempts: int) -> FetchError:

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import io
 import pathlib
 import tarfile
+import tracemalloc
 import typing
 import zipfile
 
@@ -19,8 +21,9 @@ from transforms.image_places import FoundImage, PlacesConfig, check_places, fetc
 from transforms.photo_refs import CopyRef, PhotoRef
 from transforms.request_signers import S3Options
 
-PLACES = ("directory", "zip", "tar", "s3 prefix", "s3 zip", "s3 tar", "gs prefix")
-ARCHIVES_ON_S3 = ("s3 zip", "s3 tar")
+PLACES = ("directory", "zip", "tar", "s3 prefix", "s3 zip", "s3 tar", "gs prefix", "s3 prefix, public")
+ON_S3, ZIPS = ("s3 prefix", "s3 zip", "s3 tar", "s3 prefix, public"), ("zip", "s3 zip")
+METHODS = (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 HASH = "4e2f7a26a1dfbf165a7e30bdabf7e72a"
 URL = "http://farm8.staticflickr.com/7205/6985418911_df7747990d.jpg"
 SMALL, LARGE = bytes(range(256)) * 40, bytes(range(255)) * 1000
@@ -57,7 +60,7 @@ def archive(kind: str, files: typing.Mapping[str, bytes]) -> bytes:
     if kind == "zip":
         with zipfile.ZipFile(data, "w") as zip_:
             for i, (name, body) in enumerate(files.items()):
-                zip_.writestr(name, body, (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED)[i % 2])
+                zip_.writestr(name, body, METHODS[i % len(METHODS)])
     else:
         with tarfile.open(fileobj=data, mode="w") as tar:
             for name, body in files.items():
@@ -65,6 +68,16 @@ def archive(kind: str, files: typing.Mapping[str, bytes]) -> bytes:
                 info.size = len(body)
                 tar.addfile(info, io.BytesIO(body))
     return data.getvalue()
+
+
+def one_member(method: int, body: bytes, stated_bytes: int | None = None) -> bytearray:
+    """A zip of one file, which may state less bytes than are in it."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", method) as zip_:
+        zip_.writestr("1.jpg", body)
+        if stated_bytes is not None:
+            zip_.infolist()[0].file_size = stated_bytes
+    return bytearray(data.getvalue())
 
 
 def make(
@@ -91,8 +104,13 @@ Make = typing.Callable[[typing.Mapping[str, bytes]], Place]
 
 
 @pytest.fixture(params=PLACES)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
 def make_place(
-    request: pytest.FixtureRequest,
+    kind: str,
     tmp_path: pathlib.Path,
     s3: S3Server,
     gcs: GcsServer,
@@ -103,15 +121,18 @@ def make_place(
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs.url)
 
     def make_it(files: typing.Mapping[str, bytes]) -> Place:
-        options = S3Options(endpoint_url=s3.url, access_key_id=s3.key_id, secret_access_key=s3.secret)
-        config = PlacesConfig(
-            images=(make(request.param, files, tmp_path, gcs if request.param.startswith("gs") else s3, bucket),),
-            s3=options,
-        )
+        form, _, access = kind.partition(", ")
+        options = S3Options(endpoint_url=s3.url)
+        if access:
+            s3.public.add(bucket)
+        else:
+            options = dataclasses.replace(options, access_key_id=s3.key_id, secret_access_key=s3.secret)
+        spec = make(form, files, tmp_path, gcs if form.startswith("gs") else s3, bucket)
+        config = PlacesConfig(images=(spec,), s3=options)
         check_places(config)
         listed = list_places(config, tmp_path)
         s3.asked.clear()
-        return Place(request.param, listed, s3)
+        return Place(kind, listed, s3)
 
     return make_it
 
@@ -152,23 +173,28 @@ def test_files_are_found_by_their_names_and_whole(make_place: Make) -> None:
     assert failure(place, PHOTO) == "not_found"
 
 
-def test_a_file_is_one_request_for_its_bytes_alone(make_place: Make) -> None:
-    place = make_place(FILES)
-    if not place.kind.startswith("s3"):
-        return
+@pytest.mark.parametrize("kind", ON_S3)
+def test_a_file_is_one_request_for_its_bytes_alone(kind: str, make_place: Make) -> None:
+    place, is_archive = make_place(FILES), "prefix" not in kind
     photo, body, _ = KNOWN["coco"]
     assert look_up(place, photo).data == body
     (asked,) = place.s3.asked
-    assert (asked.method, asked.is_signed) == ("GET", True)
-    assert (asked.status, bool(asked.range)) == ((206, True) if place.kind in ARCHIVES_ON_S3 else (200, False))
+    assert (asked.method, asked.is_signed) == ("GET", "public" not in kind)
+    assert (asked.status, bool(asked.range)) == ((206, True) if is_archive else (200, False))
     assert asked.body_bytes <= len(body) + 1000
 
 
+@pytest.mark.parametrize("kind", ON_S3)
 def test_a_file_over_the_cap_is_not_asked_for(make_place: Make) -> None:
+    place = make_place(FILES)
+    assert failure(place, KNOWN["coco"][0], max_image_bytes=len(LARGE) - 1) == "too_large"
+    assert place.s3.asked == []
+
+
+def test_a_file_may_be_as_large_as_the_cap(make_place: Make) -> None:
     place = make_place(FILES)
     photo, body, _ = KNOWN["coco"]
     assert failure(place, photo, max_image_bytes=len(body) - 1) == "too_large"
-    assert place.s3.asked == []
     assert len(look_up(place, photo, len(body)).data) == len(body)
 
 
@@ -180,3 +206,54 @@ def test_two_files_of_one_photo_stop_the_run(make_place: Make) -> None:
 
 def test_an_empty_file_is_found_empty(make_place: Make) -> None:
     assert look_up(make_place({"1.jpg": b"", "2.jpg": b"2"}), PHOTO).data == b""
+
+
+@pytest.mark.parametrize("kind", ["s3 prefix", "s3 prefix, public"])
+def test_dots_are_parts_of_keys(make_place: Make) -> None:
+    place = make_place({"a/../1.jpg": b"dots", "a/./2.jpg": b"dot"})
+    assert look_up(place, PHOTO).data == b"dots"
+    assert [asked.path.partition("/in")[2] for asked in place.s3.asked] == ["/a/../1.jpg"]
+
+
+def listed_zip(kind: str, data: bytes, folder: pathlib.Path, s3: S3Server, bucket: str) -> Place:
+    spec = str(folder / "x.zip")
+    if kind == "zip":
+        pathlib.Path(spec).write_bytes(data)
+    else:
+        s3.put(bucket, {"x.zip": data})
+        spec = f"s3://{bucket}/x.zip"
+    options = S3Options(endpoint_url=s3.url, access_key_id=s3.key_id, secret_access_key=s3.secret)
+    return Place(kind, list_places(PlacesConfig(images=(spec,), s3=options), folder), s3)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("kind", ZIPS)
+def test_a_damaged_member_fails_alone_whatever_its_method(
+    kind: str, method: int, tmp_path: pathlib.Path, s3: S3Server, bucket: str, no_credentials: None
+) -> None:
+    data = one_member(method, SMALL)
+    data[60:80] = bytes(20)
+    assert failure(listed_zip(kind, bytes(data), tmp_path, s3, bucket), PHOTO) == "checksum_mismatch"
+
+
+@pytest.mark.parametrize("method", [m for m in METHODS if m != zipfile.ZIP_STORED])
+@pytest.mark.parametrize("kind", ZIPS)
+def test_a_bomb_takes_no_memory(
+    kind: str, method: int, tmp_path: pathlib.Path, s3: S3Server, bucket: str, no_credentials: None
+) -> None:
+    place = listed_zip(kind, bytes(one_member(method, bytes(100_000_000), 100)), tmp_path, s3, bucket)
+    tracemalloc.start()
+    try:
+        assert failure(place, PHOTO) == "checksum_mismatch"
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_is_downloaded_for_a_member_has_a_cap(
+    tmp_path: pathlib.Path, s3: S3Server, bucket: str, no_credentials: None
+) -> None:
+    place = listed_zip("s3 zip", bytes(one_member(zipfile.ZIP_STORED, bytes(300_000), 100)), tmp_path, s3, bucket)
+    s3.asked.clear()
+    assert failure(place, PHOTO, max_image_bytes=100_000) == "too_large"
+    assert s3.asked == []

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import pathlib
+import struct
 import typing
 import zipfile
 
@@ -36,6 +37,10 @@ def build(source: pathlib.Path, output: pathlib.Path, *flags: object) -> int:
 def data_of(output: pathlib.Path) -> dict[str, str]:
     files = [p for name in ("rows", "shards", "failures") for p in sorted((output / name).iterdir())]
     return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in files if p.name != "input.parquet"}
+
+
+def all_of(output: pathlib.Path) -> dict[pathlib.Path, bytes]:
+    return {p: p.read_bytes() for p in output.rglob("*") if p.is_file() and p.name != "lease.json"}
 
 
 def key_flags(s3: S3Server) -> list[str]:
@@ -112,3 +117,18 @@ def test_a_place_that_is_refused_costs_no_work(
     assert build(source, tmp_path / "out", "--mirror", "yfcc=ftp://host") == 2
     assert "give one like http://host/path or s3://bucket/prefix" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_list_that_fails_leaves_the_dataset_as_it_was(
+    source: pathlib.Path, photos: Files, tmp_path: pathlib.Path, s3: S3Server, bucket: str, capsys: typing.Any
+) -> None:
+    whole, output = zipped(photos), tmp_path / "out"
+    broken = bytearray(whole)
+    struct.pack_into("<I", broken, whole.rindex(b"PK\x01\x02") + 42, len(whole) - 30)
+    s3.put(bucket, {"whole.zip": whole, "broken.zip": bytes(broken)})
+    assert build(source, output, "--images", f"s3://{bucket}/whole.zip", *key_flags(s3)) == 0
+    before = all_of(output)
+    spec = f"s3://{bucket}/broken.zip"
+    assert build(source, output, "--images", spec, *key_flags(s3), "--overwrite") == 2
+    assert f"--images {spec} is a broken zip" in capsys.readouterr().err
+    assert all_of(output) == before

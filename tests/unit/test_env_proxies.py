@@ -44,10 +44,18 @@ def test_a_proxy_is_asked(proxy: FaultServer, monkeypatch: pytest.MonkeyPatch, n
     assert ("Proxy-Authorization" in proxy.headers[0]) == ("secret" in form)
 
 
-@pytest.mark.parametrize("value", ["https://127.0.0.1:1", "socks5://127.0.0.1:1", "http://", "http://[::1"])
-def test_a_proxy_of_another_kind_is_refused_at_once(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("https://127.0.0.1:1", "begins with https://, but only HTTP proxies are spoken to"),
+        ("socks5://127.0.0.1:1", "begins with socks5://, but only HTTP proxies are spoken to"),
+        ("http://", "names no host"),
+        ("http://[::1", "is no URL"),
+    ],
+)
+def test_a_proxy_of_another_kind_is_refused_at_once(monkeypatch: pytest.MonkeyPatch, value: str, message: str) -> None:
     monkeypatch.setenv("https_proxy", value)
-    with pytest.raises(ValueError, match=r"HTTPS_PROXY .*: give http://HOST:PORT"):
+    with pytest.raises(ValueError, match=rf"HTTPS_PROXY {message}: give http://HOST:PORT"):
         fetch(URL)
 
 

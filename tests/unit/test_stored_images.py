@@ -3,19 +3,25 @@
 import asyncio
 import contextlib
 import dataclasses
+import datetime
 import gzip
 import http.server
 import io
 import json
 import pathlib
+import resource
+import struct
 import sys
 import threading
 import typing
 import zipfile
 
+import botocore.credentials
+import botocore.exceptions
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from google.oauth2.credentials import Credentials
 
 from tests.contracts.test_image_stores import archive
 from tests.fault_server import BODY, Answer, FaultServer
@@ -28,9 +34,10 @@ from transforms.http_client import HttpClient
 from transforms.image_files import ImageFile, ImagePlaceError, Packed
 from transforms.image_listing import ImageListing, write_listing
 from transforms.image_places import FoundImage, PlacesConfig, check_places, fetch_image, list_places, open_places
-from transforms.object_store import open_bucket
+from transforms.object_store import Bucket, open_bucket
 from transforms.photo_refs import PhotoRef
-from transforms.request_signers import S3Options, SignedRequests
+from transforms.publish import OutputError
+from transforms.request_signers import CredentialsError, GcsSigner, S3Options, S3Signer, SignedRequests
 
 pytestmark = pytest.mark.usefixtures("no_credentials")
 
@@ -119,12 +126,11 @@ def test_what_is_not_there_is_named_before_any_work(s3: S3Server, bucket: str) -
     assert "cannot be read (status 403): give the URL of a zip or tar" in said(f"{s3.url}/absent/x.zip")
 
 
-def test_a_server_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("transforms.store_requests._ATTEMPTS", 1)
-    options = S3Options(endpoint_url="http://127.0.0.1:9")
-    text = refusal(PlacesConfig(images=("s3://photos/in",), s3=options))
+def test_a_server_that_is_not_there_is_named() -> None:
+    options, once = S3Options(endpoint_url="http://127.0.0.1:9"), FetchOptions(retries=0)
+    text = refusal(PlacesConfig(images=("s3://photos/in",), s3=options, fetch=once))
     assert text.startswith("--images s3://photos/in cannot be read: http://127.0.0.1:9/photos/in does not answer")
-    text = refusal(PlacesConfig(mirrors=(("coco", "s3://photos/in"),), s3=options))
+    text = refusal(PlacesConfig(mirrors=(("coco", "s3://photos/in"),), s3=options, fetch=once))
     assert text.startswith("--mirror coco=s3://photos/in cannot be reached: http://127.0.0.1:9/photos/ does not answer")
 
 
@@ -160,7 +166,7 @@ def test_an_archive_that_changed_gives_no_wrong_bytes(
     listed = list_places(PlacesConfig(images=(f"s3://{bucket}/x.{form}",), s3=key_of(s3)), tmp_path)
     s3.put(bucket, {f"x.{form}": archive(form, {"6.jpg": BODY[::-1], "7.jpg": BODY})})
     error = failure(listed)
-    assert (error.reason.value, error.http_status) == ("checksum_mismatch", 412)
+    assert (error.reason.value, error.http_status, error.attempts) == ("checksum_mismatch", 412, 1)
     s3.client.delete_object(Bucket=bucket, Key=f"x.{form}")
     assert failure(listed).reason.value == "not_found"
 
@@ -171,7 +177,8 @@ def test_a_tar_that_became_shorter_gives_no_part_of_a_photo(s3: S3Server, bucket
     listed = list_places(PlacesConfig(images=(f"s3://{bucket}/x.tar",), s3=key_of(s3)), tmp_path)
     s3.put(bucket, {"x.tar": data[:5000]})
     without_etag = dataclasses.replace(listed, listed=(listed.listed[0]._replace(etag=""),))
-    assert failure(without_etag).reason.value == "checksum_mismatch"
+    error = failure(without_etag)
+    assert (error.reason.value, error.http_status) == ("checksum_mismatch", 206)
 
 
 def test_a_damaged_member_of_a_zip_fails_alone(s3: S3Server, bucket: str, tmp_path: pathlib.Path) -> None:
@@ -179,7 +186,17 @@ def test_a_damaged_member_of_a_zip_fails_alone(s3: S3Server, bucket: str, tmp_pa
     data[data.rindex(BODY[:200]) + 100] ^= 1
     s3.put(bucket, {"x.zip": bytes(data)})
     config = PlacesConfig(images=(f"s3://{bucket}/x.zip",), s3=key_of(s3))
-    assert failure(list_places(config, tmp_path)).reason.value == "checksum_mismatch"
+    error = failure(list_places(config, tmp_path))
+    assert (error.reason.value, error.http_status) == ("checksum_mismatch", 206)
+
+
+def test_a_zip_whose_index_names_itself_is_broken(s3: S3Server, bucket: str, tmp_path: pathlib.Path) -> None:
+    data = bytearray(archive("zip", {"6.jpg": BODY, "7.jpg": BODY}))
+    struct.pack_into("<I", data, data.rindex(b"PK\x01\x02") + 42, data.index(b"PK\x01\x02"))
+    s3.put(bucket, {"x.zip": bytes(data)})
+    config = PlacesConfig(images=(f"s3://{bucket}/x.zip",), s3=key_of(s3))
+    with pytest.raises(ImagePlaceError, match=rf"--images s3://{bucket}/x.zip is a broken zip \(.*: copy it again"):
+        list_places(config, tmp_path)
 
 
 def test_an_object_that_is_gone_is_not_found(s3: S3Server, bucket: str, tmp_path: pathlib.Path) -> None:
@@ -243,8 +260,8 @@ def test_zips_and_tars_on_plain_servers(s3: S3Server, bucket: str, tmp_path: pat
     ],
 )
 def test_where_buckets_are_on_the_net(url: str, options: S3Options, root: str) -> None:
-    bucket, key = open_bucket("--images ", url, options)
-    assert (bucket.url, key, bucket.key_url("a b/(1)+~.jpg")) == (root, "a", f"{root}a%20b/%281%29%2B~.jpg")
+    bucket, key = open_bucket("--images x", url, options, FetchOptions())
+    assert (bucket.url, key, str(bucket.key_url("a b/(1)+~.jpg"))) == (root, "a", f"{root}a%20b/%281%29%2B~.jpg")
 
 
 def test_half_a_key_and_odd_endpoints_are_refused() -> None:
@@ -265,11 +282,11 @@ def test_without_the_library_keys_are_an_error_and_public_buckets_open(
 ) -> None:
     monkeypatch.setitem(sys.modules, library, None)
     spec, options = spec.replace("x", bucket), S3Options(region_name="us-east-1")
-    assert open_bucket("--images ", spec, options)[0].signed is None
+    assert open_bucket(f"--images {spec}", spec, options, FetchOptions())[0].signed is None
     object_store._bucket.cache_clear()
     monkeypatch.setenv(variable, "x")
     with pytest.raises(ImagePlaceError, match=rf"--images {spec} cannot be reached: .* pip install 'photobeam\["):
-        open_bucket("--images ", spec, options)
+        open_bucket(f"--images {spec}", spec, options, FetchOptions())
 
 
 def test_temporary_credentials_are_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,6 +296,9 @@ def test_temporary_credentials_are_renewed(monkeypatch: pytest.MonkeyPatch) -> N
         def renew(self) -> None:
             self.renewed += 1
 
+        def holds(self) -> bool:
+            return True
+
         def sign(self, url: str) -> dict[str, str]:
             return {"Authorization": str(self.renewed)}
 
@@ -287,6 +307,103 @@ def test_temporary_credentials_are_renewed(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("transforms.request_signers._RENEW_S", 0)
     assert asyncio.run(signed.sign_soon("http://h")) == {"Authorization": "2"}
     assert signed.sign("http://h") == {"Authorization": "3"}
+
+
+class Expiring:
+    """Credentials that can be taken once only."""
+
+    taken, runs_out = False, False
+
+    def renew(self) -> None:
+        if self.taken:
+            raise CredentialsError("no answer")
+        self.taken = True
+
+    def holds(self) -> bool:
+        return not self.runs_out
+
+    def sign(self, url: str) -> dict[str, str]:
+        return {"Authorization": "old"}
+
+
+def test_credentials_that_are_not_renewed_serve_until_they_run_out(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("transforms.request_signers._RENEW_S", 0)
+    expiring = Expiring()
+    bucket = Bucket("--images s3://x", "s3", "x", "http://h/x/", SignedRequests(expiring), FetchOptions())
+    assert bucket.sign
+    for _ in range(3):
+        assert asyncio.run(bucket.sign("http://h")) == {"Authorization": "old"}
+    assert [record.message for record in caplog.records] == [
+        "credentials cannot be renewed (no answer); the old ones still hold"
+    ]
+    expiring.runs_out = True
+    with pytest.raises(ImagePlaceError, match=r"--images s3://x .*run out \(no answer\): renew them, and run"):
+        asyncio.run(bucket.sign("http://h"))
+
+
+def in_minutes(minutes: float) -> datetime.datetime:
+    return datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(minutes=minutes)
+
+
+@pytest.mark.parametrize(("minutes", "holds"), [(5, True), (-1, False)])
+def test_when_credentials_run_out(minutes: float, holds: bool) -> None:
+    def refused() -> dict[str, str]:
+        raise botocore.exceptions.MetadataRetrievalError(error_msg="no answer")
+
+    keys = botocore.credentials.RefreshableCredentials("id", "secret", "token", in_minutes(minutes), refused, "test")
+    signer = S3Signer(keys, "us-east-1")
+    with pytest.raises(CredentialsError, match="no answer"):
+        signer.renew()
+    assert signer.holds() == holds
+    assert S3Signer(botocore.credentials.Credentials("id", "secret"), "us-east-1").holds()
+    token = Credentials("token", expiry=in_minutes(minutes).replace(tzinfo=None))
+    assert GcsSigner(token).holds() == holds
+
+
+@pytest.mark.parametrize("to", ["http://127.0.0.1:9/x.tar?X-Amz-Signature=s3cret", "ftp://127.0.0.1:9/x.tar"])
+def test_no_redirect_is_followed_while_listing(to: str) -> None:
+    with FaultServer({"/x.tar?sig=s3cret": Answer(b"", 302, {"Location": to})}) as server:
+        text = refusal(PlacesConfig(images=(f"{server.url}/x.tar?sig=s3cret",)))
+    assert f"--images {server.url}/x.tar? cannot be read (status 302): it leads to {to.partition('?')[0]}" in text
+    assert "s3cret" not in text
+
+
+def test_messages_name_no_password() -> None:
+    with pytest.raises(ValueError, match="--mirror coco=http://host/a b is no base URL"):
+        PlacesConfig(mirrors=(("coco", "http://me:s3cret@host/a b"),))
+    with pytest.raises(ValueError, match=r"--s3_endpoint_url ftp://host is no base URL"):
+        S3Options(endpoint_url="ftp://me:s3cret@host")
+    config = PlacesConfig(images=("http://me:s3cret@127.0.0.1:9/x.zip",), fetch=FetchOptions(retries=0))
+    assert "s3cret" not in refusal(config)
+
+
+def test_lists_are_asked_for_as_the_flags_say() -> None:
+    answers = {"/x.tar": Answer(b"", 503), "/slow.tar": Answer(fault="stall")}
+    with FaultServer(answers) as server:
+        manners = FetchOptions(user_agent="mine/1", retries=1, timeout_s=0.2)
+        assert "status 503" in refusal(PlacesConfig(images=(f"{server.url}/x.tar",), fetch=manners))
+        assert [headers["User-Agent"] for headers in server.headers] == ["mine/1"] * 2
+        config = PlacesConfig(images=(f"{server.url}/slow.tar",), fetch=dataclasses.replace(manners, retries=0))
+        assert "does not answer (timed out); check URL and network" in refusal(config)
+
+
+def test_without_auto_no_mirror_is_reached(tmp_path: pathlib.Path) -> None:
+    options = S3Options(endpoint_url="http://127.0.0.1:9")
+    config = PlacesConfig(images=(str(tmp_path),), mirrors=(("coco", "s3://photos/in"),), s3=options)
+    check_places(config)
+    assert config.roots() == ()
+
+
+def test_a_list_without_room_is_an_error_of_the_output(tmp_path: pathlib.Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(OutputError, match=rf"{tmp_path}/list: .* make room, or choose another --output"):
+            write_listing(tmp_path / "list", (ImageFile(f"{i}.jpg", i) for i in range(10_000)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_a_listing_gives_files_as_they_were(tmp_path: pathlib.Path) -> None:
