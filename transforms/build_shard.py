@@ -22,7 +22,7 @@ from schemas.annotations import GEOMETRY_COLUMNS
 from schemas.failures import Failure, FailureReason, PhotoError, Stage
 from schemas.records import CommitRecord
 from transforms.copy_affines import WrittenImage, file_rotation
-from transforms.decode_limit import DECODE_LIMIT_S, isolated, within_limit
+from transforms.decode_limit import DECODE_LIMIT_S, in_own_process, within_limit
 from transforms.failure_share import check_share
 from transforms.fetch_error import FetchError
 from transforms.fetch_loop import run_in_loop, shared_fetching
@@ -64,7 +64,7 @@ class ShardConfig:
         places: where they are looked for, in order.
         format: the plan's format flags, part of the commit's digest.
         max_failure_ratio: the run ends when more than this share of its photos has failed.
-        decode_limit_s: the longest that one photo may take between its bytes and its image.
+        decode_limit_s: the most processor time that one photo may take between its bytes and its image.
         isolated: make every image in a process of its own, since some photo of the shard ends the process it is in.
     """
 
@@ -125,7 +125,7 @@ class _Images:
         async with fetch_image(self._places, ref) as fetched:
             self.attempts += fetched.attempts
             loop = asyncio.get_running_loop()
-            encode = isolated if self._config.isolated else within_limit
+            encode = in_own_process if self._config.isolated else within_limit
             made = await loop.run_in_executor(
                 _codec, encode, self._config.decode_limit_s, _encode, fetched, row, self._config.image
             )
