@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import pathlib
+import queue
 import signal
 import subprocess
 import sys
@@ -302,3 +303,17 @@ def test_what_a_dead_child_has_counted_is_taken_back(make_pool: typing.Callable[
         assert progress.counts()["samples"] == 0
         pool.call(progress.counted_in, slot, progress.count, "samples", 5)
     assert progress.counts()["samples"] == 5
+
+
+def test_a_slot_that_is_lent_again_keeps_what_was_counted_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    free: queue.SimpleQueue[int] = queue.SimpleQueue()
+    free.put(1)
+    monkeypatch.setattr(progress, "_free", free)
+    progress.reset()
+    for _ in range(2):
+        with progress.lent_slot() as slot:
+            progress.counted_in(slot, progress.count, "samples", 5)
+    with progress.lent_slot() as slot:
+        progress.counted_in(slot, progress.count, "samples", 7)
+        progress.take_back(slot)
+    assert progress.counts()["samples"] == 10
