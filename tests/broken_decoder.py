@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 import typing
 
 from tests import crashing
@@ -17,7 +16,7 @@ def _broken(data: bytes, *arguments: typing.Any, **options: typing.Any) -> typin
     if SEGFAULT in data:
         crashing.read_null()
     if HANG in data:
-        time.sleep(1_000)
+        crashing.hang()
     if KILL in data:
         os.kill(os.getpid(), signal.SIGKILL)
     return _encode_image(data, *arguments, **options)

@@ -1,11 +1,13 @@
 """What may happen to a process; every child of a pool under test imports this, so it imports next to nothing."""
 
 import ctypes
+import multiprocessing.connection
 import os
 import pathlib
 import signal
 import threading
 import time
+import typing
 
 
 def double(number: int) -> int:
@@ -34,10 +36,44 @@ def end_by(number: int) -> None:
     time.sleep(60)
 
 
-def hang(seconds: float) -> None:
-    """Takes longer than the process's alarm allows, in a thread that no handler of Python's reaches."""
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    threading.Event().wait()
+def hang() -> None:
+    """Works for ever."""
+    while True:
+        pass
+
+
+class UntoldError(Exception):
+    """Can be pickled, and not be read again."""
+
+    def __init__(self, text: str, number: int):
+        super().__init__(f"{text} {number}")
+
+
+def fail_oddly(number: int) -> None:
+    """Raises an error that no pipe can take, or whose class wants other arguments than it has."""
+    if number:
+        raise UntoldError("odd", number)
+    error = ValueError("odd")
+    error.lock = threading.Lock()  # type: ignore[attr-defined]
+    raise error
+
+
+class Unreadable:
+    """Fails where it is taken."""
+
+    def __reduce__(self) -> tuple[typing.Any, ...]:
+        return fail, ("unreadable",)
+
+
+def end_amid_the_answer() -> bytes:
+    """Is killed when it has sent a part of its answer."""
+
+    def send_half(connection: typing.Any, data: bytes) -> None:
+        os.write(connection.fileno(), data[: len(data) // 2])
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    multiprocessing.connection.Connection._send = send_half  # type: ignore[attr-defined]
+    return bytes(100_000)
 
 
 def wait_for(begun: pathlib.Path, path: pathlib.Path) -> int:

@@ -1,7 +1,9 @@
 """One shard in a child process, whatever becomes of that: a decoder that crashes costs its photo, not the run."""
 
+import contextlib
 import dataclasses
 import logging
+import signal
 import typing
 
 from schemas.elements import RowsFile
@@ -19,21 +21,22 @@ def build_in_worker(pool: WorkerPool, rows: RowsFile, config: ShardConfig) -> Co
     """Builds a shard in a child process; if that crashes, once more with every image in a process of its own.
 
     Raises:
-        PoolStoppedError: a child was killed, or has crashed even so; then the pool is stopped for all.
+        PoolStoppedError: a child was killed, or has crashed even so.
+        Exception: as :func:`transforms.build_shard.build_shard`; each of these stops the pool for all.
     """
-    with progress.lent_slot() as slot:
+    with _stopping_at_errors(pool), progress.lent_slot() as slot:
         try:
             return pool.call(progress.counted_in, slot, build_shard, rows.shard, rows.digest, config)
         except WorkerDiedError as error:
             if not error.crashed:
-                raise _stopped(pool, error, f"shard {rows.shard:06d}") from error
+                raise _failed(error, f"shard {rows.shard:06d}") from error
             _log.warning("%s; shard %06d is built again, each photo in a process of its own", error, rows.shard)
         progress.take_back(slot)
         isolated = dataclasses.replace(config, isolated=True)
         try:
             return pool.call_alone(progress.counted_in, slot, build_shard, rows.shard, rows.digest, isolated)
         except WorkerDiedError as error:
-            raise _stopped(pool, error, f"shard {rows.shard:06d}") from error
+            raise _failed(error, f"shard {rows.shard:06d}") from error
 
 
 def probe_in_worker(pool: WorkerPool, shards: typing.Sequence[int], config: ShardConfig) -> None:
@@ -43,16 +46,25 @@ def probe_in_worker(pool: WorkerPool, shards: typing.Sequence[int], config: Shar
         TooManyFailuresError: as :func:`transforms.probe_photos.probe_photos`.
         PoolStoppedError: the child was killed.
     """
+    with _stopping_at_errors(pool):
+        try:
+            pool.call(probe_photos, shards, config)
+        except WorkerDiedError as error:
+            if not error.crashed:
+                raise _failed(error, "the first photos") from error
+            _log.warning("%s while it tried the first photos", error)
+
+
+@contextlib.contextmanager
+def _stopping_at_errors(pool: WorkerPool) -> typing.Iterator[None]:
+    """Stops the pool with the first error of any call: nobody is to work on for a run that has failed."""
     try:
-        pool.call(probe_photos, shards, config)
-    except WorkerDiedError as error:
-        if not error.crashed:
-            raise _stopped(pool, error, "the first photos") from error
-        _log.warning("%s while it tried the first photos", error)
+        yield
+    except Exception as error:
+        pool.stop(error)
+        raise
 
 
-def _stopped(pool: WorkerPool, error: WorkerDiedError, work: str) -> PoolStoppedError:
-    hint = "" if error.crashed else " (if memory ran out: use fewer --workers)"
-    reason = f"{error} at work on {work}{hint}"
-    pool.stop(reason)
-    return PoolStoppedError(reason)
+def _failed(error: WorkerDiedError, work: str) -> PoolStoppedError:
+    hint = " (if memory ran out: use fewer --workers)" if error.exit_code == -signal.SIGKILL else ""
+    return PoolStoppedError(f"{error} at work on {work}{hint}")

@@ -5,7 +5,6 @@ import collections
 import concurrent.futures
 import dataclasses
 import hashlib
-import itertools
 import json
 import pathlib
 import pickle
@@ -22,13 +21,12 @@ from schemas.annotations import GEOMETRY_COLUMNS
 from schemas.failures import Failure, FailureReason, PhotoError, Stage
 from schemas.records import CommitRecord
 from transforms.copy_affines import WrittenImage, file_rotation
-from transforms.decode_limit import DECODE_LIMIT_S, isolated, within_limit
+from transforms.decode_limit import DECODE_LIMIT_S, in_own_process, within_limit
 from transforms.failure_share import check_share
 from transforms.fetch_error import FetchError
 from transforms.fetch_loop import run_in_loop, shared_fetching
 from transforms.fetch_options import FetchOptions
 from transforms.for_each import for_each, while_it_helps
-from transforms.host_limits import SHARD_RANK
 from transforms.image_codec import EncodedImage, ImageOptions, encode_image
 from transforms.image_places import FoundImage, Place, PlacesConfig, fetch_image
 from transforms.image_spool import ImageSpool
@@ -39,6 +37,7 @@ from transforms.publish import OutputError, publish, write_file
 from transforms.remote_copies import default_mirror_url
 from transforms.row_annotations import RowAnnotations
 from transforms.shard_failures import ShardFailures
+from transforms.shards_under_way import is_oldest, ranked
 from transforms.write_shard import ShardRows, SpooledImage, file_digest, write_shard
 
 PHOTOS_IN_HAND = 4_096
@@ -48,8 +47,6 @@ _Row = dict[str, typing.Any]
 
 _codec = concurrent.futures.ThreadPoolExecutor(1, "codec")
 """One for all shards under way in this process: it has one core."""
-
-_ranks = itertools.count()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,7 +61,7 @@ class ShardConfig:
         places: where they are looked for, in order.
         format: the plan's format flags, part of the commit's digest.
         max_failure_ratio: the run ends when more than this share of its photos has failed.
-        decode_limit_s: the longest that one photo may take between its bytes and its image.
+        decode_limit_s: the most processor time that one photo may take between its bytes and its image.
         isolated: make every image in a process of its own, since some photo of the shard ends the process it is in.
     """
 
@@ -125,7 +122,7 @@ class _Images:
         async with fetch_image(self._places, ref) as fetched:
             self.attempts += fetched.attempts
             loop = asyncio.get_running_loop()
-            encode = isolated if self._config.isolated else within_limit
+            encode = in_own_process if self._config.isolated else within_limit
             made = await loop.run_in_executor(
                 _codec, encode, self._config.decode_limit_s, _encode, fetched, row, self._config.image
             )
@@ -176,14 +173,18 @@ def build_shard(shard: int, digest: str, config: ShardConfig) -> CommitRecord:
 async def _build_images(table: pa.Table, config: ShardConfig, spool: ImageSpool) -> _Images:
     """Tries every photo, then once more, with fresh connections, those whose failures may heal."""
     photos: list[_Row] = table.select([*FETCH_COLUMNS, "sources"]).to_pylist()
-    SHARD_RANK.set(next(_ranks))
     client, places = shared_fetching(config.fetch, config.places)
     images = _Images(config, places, RowAnnotations(table), spool)
-    await for_each(range(len(photos)), lambda row: images.build(row, photos[row]), PHOTOS_IN_HAND)
-    if images.failures.deferred:
-        await client.renew()
-        again = for_each(images.failures.rows_to_try(), lambda row: images.build(row, photos[row]), PHOTOS_IN_HAND)
-        await while_it_helps(again, lambda: len(images.images), config.fetch.deadline_s)
+
+    def build(rows: typing.Iterable[int]) -> typing.Coroutine[typing.Any, typing.Any, None]:
+        return for_each(rows, lambda row: images.build(row, photos[row]), PHOTOS_IN_HAND)
+
+    with ranked():
+        await build(range(len(photos)))
+        if images.failures.deferred:
+            await client.renew()
+            again = build(images.failures.rows_to_try())
+            await while_it_helps(again, lambda: len(images.images), config.fetch.deadline_s, lambda: not is_oldest())
     images.failures.give_up()
     return images
 

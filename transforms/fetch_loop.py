@@ -1,7 +1,6 @@
 """One event loop, and one client and byte budget, for the whole life of a process and all shards under way in it."""
 
 import asyncio
-import atexit
 import functools
 import threading
 import typing
@@ -18,7 +17,6 @@ BYTES_IN_FLIGHT = 100_000_000
 
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
-_clients: list[HttpClient] = []
 
 
 class Fetching(typing.NamedTuple):
@@ -37,11 +35,12 @@ def run_in_loop(main: typing.Coroutine[typing.Any, typing.Any, T]) -> T:
 def shared_fetching(options: FetchOptions, places: PlacesConfig) -> Fetching:
     """Returns what all shards of this process are fetched with; call it within :func:`run_in_loop`.
 
+    Its connections end with the process.
+
     Raises:
         ImagePlaceError: as :func:`transforms.image_places.check_places`.
     """
     client = HttpClient(options, places.roots())
-    _clients.append(client)
     budget = ByteBudget(max(BYTES_IN_FLIGHT, options.max_image_bytes))
     return Fetching(client, open_places(places, client, budget))
 
@@ -52,11 +51,4 @@ def _running_loop() -> asyncio.AbstractEventLoop:
         if _loop is None:
             _loop = asyncio.new_event_loop()
             threading.Thread(target=_loop.run_forever, name="fetch", daemon=True).start()
-            atexit.register(_close)
         return _loop
-
-
-def _close() -> None:
-    for client in _clients:
-        run_in_loop(client.close())
-    _clients.clear()

@@ -28,7 +28,10 @@ async def for_each(
 
 
 async def while_it_helps(
-    work: typing.Coroutine[typing.Any, typing.Any, None], done: typing.Callable[[], int], patience_s: float
+    work: typing.Coroutine[typing.Any, typing.Any, None],
+    done: typing.Callable[[], int],
+    patience_s: float,
+    is_held_back: typing.Callable[[], bool],
 ) -> None:
     """Runs a coroutine for as long as it gets anything done: one patience without anything ends it.
 
@@ -36,12 +39,13 @@ async def while_it_helps(
         work: what to run; cancelled if it does not help.
         done: how much it has done so far.
         patience_s: longest time without anything done.
+        is_held_back: whether others go first; meanwhile the patience does not begin.
     """
     task = asyncio.ensure_future(work)
     try:
-        before = -1
-        while not task.done() and done() != before:
-            before = done()
+        before, was_held_back = 0, True
+        while not task.done() and (was_held_back or done() != before):
+            before, was_held_back = done(), is_held_back()
             await asyncio.wait([task], timeout=patience_s)
         if task.done():
             task.result()

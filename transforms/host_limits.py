@@ -6,13 +6,13 @@ process, the one that was begun first has its turns first, so that it is done wi
 """
 
 import asyncio
-import contextvars
 import heapq
 import itertools
 import time
 import types
 
 from transforms.fetch_error import FetchError
+from transforms.shards_under_way import SHARD_RANK
 
 AILING_FAILURES = 20
 """So many failures that may heal, one after the other, make a host ailing, until it answers again."""
@@ -22,9 +22,6 @@ PROBES = 4
 
 FIRST_PAUSE_S = 0.5
 MAX_PAUSE_S = 8.0
-
-SHARD_RANK = contextvars.ContextVar("shard_rank", default=0)
-"""Place of a task's shard among those of this process, in order of beginning."""
 
 
 class _Host:
@@ -107,10 +104,10 @@ class HostLimits:
             raise
         return Turn(self, host)
 
-    def forget_failures(self) -> None:
-        """Takes every host for a healthy one, until it fails anew."""
+    def renew_patience(self) -> None:
+        """Probes the ailing hosts at once, and for one patience more. They stay ailing until they answer."""
         for host in self._hosts.values():
-            host.recover()
+            host.ailing_since_s, host.closed_until_s, host.pause_s = time.monotonic(), 0.0, FIRST_PAUSE_S
         self._admit_soon()
 
     def end(self, host: _Host, error: BaseException | None) -> None:

@@ -72,9 +72,12 @@ class HttpClient:
             await session.close()
 
     async def renew(self) -> None:
-        """Opens new connections from now on, forgets DNS answers and failures of hosts; requests under way go on."""
+        """Opens new connections from now on, forgets DNS answers, has new patience with ailing hosts.
+
+        Requests under way go on.
+        """
         old, self._session = self._session, self._opened()
-        self._limits.forget_failures()
+        self._limits.renew_patience()
         await self._close_unused(old)
 
     @contextlib.asynccontextmanager

@@ -1,7 +1,8 @@
 """Running counts of this process and its children: for the progress line, and to end a run that fails.
 
 Counts stand in a table that all processes share. Each shard under way has a slot of it to itself, so that nobody waits
-for a lock that a dead process holds, and what a build that died has counted can be taken back.
+for a lock that a dead process holds, and what a build that died has counted can be taken back. Counts never move from
+slot to slot, so that a sum is never short of what some shard has counted.
 """
 
 import contextlib
@@ -21,14 +22,17 @@ COUNTERS = ("lines", "rows", "samples", "failed", "deferred", *(reason.value for
 """``deferred``: failed once, to be tried again; the reasons count both these and what has failed for good."""
 
 SLOTS = 1 + 4 * max(16, os.cpu_count() or 1)
-"""One for all that is done, and one for each call under way; further calls wait."""
+"""One for this process itself, and one for each call under way; further calls wait."""
 
-_DONE = 0
+_OWN = 0
 _PLACES = {name: place for place, name in enumerate(COUNTERS)}
 
 _table: typing.Any = multiprocessing.get_context("spawn").RawArray("q", SLOTS * len(COUNTERS))
-_slot = contextvars.ContextVar("slot", default=_DONE)
+_slot = contextvars.ContextVar("slot", default=_OWN)
 _lock = threading.Lock()
+_before: "dict[int, npt.NDArray[np.int64]]" = {}
+"""Counts of a slot when it was lent."""
+
 _free: "queue.SimpleQueue[int]" = queue.SimpleQueue()
 for _number in range(1, SLOTS):
     _free.put(_number)
@@ -52,21 +56,18 @@ def reset() -> None:
 
 @contextlib.contextmanager
 def lent_slot() -> typing.Iterator[int]:
-    """Lends a slot for calls of :func:`counted_in` in child processes, one at a time; then what it has is added."""
+    """Lends a slot for calls of :func:`counted_in` in child processes, one at a time."""
     slot = _free.get()
+    _before[slot] = _rows()[slot].copy()
     try:
         yield slot
     finally:
-        with _lock:
-            counted = _rows()[slot].copy()
-            _rows()[slot] = 0
-            _rows()[_DONE] += counted
         _free.put(slot)
 
 
 def take_back(slot: int) -> None:
-    """Forgets what was counted in a slot; the process that did is dead."""
-    _rows()[slot] = 0
+    """Forgets what was counted in a slot since it was lent; the process that did is dead."""
+    _rows()[slot] = _before[slot]
 
 
 def counted_in(slot: int, function: typing.Callable[..., typing.Any], *arguments: typing.Any) -> typing.Any:

@@ -13,7 +13,7 @@ LANES = 2
 
 
 class PoolStoppedError(RuntimeError):
-    """The pool was stopped: says why."""
+    """The pool was stopped; says why."""
 
 
 class WorkerPool:
@@ -28,7 +28,7 @@ class WorkerPool:
         self._processes, self._lanes = processes, lanes
         self._running: list[WorkerProcess] = []
         self._alone_waiting = 0
-        self._stopped_because = ""
+        self._stopped_by: Exception | None = None
         self._changed = threading.Condition()
 
     def call(self, function: typing.Callable[..., R], *arguments: typing.Any) -> R:
@@ -36,7 +36,7 @@ class WorkerPool:
 
         Raises:
             WorkerDiedError: the child died, of this call or of its other one. The pool goes on with a new one.
-            PoolStoppedError: the pool was stopped.
+            PoolStoppedError: the pool was stopped, or whatever else it was stopped by.
         """
         return self._ask(*self._take(self._freest), True, function, arguments)
 
@@ -51,10 +51,14 @@ class WorkerPool:
                 self._changed.notify_all()
         return self._ask(worker, lane, False, function, arguments)
 
-    def stop(self, reason: str = "the worker pool was stopped") -> None:
-        """Ends all children at once, whatever they are doing; from now on every call raises PoolStoppedError."""
+    def stop(self, error: Exception | None = None) -> None:
+        """Ends all children at once, whatever they are doing; from now on every call raises the first such error.
+
+        Args:
+            error: why; by default PoolStoppedError.
+        """
         with self._changed:
-            self._stopped_because = self._stopped_because or reason
+            self._stopped_by = self._stopped_by or error or PoolStoppedError("the worker pool was stopped")
             for worker in list(self._running):
                 self._end(worker)
 
@@ -82,10 +86,16 @@ class WorkerPool:
         with self._changed:
             while True:
                 self._check_runs()
+                self._clear_away_ended()
                 worker = choose()
                 if worker:
                     return worker, worker.free.pop()
                 self._changed.wait()
+
+    def _clear_away_ended(self) -> None:
+        for worker in list(self._running):
+            if worker.has_ended():
+                self._end(worker)
 
     def _freest(self) -> WorkerProcess | None:
         """Returns the child with most free lanes, rather a new one than one that is at work; None if all are busy."""
@@ -117,8 +127,8 @@ class WorkerPool:
             self._changed.notify_all()
 
     def _check_runs(self) -> None:
-        if self._stopped_because:
-            raise PoolStoppedError(self._stopped_because)
+        if self._stopped_by:
+            raise self._stopped_by
 
 
 _pool: WorkerPool | None = None

@@ -4,6 +4,7 @@ import gc
 import multiprocessing
 import multiprocessing.connection
 import os
+import pickle
 import signal
 import threading
 import time
@@ -38,8 +39,8 @@ class WorkerDiedError(RuntimeError):
 
     @property
     def timed_out(self) -> bool:
-        """Whether its own alarm ended it: see :mod:`transforms.decode_limit`."""
-        return self.exit_code == -signal.SIGALRM
+        """Whether its own timer ended it: see :mod:`transforms.decode_limit`."""
+        return self.exit_code == -signal.SIGPROF
 
     @property
     def crashed(self) -> bool:
@@ -90,15 +91,20 @@ class WorkerProcess:
         try:
             lane.send((function, arguments))
             multiprocessing.connection.wait([lane, self._process.sentinel])
-            is_value, answer, trace = lane.recv() if lane.poll() else self._raise_died()
-        except (EOFError, ConnectionError):
+            told = lane.recv_bytes() if lane.poll() else self._raise_died()
+        except (EOFError, OSError):
             self._raise_died()
         except (KeyboardInterrupt, SystemExit):
             self.end()
             raise
+        is_value, answer, trace = pickle.loads(told)
         if is_value:
             return typing.cast(R, answer)
         raise answer from _RemoteError(trace)
+
+    def has_ended(self) -> bool:
+        """Returns whether it ended, even if no call has noticed."""
+        return bool(multiprocessing.connection.wait([self._process.sentinel], 0))
 
     def end(self) -> None:
         """Kills the child, whatever it is doing."""
@@ -119,7 +125,7 @@ def _serve(lanes: list[Lane], counters: typing.Any) -> None:
     gc.set_threshold(_ALLOCATIONS_BETWEEN_COLLECTIONS)
     progress.share(counters)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     for lane in lanes[1:]:
         threading.Thread(target=_answer, args=(lane,), daemon=True).start()
@@ -134,17 +140,30 @@ def _end_with_parent() -> None:
 
 
 def _answer(lane: Lane) -> None:
-    """Serves one lane until the parent closes it."""
-    while True:
-        try:
-            function, arguments = lane.recv()
-        except EOFError:
-            os._exit(0)
-        lane.send_bytes(_answer_of(function, arguments))
-
-
-def _answer_of(function: typing.Callable[..., typing.Any], arguments: tuple[typing.Any, ...]) -> "memoryview[int]":
+    """Serves one lane until the parent closes it; who waits for a lane that fails would wait for ever."""
     try:
+        while True:
+            lane.send_bytes(_answer_to(lane.recv_bytes()))
+    except (EOFError, ConnectionError):
+        os._exit(0)
+    except BaseException:  # noqa: BLE001  it ends the process
+        traceback.print_exc()
+        os._exit(1)
+
+
+def _answer_to(call: bytes) -> "memoryview[int]":
+    try:
+        function, arguments = pickle.loads(call)
         return ForkingPickler.dumps((True, function(*arguments), ""))
     except BaseException as error:  # noqa: BLE001  it is raised in the parent
-        return ForkingPickler.dumps((False, error, traceback.format_exc()))
+        return _told(error, traceback.format_exc())
+
+
+def _told(error: BaseException, trace: str) -> "memoryview[int]":
+    """Returns what raises the error in the parent, or one that tells it if it cannot be taken there."""
+    try:
+        told = ForkingPickler.dumps((False, error, trace))
+        pickle.loads(told)
+    except Exception:  # noqa: BLE001  the error's class may raise anything
+        return ForkingPickler.dumps((False, RuntimeError(f"{type(error).__name__}: {error}"), trace))
+    return told

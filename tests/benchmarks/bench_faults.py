@@ -28,7 +28,7 @@ from schemas import layout
 from schemas.photo_ids import key
 from schemas.rows import ROW_SCHEMA
 from tests.factories import make_row
-from transforms import build_shard
+from transforms import build_shard, fetch_loop
 from transforms.fetch_options import FetchOptions
 from transforms.image_codec import ImageOptions
 from transforms.image_places import PlacesConfig
@@ -153,7 +153,7 @@ def run(urls: list[str], roots: list[str]) -> Result:
     def places(config, client, budget):  # type: ignore[no-untyped-def]
         return [Place(MIRROR, lambda photo: [RemoteCopy(url_of[photo.photo_id], "yfcc")], Http(client, budget))]
 
-    with tempfile.TemporaryDirectory() as folder, unittest.mock.patch.object(build_shard, "open_places", places):
+    with tempfile.TemporaryDirectory() as folder, unittest.mock.patch.object(fetch_loop, "open_places", places):
         output = pathlib.Path(folder)
         path = output / layout.rows_file(0)
         path.parent.mkdir()
@@ -170,6 +170,8 @@ def run(urls: list[str], roots: list[str]) -> Result:
         begun = time.monotonic()
         build_shard.build_shard(0, hashlib.sha256(path.read_bytes()).hexdigest(), config)
         span_s = time.monotonic() - begun
+        fetch_loop.run_in_loop(fetch_loop.shared_fetching(config.fetch, config.places).client.close())
+        fetch_loop.shared_fetching.cache_clear()
         failures = output / layout.failures_file(0)
         failed = pq.read_table(failures).to_pylist() if failures.exists() else []
     return Result(span_s, ended, {url_of[f["photo_id"]]: f["reason"] for f in failed})

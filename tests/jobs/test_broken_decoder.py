@@ -22,7 +22,7 @@ CUSTOMIZE = "import sys\nif 'spawn_main' in ' '.join(sys.orig_argv):\n    import
 
 @pytest.fixture
 def break_decoders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From now on the decoders of new worker processes break, and have a second for a photo."""
+    """From now on the decoders of new worker processes break, and have a second of CPU for a photo."""
     folder = tmp_path_factory.mktemp("customize")
     (folder / "sitecustomize.py").write_text(CUSTOMIZE)
     monkeypatch.setenv("PYTHONPATH", f"{folder}:{ROOT}")
@@ -63,7 +63,7 @@ def test_a_photo_that_ends_its_decoder_is_corrupt_and_the_others_are_as_ever(
     assert not workers()
 
     ids = {int(lines[number].split("\t")[1]): number for number in broken}
-    details = {SEGFAULT: "the decoder crashed", HANG: "decoding took more than 1 s"}
+    details = {SEGFAULT: "the decoder crashed", HANG: "decoding took more than 1 s of CPU"}
     lost = {photo_id: ("corrupt_image", "decode", details[broken[number]]) for photo_id, number in ids.items()}
     assert failed(tmp_path / "a") == failed(tmp_path / "whole") | lost
     expected = {n: data for n, data in samples(tmp_path / "whole").items() if int(n.split(".")[0]) not in ids}

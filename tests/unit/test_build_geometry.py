@@ -27,6 +27,7 @@ from tests.annotated_photos import CENTRES, MARKS, OPEN_IMAGES_ID, SIZE, annotat
 from tests.factories import make_row
 from tests.unit.test_map_masks import beyond_a_pixel
 from transforms import affine, build_shard
+from transforms.fetch_loop import run_in_loop, shared_fetching
 from transforms.fetch_options import FetchOptions
 from transforms.image_codec import ImageOptions
 from transforms.image_places import FoundImage, PhotoRef, PlacesConfig
@@ -43,6 +44,8 @@ EXIF_OF_ROTATION = {0: 1, 90: 8, 180: 3, 270: 6}
 FILES = {"yfcc": ("flickr", ""), "coco": ("coco", "1"), "open_images": ("open_images", OPEN_IMAGES_ID)}
 """Whose copy a file is, to ``copy_source`` and ``copy_id``."""
 
+FETCH, PLACES = FetchOptions(), PlacesConfig(images=())
+
 SCALING_MODES = [mode for mode in RESIZE_MODES if mode != "none"]
 CASES = list(itertools.product(FILES, (None, 0, 90, 180, 270), range(1, 9)))
 """Whose copy the file is, Open Images' rotation, and EXIF orientation of the file."""
@@ -55,6 +58,14 @@ class Built(typing.NamedTuple):
     table: pa.Table
     log: Row
     images: dict[str, list[Pixels]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def closed_client() -> typing.Iterator[None]:
+    """Closes the client that shards built in this process share."""
+    yield
+    run_in_loop(shared_fetching(FETCH, PLACES).client.close())
+    shared_fetching.cache_clear()
 
 
 @pytest.fixture
@@ -77,8 +88,8 @@ def build(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> typing.Cal
             output=tmp_path,
             folder=tmp_path / "_tmp",
             image=ImageOptions(**{"format": "png", "filter": "bicubic", **options}),
-            fetch=FetchOptions(),
-            places=PlacesConfig(images=()),
+            fetch=FETCH,
+            places=PLACES,
             format={},
         )
         build_shard.build_shard(0, hashlib.sha256(path.read_bytes()).hexdigest(), config)

@@ -55,8 +55,22 @@ def test_work_goes_on_while_it_helps() -> None:
         await asyncio.sleep(60)
 
     begun_s = time.monotonic()
-    asyncio.run(while_it_helps(work(), lambda: done, 0.1))
+    asyncio.run(while_it_helps(work(), lambda: done, 0.1, lambda: False))
     assert done == 5
+    assert time.monotonic() - begun_s < 2
+
+
+def test_work_that_is_held_back_has_its_patience_later() -> None:
+    begun_s, done = time.monotonic(), 0
+
+    async def work() -> None:
+        nonlocal done
+        await asyncio.sleep(0.45)
+        done = 1
+        await asyncio.sleep(60)
+
+    asyncio.run(while_it_helps(work(), lambda: done, 0.2, lambda: time.monotonic() - begun_s < 0.3))
+    assert done == 1
     assert time.monotonic() - begun_s < 2
 
 
@@ -65,4 +79,4 @@ def test_an_error_of_the_work_is_raised() -> None:
         raise ValueError("mine")
 
     with pytest.raises(ValueError, match="mine"):
-        asyncio.run(while_it_helps(work(), lambda: 0, 1.0))
+        asyncio.run(while_it_helps(work(), lambda: 0, 1.0, lambda: False))

@@ -9,7 +9,9 @@ import pytest
 from schemas.failures import FailureReason, Stage
 from transforms import host_limits
 from transforms.fetch_error import FetchError
+from transforms.for_each import while_it_helps
 from transforms.host_limits import HostLimits
+from transforms.shards_under_way import SHARD_RANK, is_oldest, ranked
 
 FAILED = FetchError(FailureReason.SERVER_ERROR, Stage.FETCH, "HTTP status 503", 503)
 
@@ -173,16 +175,27 @@ def test_further_requests_for_a_photo_go_before_first_ones() -> None:
     assert asyncio.run(scenario()) == ["again", "first", "second"]
 
 
-def test_failures_can_be_forgotten() -> None:
-    async def scenario() -> float:
-        limits = HostLimits(4, 0, 60)
-        await fail(limits, "host", host_limits.AILING_FAILURES)
-        limits.forget_failures()
-        begun_s = time.monotonic()
-        await ask(limits, "host")
-        return time.monotonic() - begun_s
+def test_new_patience_probes_an_ailing_host_at_once_and_does_not_take_it_for_healthy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(host_limits, "MAX_PAUSE_S", 60.0)
+    monkeypatch.setattr(host_limits, "FIRST_PAUSE_S", 60.0)
 
-    assert asyncio.run(scenario()) < 0.2
+    async def scenario() -> tuple[int, list[typing.Any]]:
+        limits = HostLimits(64, 0, 0.2)
+        await fail(limits, "ailing", host_limits.AILING_FAILURES)
+        await asyncio.sleep(0.25)
+        monkeypatch.setattr(host_limits, "FIRST_PAUSE_S", 0.05)
+        limits.renew_patience()
+        probes = [asyncio.create_task(ask(limits, "ailing", 0.05, FAILED)) for _ in range(host_limits.PROBES)]
+        others = [asyncio.create_task(ask(limits, "ailing")) for _ in range(30)]
+        await asyncio.sleep(0.02)
+        held = limits._hosts["ailing"].held
+        await asyncio.wait(others, timeout=1)
+        await asyncio.gather(*probes, return_exceptions=True)
+        return held, [task.exception() for task in others]
+
+    assert asyncio.run(scenario()) == (host_limits.PROBES, [None] * 30)
 
 
 def test_the_shard_begun_first_has_its_turns_first_even_at_a_rate() -> None:
@@ -190,7 +203,7 @@ def test_the_shard_begun_first_has_its_turns_first_even_at_a_rate() -> None:
         limits, order = HostLimits(1, requests_per_s, 60), []
 
         async def one(name: str) -> None:
-            host_limits.SHARD_RANK.set(int(name[-1]))
+            SHARD_RANK.set(int(name[-1]))
             with await limits.turn("host"):
                 order.append(name)
 
@@ -202,3 +215,32 @@ def test_the_shard_begun_first_has_its_turns_first_even_at_a_rate() -> None:
 
     for requests_per_s in (0, 100):
         assert asyncio.run(scenario(requests_per_s)) == ["a1", "b1", "a2", "b2"]
+
+
+def test_a_shard_gives_nothing_up_while_an_older_one_has_its_turns() -> None:
+    async def scenario() -> tuple[int, list[str]]:
+        limits, done, order = HostLimits(1, 0, 60), 0, []
+
+        async def older() -> None:
+            with ranked():
+                await asyncio.gather(*(ask(limits, "host", 0.01) for _ in range(50)))
+            order.append("older")
+
+        async def photo() -> None:
+            nonlocal done
+            await ask(limits, "host", 0.01)
+            done += 1
+
+        async def second_pass() -> None:
+            await asyncio.gather(*(photo() for _ in range(3)))
+            await asyncio.sleep(60)
+
+        async def younger() -> None:
+            with ranked():
+                await while_it_helps(second_pass(), lambda: done, 0.2, lambda: not is_oldest())
+            order.append("younger")
+
+        await asyncio.gather(older(), younger())
+        return done, order
+
+    assert asyncio.run(scenario()) == (3, ["older", "younger"])

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import pathlib
+import queue
 import signal
 import subprocess
 import sys
@@ -12,9 +13,15 @@ import typing
 import psutil
 import pytest
 
+from schemas.elements import RowsFile
 from schemas.failures import PhotoError
 from tests import crashing
 from transforms import decode_limit, progress, worker_pool
+from transforms.build_in_worker import _failed, build_in_worker
+from transforms.build_shard import ShardConfig
+from transforms.fetch_options import FetchOptions
+from transforms.image_places import PlacesConfig
+from transforms.image_plan import ImageOptions
 from transforms.worker_pool import PoolStoppedError, WorkerPool
 from transforms.worker_process import WorkerDiedError
 
@@ -67,6 +74,33 @@ def test_an_error_comes_back_with_its_traceback(make_pool: typing.Callable[..., 
     assert pool.call(crashing.double, 4) == 8
 
 
+@pytest.mark.parametrize(("number", "text"), [(0, "ValueError: odd"), (1, "UntoldError: odd 1")])
+def test_an_error_that_no_pipe_takes_is_told_on_every_lane(
+    make_pool: typing.Callable[..., WorkerPool],
+    threads: concurrent.futures.Executor,
+    tmp_path: pathlib.Path,
+    number: int,
+    text: str,
+) -> None:
+    pool = make_pool(1, 2)
+    busy = threads.submit(pool.call, crashing.wait_for, tmp_path / "begun", tmp_path / "go")
+    when(tmp_path / "begun")
+    for _ in range(2):
+        failed = threads.submit(pool.call, crashing.fail_oddly, number)
+        with pytest.raises(RuntimeError, match=f"^{text}$") as caught:
+            failed.result(timeout=10)
+        assert "in fail_oddly" in "".join(traceback.format_exception(caught.value.__cause__))
+    (tmp_path / "go").touch()
+    assert busy.result() == pool.call(crashing.pid)
+
+
+def test_a_call_that_the_child_cannot_read_is_an_error(make_pool: typing.Callable[..., WorkerPool]) -> None:
+    pool = make_pool(1)
+    with pytest.raises(ValueError, match="unreadable"):
+        pool.call(crashing.double, crashing.Unreadable())
+    assert pool.call(crashing.double, 1) == 2
+
+
 def test_work_is_spread_over_children_first_then_over_their_lanes(
     make_pool: typing.Callable[..., WorkerPool], threads: concurrent.futures.Executor, tmp_path: pathlib.Path
 ) -> None:
@@ -97,7 +131,7 @@ def test_a_crash_is_told_and_leaves_the_calls_of_others_alone(
     when(tmp_path / "begun")
     pid = pool.call(crashing.pid)
     with pytest.raises(WorkerDiedError) as caught:
-        pool.call(crash, *([0.2] if crash is crashing.hang else []))
+        pool.call(decode_limit.within_limit, 0.2, crash)
     assert caught.value.pid == pid
     assert caught.value.crashed
     assert caught.value.timed_out == (crash is crashing.hang)
@@ -129,6 +163,20 @@ def test_who_is_ended_from_outside_has_not_crashed(
     assert not psutil.pid_exists(caught.value.pid)
 
 
+def test_who_is_killed_amid_an_answer_has_died(make_pool: typing.Callable[..., WorkerPool]) -> None:
+    with pytest.raises(WorkerDiedError, match="SIGKILL"):
+        make_pool(1).call(crashing.end_amid_the_answer)
+
+
+def test_a_child_that_ended_unnoticed_gets_no_call(make_pool: typing.Callable[..., WorkerPool]) -> None:
+    pool = make_pool(1)
+    pid = pool.call(crashing.pid)
+    psutil.Process(pid).kill()
+    while not pool._running[0].has_ended():
+        time.sleep(0.01)
+    assert pool.call(crashing.pid) != pid
+
+
 def test_alone_means_a_process_of_its_own_in_the_place_of_another(
     make_pool: typing.Callable[..., WorkerPool], threads: concurrent.futures.Executor, tmp_path: pathlib.Path
 ) -> None:
@@ -155,7 +203,7 @@ def test_stop_ends_busy_children_and_every_call(
     waiting = threads.submit(pool.call, crashing.pid)
     when(tmp_path / "begun")
     assert children()
-    pool.stop("for a reason")
+    pool.stop(PoolStoppedError("for a reason"))
     assert not children()
     for call in (busy, waiting):
         with pytest.raises(PoolStoppedError, match="for a reason"):
@@ -169,7 +217,7 @@ def test_children_of_children_end_with_them(
 ) -> None:
     pool = make_pool(1)
     arguments = (60, crashing.wait_for, tmp_path / "begun", tmp_path / "never")
-    busy = threads.submit(pool.call, decode_limit.isolated, *arguments)
+    busy = threads.submit(pool.call, decode_limit.in_own_process, *arguments)
     when(tmp_path / "begun")
     family = children()
     assert len(family) == 2
@@ -185,6 +233,31 @@ def test_a_program_that_forgets_its_pool_still_ends() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
 
 
+def test_an_error_of_one_shard_ends_the_calls_of_all_with_it(
+    make_pool: typing.Callable[..., WorkerPool], threads: concurrent.futures.Executor, tmp_path: pathlib.Path
+) -> None:
+    pool = make_pool(2, 1)
+    busy = threads.submit(pool.call, crashing.wait_for, tmp_path / "begun", tmp_path / "never")
+    when(tmp_path / "begun")
+    config = ShardConfig(
+        output=tmp_path,
+        folder=tmp_path,
+        image=ImageOptions(),
+        fetch=FetchOptions(),
+        places=PlacesConfig(images=()),
+        format={},
+    )
+    with pytest.raises(FileNotFoundError) as caught:
+        build_in_worker(pool, RowsFile(7, 1, "digest"), config)
+    assert caught.value.filename == str(tmp_path / "rows/000007.parquet")
+    assert busy.exception(timeout=5) is caught.value
+
+
+@pytest.mark.parametrize(("number", "is_hinted"), [(signal.SIGKILL, True), (signal.SIGTERM, False)])
+def test_memory_is_hinted_at_where_it_may_be_to_blame(number: signal.Signals, is_hinted: bool) -> None:
+    assert ("memory" in str(_failed(WorkerDiedError(1, -number), "a shard"))) == is_hinted
+
+
 @pytest.fixture
 def own_pool(make_pool: typing.Callable[..., WorkerPool], monkeypatch: pytest.MonkeyPatch) -> WorkerPool:
     """The pool that stands for this process's."""
@@ -198,22 +271,26 @@ def own_pool(make_pool: typing.Callable[..., WorkerPool], monkeypatch: pytest.Mo
     [
         (crashing.read_null, (), "the decoder crashed"),
         (crashing.end_by, (signal.SIGABRT,), "the decoder crashed"),
-        (time.sleep, (60,), "decoding took more than 0.5 s"),
+        (crashing.hang, (), "decoding took more than 0.5 s of CPU"),
     ],
 )
-def test_an_isolated_crash_is_a_corrupt_image(
+def test_a_crash_in_a_process_of_its_own_is_a_corrupt_image(
     own_pool: WorkerPool, function: typing.Callable[..., None], arguments: tuple[typing.Any, ...], detail: str
 ) -> None:
-    assert decode_limit.isolated(60, crashing.double, 1) == 2
+    assert decode_limit.in_own_process(60, crashing.double, 1) == 2
     with pytest.raises(PhotoError, match=f"corrupt_image: {detail}"):
-        decode_limit.isolated(0.5, function, *arguments)
-    assert decode_limit.isolated(60, crashing.double, 1) == 2
+        decode_limit.in_own_process(0.5, function, *arguments)
+    assert decode_limit.in_own_process(60, crashing.double, 1) == 2
+
+
+def test_time_that_a_process_does_not_work_is_not_counted(own_pool: WorkerPool) -> None:
+    decode_limit.in_own_process(0.2, time.sleep, 0.5)
 
 
 def test_what_crashes_once_is_tried_again_and_a_kill_is_no_crash(own_pool: WorkerPool, tmp_path: pathlib.Path) -> None:
-    assert decode_limit.isolated(60, crashing.crash_at_first, tmp_path / "used") > 0
+    assert decode_limit.in_own_process(60, crashing.crash_at_first, tmp_path / "used") > 0
     with pytest.raises(WorkerDiedError, match="SIGKILL"):
-        decode_limit.isolated(60, crashing.end_by, signal.SIGKILL)
+        decode_limit.in_own_process(60, crashing.end_by, signal.SIGKILL)
 
 
 def test_what_a_dead_child_has_counted_is_taken_back(make_pool: typing.Callable[..., WorkerPool]) -> None:
@@ -226,3 +303,17 @@ def test_what_a_dead_child_has_counted_is_taken_back(make_pool: typing.Callable[
         assert progress.counts()["samples"] == 0
         pool.call(progress.counted_in, slot, progress.count, "samples", 5)
     assert progress.counts()["samples"] == 5
+
+
+def test_a_slot_that_is_lent_again_keeps_what_was_counted_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    free: queue.SimpleQueue[int] = queue.SimpleQueue()
+    free.put(1)
+    monkeypatch.setattr(progress, "_free", free)
+    progress.reset()
+    for _ in range(2):
+        with progress.lent_slot() as slot:
+            progress.counted_in(slot, progress.count, "samples", 5)
+    with progress.lent_slot() as slot:
+        progress.counted_in(slot, progress.count, "samples", 7)
+        progress.take_back(slot)
+    assert progress.counts()["samples"] == 10
