@@ -32,7 +32,7 @@ from transforms.image_spool import ImageSpool
 from transforms.tar_shard import IndexedTar, wids_index
 from transforms.write_shard import ShardRows, SpooledImage, file_digest, write_shard
 
-FORMAT = {"base": "yfcc", "samples_per_shard": 8, "image_size": 32, "format": "jpg"}
+FORMAT = {"base": "yfcc", "samples_per_shard": 8, "image_size": [32], "format": "jpg"}
 PHOTO_IDS = [*range(6_985_418_911, 6_985_418_931), 7, 999_999_999_999, 2**62 + 5]
 SHARDS = 3
 
@@ -200,7 +200,7 @@ def write_manifest(root: pathlib.Path, commits: typing.Sequence[CommitRecord], c
     """Writes a manifest that fits the files as they are."""
     files = {name: file_digest(root / name) for name in (layout.SHARD_INDEX, layout.INPUT_FAILURES)}
     manifest = Manifest(
-        configuration={"image_size": 32},
+        configuration={"image_size": [32]},
         software={"photobeam": "0.1.0"},
         counts=counts,
         shards=[manifest_shard(c) for c in commits],

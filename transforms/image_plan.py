@@ -13,6 +13,9 @@ FILTERS = ("area", "lanczos", "bicubic")
 FORMATS = ("jpg", "webp", "png")
 REENCODE = ("auto", "always")
 
+MAX_SIZE_PX = 2**31 - 1
+"""Largest ``--image_size``: the sidecar has it as int32."""
+
 TURNED_UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -35,7 +38,7 @@ class ImageOptions:
     """How photos are written.
 
     Attributes:
-        image_size: N, px, at least 1: of the image that annotations are mapped to.
+        image_size: N, px, 1 to :data:`MAX_SIZE_PX`: of the image that annotations are mapped to.
         further_sizes: more such N; each makes another image of the photo, from the same decoded pixels.
         resize: which side N is for.
 
@@ -78,7 +81,7 @@ class ImageOptions:
 
     def __post_init__(self) -> None:
         for size in self.sizes:
-            _check_range("--image_size", size, 1)
+            _check_range("--image_size", size, 1, MAX_SIZE_PX)
         _check_choice("--resize", self.resize, RESIZE_MODES)
         _check_sizes(self.sizes, self.resize)
         _check_choice("--filter", self.filter, FILTERS)
