@@ -116,6 +116,11 @@ def image_columns(image: bytes, further_sizes: typing.Iterable[int] = ()) -> dic
     }
 
 
+def format_of(further_sizes: typing.Iterable[int] = ()) -> dict[str, typing.Any]:
+    """The plan's format for images of 32 px and of further sizes."""
+    return {**FORMAT, "image_size": [32, *further_sizes]}
+
+
 def make_failure(photo_id: int) -> Failure:
     """A photo that is gone."""
     return Failure(photo_id, FailureReason.NOT_FOUND, Stage.FETCH, 404, "https://mirror/a.jpg", "HTTP 404")
@@ -149,7 +154,9 @@ def stage_shard(
             images.append(SpooledImage(i, image_columns(jpeg, further_sizes), spool.append(jpeg), further=further))
         failures = [make_failure(photo_id) for photo_id in ids if photo_id in failed]
         content = ShardRows(shard, rows, file_digest(rows_path))
-        return write_shard(content, images, failures, spool, staging, FORMAT, further_sizes=further_sizes)
+        return write_shard(
+            content, images, failures, spool, staging, format_of(further_sizes), further_sizes=further_sizes
+        )
 
 
 def make_dataset(root: pathlib.Path, further_sizes: typing.Sequence[int] = ()) -> pathlib.Path:
@@ -162,7 +169,7 @@ def make_dataset(root: pathlib.Path, further_sizes: typing.Sequence[int] = ()) -
         failed = {0: [], 1: own[:2], 2: own}[shard]
         commits.append(stage_shard(shard, make_rows(own), root, failed, further_sizes=further_sizes))
     _write_input_failures(root)
-    write_records(root, commits)
+    write_records(root, commits, format=format_of(further_sizes))
     return root
 
 
@@ -225,14 +232,15 @@ def reseal(root: pathlib.Path, **changes: typing.Any) -> None:
         root: of the dataset.
         changes: fields to set in the commit record of shard 1.
     """
+    format_ = Plan.from_json((root / layout.PLAN).read_bytes(), layout.PLAN).format
     commits = []
     for shard in range(SHARDS):
         old = read_commit(root, shard)
         values = {**vars(old), "files": {name: file_digest(root / name) for name in old.files}}
         rows_file: FileDigest = values["files"][layout.rows_file(shard)]
-        values["rows_digest"] = rows_digest(rows_file.sha256, FORMAT)
+        values["rows_digest"] = rows_digest(rows_file.sha256, format_)
         commits.append(CommitRecord(**{**values, **(changes if shard == 1 else {})}))
-    write_records(root, commits)
+    write_records(root, commits, format=format_)
 
 
 def _write_input_failures(root: pathlib.Path) -> None:

@@ -89,9 +89,10 @@ def verify(root: str) -> VerifyReport:
     """
     dataset, faults = DatasetFiles(root), list[Fault]()
     records = _read_records(dataset, root, faults)
+    sizes = _image_sizes(records)
     for shard in range(records.shards):
         if shard in records.commits and not _is_outdated(records, shard):
-            faults += verify_shard(dataset, records.commits[shard], records.shards)
+            faults += verify_shard(dataset, records.commits[shard], records.shards, sizes)
         else:
             faults += _check_planned_rows(dataset, records, shard)
     faults += _check_plan(records)
@@ -145,6 +146,13 @@ def _count_shards(dataset: DatasetFiles, plan: Plan | None, manifest: Manifest |
     return len(manifest.shards) if manifest else len(dataset.names("commits"))
 
 
+def _image_sizes(records: _Records) -> list[int] | None:
+    """Returns every size by the plan, or by the manifest where the plan is damaged; None if neither says them."""
+    stated = records.plan.format if records.plan else records.manifest.configuration if records.manifest else {}
+    sizes = stated.get(_IMAGE_FLAG)
+    return sizes if isinstance(sizes, list) and all(isinstance(size, int) for size in sizes) else None
+
+
 def _is_outdated(records: _Records, shard: int) -> bool:
     """Tells whether a shard was made from other rows than the plan names: a join with another selection followed."""
     planned, made_from = records.planned.get(shard), records.commits[shard].files.get(layout.rows_file(shard))
@@ -181,6 +189,8 @@ def _check_plan(records: _Records) -> list[Fault]:
     faults = _check_counts(plan)
     if list(records.planned) != list(range(records.shards)):
         faults.append(Fault(layout.PLAN, f"it does not list the rows of {records.shards:,} shards", REDO_ROWS))
+    if records.commits and not _image_sizes(records):
+        faults.append(Fault(layout.PLAN, f"its format has no list of sizes as {_IMAGE_FLAG}", REDO_ROWS))
     for shard, commit in records.commits.items():
         rows, name = records.planned.get(shard), layout.rows_file(shard)
         file = commit.files.get(name)
