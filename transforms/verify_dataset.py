@@ -9,6 +9,7 @@ from schemas.records import (
     CommitRecord,
     FileDigest,
     Manifest,
+    OtherFormatError,
     Plan,
     PlanRows,
     Record,
@@ -135,6 +136,8 @@ def _read_record(dataset: DatasetFiles, name: str, record: type[R], remedy: str,
         faults.append(Fault(name, unreadable(error), GO_ON))
     except OSError as error:
         faults.append(Fault(name, unreadable(error), remedy))
+    except OtherFormatError as error:
+        faults.append(Fault(name, f"it {error.problem}", error.remedy))
     except ValueError as error:
         faults.append(Fault(name, str(error), remedy))
     return None

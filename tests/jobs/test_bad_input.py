@@ -1,6 +1,7 @@
 """What a user sees when something is wrong: one clear sentence and an exit code, or a failure row."""
 
 import bz2
+import dataclasses
 import os
 import pathlib
 import resource
@@ -16,6 +17,7 @@ import pytest
 
 from beam_jobs import build_dataset, check_dataset, join_metadata
 from schemas import layout
+from schemas.records import Plan
 from schemas.sources import Source
 from tests.fault_server import Answer, FaultServer
 from tests.jobs.conftest import write_lines
@@ -248,6 +250,23 @@ def test_other_format_flags_are_refused_by_name_until_overwritten(
     assert "--image_size is 20, the output was begun with 256" in capsys.readouterr().err
     assert data_hashes(tmp_path / "out") == before
     assert build(source, mirror, tmp_path / "out", "--image_size", 20, "--overwrite") == 0
+    assert check_dataset.main([str(tmp_path / "out")]) == 0
+
+
+def test_an_output_of_an_older_format_is_refused_until_overwritten(
+    tmp_path: pathlib.Path, lines: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, plan = write_lines(tmp_path / "in", lines), tmp_path / "out" / layout.PLAN
+    join(source, tmp_path / "out")
+    older = dataclasses.replace(Plan.from_json(plan.read_bytes(), "plan.json"), format_version=1).to_json()
+    plan.write_bytes(older)
+    assert join(source, tmp_path / "out") == 2
+    shown = capsys.readouterr().err
+    assert "plan.json was written by an older photobeam (format 1" in shown
+    assert "with --overwrite" in shown
+    assert "remove" not in shown
+    assert plan.read_bytes() == older
+    assert join(source, tmp_path / "out", "--overwrite") == 0
     assert check_dataset.main([str(tmp_path / "out")]) == 0
 
 

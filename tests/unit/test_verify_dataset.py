@@ -535,7 +535,8 @@ def _plan(root: pathlib.Path) -> Plan:
         (lambda p: {"format": {**FORMAT, "quality": 1}}, COMMIT, "rows_digest does not fit"),
         (lambda p: {"shards": 2}, layout.MANIFEST, "does not list the 2 shards"),
         (lambda p: {"shards": 4}, layout.commit_file(3), "it is missing"),
-        (lambda p: {"format_version": 9}, layout.PLAN, "newer photobeam"),
+        (lambda p: {"format_version": 9}, layout.PLAN, "it was written by a newer photobeam"),
+        (lambda p: {"format_version": 1}, layout.PLAN, "it was written by an older photobeam"),
     ],
 )
 def test_a_plan_that_does_not_fit_is_a_fault(
