@@ -150,8 +150,8 @@ def stage_shard(
         images = []
         for i in indices:
             jpeg = make_jpeg(ids[i])
-            further = tuple(spool.append(make_jpeg(ids[i], width, width * 3 // 4)) for width in further_sizes)
-            images.append(SpooledImage(i, image_columns(jpeg, further_sizes), spool.append(jpeg), further=further))
+            further = [spool.append(make_jpeg(ids[i], width, width * 3 // 4)) for width in further_sizes]
+            images.append(SpooledImage(i, image_columns(jpeg, further_sizes), [spool.append(jpeg), *further]))
         failures = [make_failure(photo_id) for photo_id in ids if photo_id in failed]
         content = ShardRows(shard, rows, file_digest(rows_path))
         return write_shard(

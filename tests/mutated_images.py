@@ -78,7 +78,7 @@ def judge(data: bytes, options: ImageOptions, began: typing.Callable[[str], None
     before_bytes, began_s = memory_bytes("VmRSS"), time.monotonic()
     failure, encoded = None, None
     try:
-        encoded = encode_image(data, options)
+        encoded = encode_image(data, options)[0]
     except PhotoError as error:
         failure = error
     except Exception as error:  # noqa: BLE001

@@ -130,8 +130,8 @@ def orientation_of_turn(degrees_ccw: float) -> int:
     return _ORIENTATION_OF_TURN[int(degrees_ccw)]
 
 
-def plan_image(size: tuple[int, int], orientation: int, options: ImageOptions) -> Plan:
-    """Returns how an image becomes the one of ``image_size``.
+def image_plans(size: tuple[int, int], orientation: int, options: ImageOptions) -> tuple[Plan, ...]:
+    """Returns how an image becomes the one of each of the ``sizes``, in that order.
 
     A side that is not given by N is rounded to the nearest pixel, halves up, and is at least 1. An odd
     number of pixels to pad or to cut leaves the smaller half at the left or top.
@@ -139,18 +139,13 @@ def plan_image(size: tuple[int, int], orientation: int, options: ImageOptions) -
     Args:
         size: stored width and height, px, at least 1.
         orientation: EXIF orientation, 1 to 8.
-        options: mode, size and whether to enlarge.
+        options: mode, sizes and whether to enlarge.
 
     Example:
-        >>> plan_image((500, 333), 6, ImageOptions(image_size=256)).written
-        (256, 384)
+        >>> [plan.written for plan in image_plans((500, 333), 6, ImageOptions(image_size=256, further_sizes=(64,)))]
+        [(256, 384), (64, 96)]
     """
-    return _plan(size, orientation, options, options.image_size)
-
-
-def plan_further(size: tuple[int, int], orientation: int, options: ImageOptions) -> tuple[Plan, ...]:
-    """Returns how an image becomes that of each of the ``further_sizes``; otherwise as :func:`plan_image`."""
-    return tuple(_plan(size, orientation, options, target) for target in options.further_sizes)
+    return tuple(_plan(size, orientation, options, target) for target in options.sizes)
 
 
 def _plan(size: tuple[int, int], orientation: int, options: ImageOptions, target: int) -> Plan:

@@ -34,7 +34,7 @@ def jpeg(image: Image.Image, **options: typing.Any) -> bytes:
 
 
 def pixels(data: bytes, options: ImageOptions = PNG) -> npt.NDArray[np.int64]:
-    return np.asarray(Image.open(io.BytesIO(encode_image(data, options).data))).astype(np.int64)
+    return np.asarray(Image.open(io.BytesIO(encode_image(data, options)[0].data))).astype(np.int64)
 
 
 def psnr(left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> float:
@@ -191,6 +191,6 @@ def _right_or_failed(data: bytes, expected: npt.NDArray[np.int64], least_db: flo
 
 def test_threads_give_the_same_bytes(shared_data: pathlib.Path) -> None:
     photos = [data for data, _ in zip(photographs(shared_data, 300), range(12), strict=False)] * 3
-    alone = [encode_image(data, ImageOptions()) for data in photos]
+    alone = [encode_image(data, ImageOptions())[0] for data in photos]
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(lambda data: encode_image(data, ImageOptions()), photos)) == alone
+        assert list(pool.map(lambda data: encode_image(data, ImageOptions())[0], photos)) == alone
