@@ -22,6 +22,7 @@ from schemas.sources import Source
 from tests.fault_server import Answer, FaultServer
 from tests.jobs.conftest import write_lines
 from tests.jobs.test_build_yfcc import build, data_hashes, manifest_of
+from tests.worker_processes import worker_processes
 from transforms import find_inputs
 
 BAD_ROOTS = [
@@ -324,16 +325,11 @@ def stalled(
     process.communicate()
 
 
-def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    children = psutil.Process(process.pid).children(recursive=True)
-    return [c for c in children if "spawn_main" in " ".join(c.cmdline())]
-
-
 def test_a_killed_worker_is_an_error_within_seconds(
     tmp_path: pathlib.Path, mirror: FaultServer, stalled: tuple[subprocess.Popen[str], list[str], dict[str, Answer]]
 ) -> None:
     process, command, answers = stalled
-    workers = workers_of(process)
+    workers = worker_processes(process.pid)
     killed = next(worker for worker in workers if worker.net_connections())
     killed.kill()
     killed_at = time.monotonic()
@@ -357,7 +353,7 @@ def test_a_signal_ends_the_run_and_its_workers_at_once(
     code: int,
 ) -> None:
     process, _, _ = stalled
-    workers = workers_of(process)
+    workers = worker_processes(process.pid)
     process.send_signal(number)
     _, shown = process.communicate(timeout=10)
     assert process.returncode == code
@@ -370,7 +366,7 @@ def test_workers_end_with_a_killed_parent(
     stalled: tuple[subprocess.Popen[str], list[str], dict[str, Answer]],
 ) -> None:
     process, _, _ = stalled
-    workers = workers_of(process)
+    workers = worker_processes(process.pid)
     assert workers
     process.kill()
     assert not psutil.wait_procs(workers, timeout=5)[1]

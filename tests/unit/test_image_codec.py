@@ -12,9 +12,10 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageCms, ImageFilter
+from PIL import Image, ImageCms
 
 from schemas.failures import FailureReason, PhotoError
+from tests.generated_photo import photo, saved
 from transforms.image_codec import EncodedImage, ImageOptions, encode_image
 from transforms.image_colours import is_srgb
 from transforms.image_plan import FILTERS, FORMATS, RESIZE_MODES, image_plans
@@ -23,21 +24,10 @@ Pixels = npt.NDArray[np.int64]
 ORIENTATIONS = range(1, 9)
 
 
-def saved(image: Image.Image, format_: str, **options: typing.Any) -> bytes:
-    sink = io.BytesIO()
-    image.save(sink, format_, **options)
-    return sink.getvalue()
-
-
 def with_orientation(image: Image.Image, orientation: int, format_: str = "PNG") -> bytes:
     exif = Image.Exif()
     exif[0x0112] = orientation
     return saved(image, format_, exif=exif, **({"quality": 100, "subsampling": 0} if format_ == "JPEG" else {}))
-
-
-def photo(width: int, height: int, seed: int = 0) -> Image.Image:
-    noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return Image.fromarray(noise).filter(ImageFilter.GaussianBlur(3))
 
 
 def written(data: bytes, **options: typing.Any) -> tuple[EncodedImage, Pixels]:

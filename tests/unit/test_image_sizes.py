@@ -13,7 +13,8 @@ import simplejpeg
 from PIL import Image
 
 from schemas.failures import PhotoError
-from tests.unit.test_keep_jpegs import compressed, exif, photo, saved
+from tests.generated_photo import photo, saved
+from tests.unit.test_keep_jpegs import compressed, exif
 from transforms import jpeg_pixels
 from transforms.image_codec import EncodedImage, ImageOptions, encode_image
 from transforms.image_plan import FILTERS, FORMATS, RESIZE_MODES
@@ -26,11 +27,11 @@ def files() -> dict[str, bytes]:
     translucent = photo(211, 160).convert("RGBA")
     translucent.putalpha(photo(211, 160).convert("L"))
     return {
-        "jpeg": saved(photo(301, 200), quality=95),
-        "turned": saved(photo(301, 200), exif=exif(6)),
-        "grey": saved(photo(160, 211).convert("L")),
-        "cmyk": saved(photo(160, 130).convert("CMYK")),
-        "small": saved(photo(50, 40)),
+        "jpeg": saved(photo(301, 200), "JPEG", quality=95),
+        "turned": saved(photo(301, 200), "JPEG", exif=exif(6)),
+        "grey": saved(photo(160, 211).convert("L"), "JPEG"),
+        "cmyk": saved(photo(160, 130).convert("CMYK"), "JPEG"),
+        "small": saved(photo(50, 40), "JPEG"),
         "png": saved(translucent, "PNG"),
         "gif": saved(photo(150, 120), "GIF"),
     }
@@ -93,7 +94,7 @@ def _loss(data: bytes, full: Image.Image) -> float:
 
 def test_a_large_jpeg_is_decoded_once_at_the_fraction_of_the_largest_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """The smaller size is then nearer to a full decode than alone; the larger one is as alone."""
-    data = saved(photo(1280, 960), quality=80)
+    data = saved(photo(1280, 960), "JPEG", quality=80)
     (small,), small_decodes = _decodes(monkeypatch, data, 64)
     (large,), large_decodes = _decodes(monkeypatch, data, 320)
     (first, second), decodes = _decodes(monkeypatch, data, 64, 320)

@@ -9,9 +9,10 @@ import typing
 import numpy as np
 import numpy.typing as npt
 import pytest
-from PIL import Image, ImageFilter
+from PIL import Image
 
 from schemas.failures import FailureReason, PhotoError
+from tests.generated_photo import photo, saved
 from transforms import decode_image
 from transforms.image_codec import ImageOptions, encode_image
 from transforms.image_plan import FILTERS
@@ -22,15 +23,8 @@ PNG = ImageOptions(format="png")
 FAULTS = (FailureReason.NOT_AN_IMAGE, FailureReason.TRUNCATED_IMAGE, FailureReason.CORRUPT_IMAGE)
 
 
-def photo(width: int, height: int) -> Image.Image:
-    noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return Image.fromarray(noise).filter(ImageFilter.GaussianBlur(3))
-
-
 def jpeg(image: Image.Image, **options: typing.Any) -> bytes:
-    sink = io.BytesIO()
-    image.save(sink, "JPEG", **{"quality": 90, **options})
-    return sink.getvalue()
+    return saved(image, "JPEG", **{"quality": 90, **options})
 
 
 def pixels(data: bytes, options: ImageOptions = PNG) -> npt.NDArray[np.int64]:
