@@ -25,6 +25,7 @@ from beam_jobs.cli import run_command
 from beam_jobs.download_line import show_download
 from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser, parse
+from beam_jobs.image_flags import ImageStep, add_image_flags, add_place_flags, image_format
 from beam_jobs.interrupt import end_on_signals
 from beam_jobs.progress_line import show_progress
 from beam_jobs.report_build import report_build
@@ -62,7 +63,8 @@ SPOOL_FACTOR = 3
 NAMES_SHOWN = 5
 """Of files that are left out."""
 
-SOFTWARE = ("photobeam", "apache-beam", "pyarrow", "numpy", "pillow", "duckdb", "aiohttp")
+SOFTWARE = ("photobeam", "apache-beam", "pyarrow", "numpy", "scipy", "pillow", "simplejpeg", "duckdb", "aiohttp")
+"""Named in the manifest; the bytes of rows and images depend on most of them."""
 
 Classes = tuple[ChosenClass, ...]
 
@@ -93,7 +95,7 @@ class BuildConfig:
     selection: RowSelection
     by_split: bool
     samples_per_shard: int
-    images: build_flags.ImageStep | None
+    images: ImageStep | None
     workers: int
     overwrite: bool
     progress: str
@@ -105,7 +107,7 @@ class BuildConfig:
     def format(self) -> dict[str, typing.Any]:
         """The flags that shape rows and samples, as the plan records them."""
         row_format = {"base": self.base, "samples_per_shard": self.samples_per_shard}
-        return row_format | (build_flags.image_format(self.images) if self.images else {})
+        return row_format | (image_format(self.images) if self.images else {})
 
 
 def main(argv: typing.Sequence[str] | None = None) -> int:
@@ -128,7 +130,8 @@ def make_parser() -> FlagParser:
     parser = FlagParser("build", __doc__ or "")
     build_flags.add_source_flags(parser)
     add_selection_flags(parser)
-    build_flags.add_image_flags(parser)
+    add_place_flags(parser)
+    add_image_flags(parser)
     build_flags.add_fetch_flags(parser)
     add_store_flags(parser)
     build_flags.add_run_flags(parser)
@@ -136,9 +139,7 @@ def make_parser() -> FlagParser:
     return parser
 
 
-def config_of(
-    flags: argparse.Namespace, images: build_flags.ImageStep | None, max_failure_ratio: float = 1.0
-) -> BuildConfig:
+def config_of(flags: argparse.Namespace, images: ImageStep | None, max_failure_ratio: float = 1.0) -> BuildConfig:
     """Turns parsed flags into a configuration."""
     return BuildConfig(
         sources=build_flags.sources(flags),

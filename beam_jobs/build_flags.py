@@ -7,7 +7,8 @@ import pathlib
 import typing
 
 from beam_jobs.errors import UsageError
-from beam_jobs.flags import FlagParser, pixel_sizes, positive, ratio
+from beam_jobs.flags import FlagParser, positive, ratio
+from beam_jobs.image_flags import ImageStep, image_values
 from beam_jobs.store_flags import SECRET_FLAGS, s3_values
 from schemas.published_sets import PUBLISHED_ROOTS
 from schemas.sources import ALL_SOURCES, Source, default_base
@@ -35,14 +36,6 @@ _SOURCE_HELP = {
 }
 
 
-class ImageStep(typing.NamedTuple):
-    """What happens to the images: how they are written, how fetched, and where from."""
-
-    image: ImageOptions
-    fetch: FetchOptions
-    places: PlacesConfig
-
-
 def add_source_flags(parser: FlagParser) -> None:
     """Adds what is read, and where the rows go."""
     group = parser.add_argument_group("sources and output")
@@ -59,70 +52,6 @@ def add_source_flags(parser: FlagParser) -> None:
     group.add_argument("--output", required=True, metavar="DIR", help="where the dataset goes")
     group.add_argument(
         "--samples_per_shard", type=positive, default=SAMPLES_PER_SHARD, metavar="N", help="(%(default)s)"
-    )
-
-
-def add_image_flags(parser: FlagParser) -> None:
-    """Adds where images come from and how they are written."""
-    image = ImageOptions()
-    group = parser.add_argument_group("images")
-    group.add_argument(
-        "--images",
-        action="append",
-        metavar="SPEC",
-        help="auto (the mirrors), none, or a directory, zip, tar or bucket prefix; repeatable, tried in order (auto)",
-    )
-    group.add_argument(
-        "--mirror",
-        action="append",
-        default=[],
-        metavar="SOURCE=URL",
-        help="another root for the mirror of yfcc, coco or open_images; repeatable",
-    )
-    group.add_argument(
-        "--flickr_fallback",
-        action="store_true",
-        help=f"after all places also try Flickr itself, at {REQUESTS_PER_S:g} requests a second of the whole job",
-    )
-    group.add_argument(
-        "--image_size",
-        type=pixel_sizes,
-        default=str(image.image_size),
-        metavar="PX[,PX...]",
-        help="the side that --resize names; of several the first is the main one (%(default)s)",
-    )
-    group.add_argument(
-        "--resize", default=image.resize, help="shorter, longer, pad, crop, stretch or none (%(default)s)"
-    )
-    group.add_argument("--upscale", action="store_true", help="also enlarge smaller images")
-    group.add_argument("--filter", default=image.filter, help="area, lanczos or bicubic (%(default)s)")
-    group.add_argument("--format", default=image.format, help="jpg, webp or png (%(default)s)")
-    group.add_argument("--quality", type=int, default=image.quality, help="1 to 100 (%(default)s)")
-    group.add_argument(
-        "--reencode",
-        default=image.reencode,
-        help="auto: keep the compressed data of JPEGs that need no change; always: encode anew (%(default)s)",
-    )
-    group.add_argument("--keep_exif", action="store_true", help="keep EXIF, which may tell where and by whom")
-    group.add_argument(
-        "--min_side", type=int, default=image.min_side, metavar="PX", help="smaller images fail (%(default)s)"
-    )
-    group.add_argument(
-        "--max_aspect_ratio",
-        type=float,
-        default=image.max_aspect_ratio,
-        metavar="R",
-        help="images that are longer fail, 0 = off (%(default)s)",
-    )
-    group.add_argument(
-        "--max_pixels",
-        type=int,
-        default=image.max_pixels,
-        metavar="N",
-        help="larger images fail, 0 = off (%(default)s)",
-    )
-    group.add_argument(
-        "--max_image_bytes", type=int, default=FetchOptions().max_image_bytes, metavar="N", help="(%(default)s)"
     )
 
 
@@ -225,7 +154,7 @@ def image_step(flags: argparse.Namespace) -> ImageStep | None:
     _checked(env_proxies, {})
     fetch = _checked(FetchOptions, _fetch_values(flags))
     return ImageStep(
-        image=_checked(ImageOptions, _image_values(flags)),
+        image=_checked(ImageOptions, image_values(flags)),
         fetch=fetch,
         places=_checked(
             PlacesConfig,
@@ -240,20 +169,6 @@ def image_step(flags: argparse.Namespace) -> ImageStep | None:
             },
         ),
     )
-
-
-def image_format(step: ImageStep) -> dict[str, typing.Any]:
-    """Returns the flags that decide how a photo becomes a sample; several sizes as they are given: ``256,512``."""
-    values = {**dataclasses.asdict(step.image), "max_image_bytes": step.fetch.max_image_bytes}
-    if values.pop("further_sizes"):
-        values["image_size"] = ",".join(map(str, step.image.sizes))
-    return values
-
-
-def _image_values(flags: argparse.Namespace) -> dict[str, typing.Any]:
-    """Returns the fields of the image options."""
-    values = vars(flags) | {"image_size": flags.image_size[0], "further_sizes": flags.image_size[1:]}
-    return {f.name: values[f.name] for f in dataclasses.fields(ImageOptions)}
 
 
 def _fetch_values(flags: argparse.Namespace) -> dict[str, typing.Any]:

@@ -39,6 +39,11 @@ class FlagParser(argparse.ArgumentParser):
         """Tells whether a flag is given once per value."""
         return isinstance(self._option_string_actions.get(flag), argparse._AppendAction)
 
+    def takes_one(self, flag: str) -> bool:
+        """Tells whether a flag takes one value, which may hold commas."""
+        action = self._option_string_actions.get(flag)
+        return action is not None and action.nargs is None
+
 
 def parse(parser: FlagParser, argv: Arguments) -> argparse.Namespace:
     """Parses a command line; flags of a ``--config`` file stand where the line does not give them.
@@ -68,18 +73,6 @@ def positive(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a positive number")
     return int(text)
-
-
-def pixel_sizes(text: str) -> tuple[int, ...]:
-    """Reads the value of a flag that is one size in pixels, or several with commas between them.
-
-    Raises:
-        ArgumentTypeError: it is none.
-    """
-    try:
-        return tuple(int(size) for size in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text} is no size in pixels: give one such as 256, or 256,512") from None
 
 
 def ratio(text: str) -> float:
@@ -132,6 +125,8 @@ def _as_arguments(parser: FlagParser, flag: str, value: typing.Any) -> list[str]
         return [f"{flag}={value}"]
     if parser.repeats(flag):
         return [f"{flag}={item}" for item in value]
+    if parser.takes_one(flag):
+        return [f"{flag}={','.join(map(str, value))}"]
     return [flag, *map(str, value)]
 
 

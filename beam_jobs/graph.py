@@ -5,7 +5,7 @@ import pathlib
 
 import apache_beam as beam
 
-from beam_jobs.build_flags import ImageStep
+from beam_jobs.image_flags import ImageStep
 from beam_jobs.local_runner import run_locally
 from schemas.classes import ChosenClass
 from schemas.elements import RowsFile

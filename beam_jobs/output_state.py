@@ -6,7 +6,7 @@ import typing
 
 from beam_jobs.errors import UsageError
 from schemas import layout
-from schemas.records import CommitRecord, FileDigest, Manifest, Plan, PlanInput, rows_digest
+from schemas.records import CommitRecord, FileDigest, Manifest, OtherFormatError, Plan, PlanInput, rows_digest
 
 _OWN_NAMES = frozenset({*layout.SHARD_FOLDERS, layout.TMP, layout.PLAN, layout.MANIFEST})
 
@@ -31,13 +31,15 @@ def read_plan(output: pathlib.Path) -> Plan | None:
     """Reads the plan of an output; None if nothing has been begun there.
 
     Raises:
-        UsageError: the plan is damaged, or of a newer version.
+        UsageError: the plan is damaged, or of another format version.
     """
     path = output / layout.PLAN
     if not path.exists():
         return None
     try:
         return Plan.from_json(path.read_bytes(), str(path))
+    except OtherFormatError as error:
+        raise UsageError(str(error)) from error
     except ValueError as error:
         raise UsageError(f"{error}; remove it, and the rows are joined again") from error
 
@@ -68,12 +70,16 @@ def check_format(plan: Plan, wanted: typing.Mapping[str, typing.Any]) -> None:
         UsageError: names each difference.
     """
     differences = [
-        f"--{name} is {wanted[name]}, the output was begun with {plan.format[name]}"
+        f"--{name} is {_as_given(wanted[name])}, the output was begun with {_as_given(plan.format[name])}"
         for name in sorted(plan.format.keys() & wanted.keys())
         if plan.format[name] != wanted[name]
     ]
     if differences:
         raise UsageError("; ".join(differences) + ": choose another --output, or give --overwrite to start again")
+
+
+def _as_given(value: typing.Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def rows_hold(

@@ -1,7 +1,7 @@
 """Names of the files of a dataset, relative to its root."""
 
-FORMAT_VERSION = 1
-"""Of the whole output. A reader refuses a larger one."""
+FORMAT_VERSION = 2
+"""Of the whole output. A reader refuses any other one."""
 
 PLAN = "plan.json"
 MANIFEST = "manifest.json"

@@ -15,8 +15,23 @@ import typing
 from schemas.layout import FORMAT_VERSION, shard_name
 
 _CHECKSUM = "checksum"
+_OLDER_REMEDY = "use the version that wrote it, or build anew: into another --output, or with --overwrite"
 
 R = typing.TypeVar("R", bound="Record")
+
+
+class OtherFormatError(ValueError):
+    """A record is of another format version than the one that is read here.
+
+    Attributes:
+        problem: which, without the name of the file.
+        remedy: what to do about it.
+    """
+
+    def __init__(self, file_name: str, version: int):
+        whose, self.remedy = ("a newer", "upgrade") if version > FORMAT_VERSION else ("an older", _OLDER_REMEDY)
+        self.problem = f"was written by {whose} photobeam (format {version}, this one knows {FORMAT_VERSION})"
+        super().__init__(f"{file_name} {self.problem}: {self.remedy}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +52,8 @@ class Record:
             file_name: named by the errors.
 
         Raises:
-            ValueError: the record is damaged, or of a newer format than this version knows.
+            OtherFormatError: the record is of a newer or an older format.
+            ValueError: it is damaged.
         """
         body = _checked_body(data, file_name)
         return _decode(cls, body, file_name)
@@ -248,10 +264,8 @@ def _checked_body(data: bytes, file_name: str) -> dict[str, typing.Any]:
     if not isinstance(body, dict):
         raise ValueError(f"{file_name} is damaged: it is not a JSON object")
     version = body.get("format_version")
-    if isinstance(version, int) and version > FORMAT_VERSION:
-        raise ValueError(
-            f"{file_name} was written by a newer photobeam (format {version}, this one knows {FORMAT_VERSION}): upgrade"
-        )
+    if type(version) is int and version != FORMAT_VERSION:
+        raise OtherFormatError(file_name, version)
     rest = {name: value for name, value in body.items() if name != _CHECKSUM}
     if data != _json_bytes({**rest, _CHECKSUM: _sha256(_json_bytes(rest))}):
         raise ValueError(f"{file_name} is damaged: its checksum does not fit what it says")

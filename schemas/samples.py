@@ -96,20 +96,9 @@ def sidecar_schema(further_sizes: typing.Iterable[int] = ()) -> pa.Schema:
     return schema_of((*SAMPLE_COLUMNS, *placements))
 
 
-def further_sizes(sidecar: pa.Schema) -> list[int]:
-    """Returns for which further sizes a sidecar is, by the names of its columns."""
-    return [int(found[1]) for name in sidecar.names if (found := _FURTHER_OFFSET.fullmatch(name))]
-
-
-def own_sidecar_schema(sidecar: pa.Schema) -> pa.Schema:
-    """Returns the schema that a sidecar should have, for the sizes that its columns name."""
-    return sidecar_schema(further_sizes(sidecar))
-
-
 SIDECAR_SCHEMA = sidecar_schema()
 """Schema of ``shards/NNNNNN.parquet`` with one ``--image_size``."""
 
-_FURTHER_OFFSET = re.compile(r"image_([1-9]\d{0,8})_offset")
 _PLAIN_TYPES = (pa.string(), pa.float64(), pa.int8())
 _Convert = typing.Callable[[typing.Any], typing.Any]
 _FLOAT_WITHOUT_POINT = re.compile(r"[:\[,]-?\d+e")

@@ -32,7 +32,7 @@ from transforms.image_spool import ImageSpool
 from transforms.tar_shard import IndexedTar, wids_index
 from transforms.write_shard import ShardRows, SpooledImage, file_digest, write_shard
 
-FORMAT = {"base": "yfcc", "samples_per_shard": 8, "image_size": 32, "format": "jpg"}
+FORMAT = {"base": "yfcc", "samples_per_shard": 8, "image_size": [32], "format": "jpg"}
 PHOTO_IDS = [*range(6_985_418_911, 6_985_418_931), 7, 999_999_999_999, 2**62 + 5]
 SHARDS = 3
 
@@ -116,6 +116,11 @@ def image_columns(image: bytes, further_sizes: typing.Iterable[int] = ()) -> dic
     }
 
 
+def format_of(further_sizes: typing.Iterable[int] = ()) -> dict[str, typing.Any]:
+    """The plan's format for images of 32 px and of further sizes."""
+    return {**FORMAT, "image_size": [32, *further_sizes]}
+
+
 def make_failure(photo_id: int) -> Failure:
     """A photo that is gone."""
     return Failure(photo_id, FailureReason.NOT_FOUND, Stage.FETCH, 404, "https://mirror/a.jpg", "HTTP 404")
@@ -145,11 +150,13 @@ def stage_shard(
         images = []
         for i in indices:
             jpeg = make_jpeg(ids[i])
-            further = tuple(spool.append(make_jpeg(ids[i], width, width * 3 // 4)) for width in further_sizes)
-            images.append(SpooledImage(i, image_columns(jpeg, further_sizes), spool.append(jpeg), further=further))
+            further = [spool.append(make_jpeg(ids[i], width, width * 3 // 4)) for width in further_sizes]
+            images.append(SpooledImage(i, image_columns(jpeg, further_sizes), [spool.append(jpeg), *further]))
         failures = [make_failure(photo_id) for photo_id in ids if photo_id in failed]
         content = ShardRows(shard, rows, file_digest(rows_path))
-        return write_shard(content, images, failures, spool, staging, FORMAT, further_sizes=further_sizes)
+        return write_shard(
+            content, images, failures, spool, staging, format_of(further_sizes), further_sizes=further_sizes
+        )
 
 
 def make_dataset(root: pathlib.Path, further_sizes: typing.Sequence[int] = ()) -> pathlib.Path:
@@ -162,7 +169,7 @@ def make_dataset(root: pathlib.Path, further_sizes: typing.Sequence[int] = ()) -
         failed = {0: [], 1: own[:2], 2: own}[shard]
         commits.append(stage_shard(shard, make_rows(own), root, failed, further_sizes=further_sizes))
     _write_input_failures(root)
-    write_records(root, commits)
+    write_records(root, commits, format=format_of(further_sizes))
     return root
 
 
@@ -200,7 +207,7 @@ def write_manifest(root: pathlib.Path, commits: typing.Sequence[CommitRecord], c
     """Writes a manifest that fits the files as they are."""
     files = {name: file_digest(root / name) for name in (layout.SHARD_INDEX, layout.INPUT_FAILURES)}
     manifest = Manifest(
-        configuration={"image_size": 32},
+        configuration={"image_size": [32]},
         software={"photobeam": "0.1.0"},
         counts=counts,
         shards=[manifest_shard(c) for c in commits],
@@ -225,14 +232,15 @@ def reseal(root: pathlib.Path, **changes: typing.Any) -> None:
         root: of the dataset.
         changes: fields to set in the commit record of shard 1.
     """
+    format_ = Plan.from_json((root / layout.PLAN).read_bytes(), layout.PLAN).format
     commits = []
     for shard in range(SHARDS):
         old = read_commit(root, shard)
         values = {**vars(old), "files": {name: file_digest(root / name) for name in old.files}}
         rows_file: FileDigest = values["files"][layout.rows_file(shard)]
-        values["rows_digest"] = rows_digest(rows_file.sha256, FORMAT)
+        values["rows_digest"] = rows_digest(rows_file.sha256, format_)
         commits.append(CommitRecord(**{**values, **(changes if shard == 1 else {})}))
-    write_records(root, commits)
+    write_records(root, commits, format=format_)
 
 
 def _write_input_failures(root: pathlib.Path) -> None:

@@ -13,7 +13,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from schemas.failures import FailureReason, PhotoError
 from tests.process_memory import memory_bytes, reset_peak_memory
-from transforms.image_codec import ImageOptions, encode_image
+from transforms.image_codec import EncodedImage, ImageOptions, encode_image
 from transforms.image_formats import sniff
 
 LEAST_DB = {"png": 40.0, "jpg": 30.0}
@@ -76,7 +76,7 @@ def judge(data: bytes, options: ImageOptions, began: typing.Callable[[str], None
     began("encode")
     reset_peak_memory()
     before_bytes, began_s = memory_bytes("VmRSS"), time.monotonic()
-    failure, encoded = None, None
+    failure, encoded = None, list[EncodedImage]()
     try:
         encoded = encode_image(data, options)
     except PhotoError as error:
@@ -90,25 +90,35 @@ def judge(data: bytes, options: ImageOptions, began: typing.Callable[[str], None
         return Verdict(outcome, "slow", f"{taken_s:.1f} s")
     if taken_bytes > MOST_BYTES:
         return Verdict(outcome, "memory", f"{taken_bytes >> 20} MB")
-    if failure and (failure.reason in LIMITS or not _is_decoded(data)):
+    return _judge_failure(data, failure) if failure else _judge_sample(data, encoded[0], options)
+
+
+def _judge_failure(data: bytes, failure: PhotoError) -> Verdict:
+    outcome = failure.reason.value
+    if failure.reason in LIMITS or not _is_decoded(data):
         return Verdict(outcome, detail=failure.detail)
+    try:
+        full_decode(data)
+    except Exception as error:  # noqa: BLE001
+        return Verdict(outcome, detail=f"{type(error).__name__}: {error}")
+    complains = failure.reason is FailureReason.CORRUPT_IMAGE and "Corrupt JPEG data" in failure.detail
+    return Verdict(outcome, "" if complains else "Pillow decodes", failure.detail)
+
+
+def _judge_sample(data: bytes, encoded: EncodedImage, options: ImageOptions) -> Verdict:
     try:
         expected = full_decode(data)
     except Exception as error:  # noqa: BLE001
-        return Verdict(outcome, "" if failure else "Pillow refuses", f"{type(error).__name__}: {error}")
-    if failure:
-        complains = failure.reason is FailureReason.CORRUPT_IMAGE and "Corrupt JPEG data" in failure.detail
-        return Verdict(outcome, "" if complains else "Pillow decodes", failure.detail)
-    assert encoded is not None
+        return Verdict("sample", "Pillow refuses", f"{type(error).__name__}: {error}")
     shown = Image.open(io.BytesIO(encoded.data))
     if (encoded.width, encoded.height) != shown.size or (options.resize == "none" and shown.size != expected.size):
-        return Verdict(outcome, "size", f"{shown.size}, expected {expected.size}")
+        return Verdict("sample", "size", f"{shown.size}, expected {expected.size}")
     filter_ = {"area": Image.Resampling.BOX, "lanczos": Image.Resampling.LANCZOS}.get(options.filter)
     resized = expected.resize(shown.size, filter_ or Image.Resampling.BICUBIC)
     near = psnr(np.asarray(shown), np.asarray(resized))
     if options.format == "jpg" and near < LEAST_DB["jpg"]:  # It may be its encoder that differs.
         near = psnr(np.asarray(shown), np.asarray(_as_jpeg(resized, options.quality)))
-    return Verdict(outcome, "" if near >= LEAST_DB[options.format] else "pixels", f"{near:.1f} dB")
+    return Verdict("sample", "" if near >= LEAST_DB[options.format] else "pixels", f"{near:.1f} dB")
 
 
 def _as_jpeg(image: Image.Image, quality: int) -> Image.Image:

@@ -13,7 +13,20 @@ from tests.odd_pngs import odd_pngs, png
 
 def odd_images() -> dict[str, bytes]:
     """All of them. Equal library versions give equal bytes."""
-    return dict(itertools.chain(odd_jpegs(), odd_pngs(), _gifs(), _bitmaps(), _others(), _bombs()))
+    return dict(
+        itertools.chain(
+            odd_jpegs(),
+            odd_pngs(),
+            _gifs(),
+            _bitmaps(),
+            _modern(),
+            _tiffs(),
+            _netpbm(),
+            _rare(),
+            _no_images(),
+            _bombs(),
+        )
+    )
 
 
 def _gifs() -> Named:
@@ -92,7 +105,7 @@ def _bitmaps() -> Named:
     yield "ico of a jpeg", bytes(icon[:22]) + saved(photo(16, 16), "JPEG")
 
 
-def _others() -> Named:
+def _modern() -> Named:
     for mode, lossless, size in itertools.product(("RGB", "RGBA", "L"), (False, True), SIDES):
         yield f"webp {mode} lossless {lossless} {size}", saved(photo(*size, mode), "WEBP", lossless=lossless)
     yield "webp animated", saved(photo(), "WEBP", save_all=True, append_images=[photo().rotate(180)])
@@ -108,9 +121,9 @@ def _others() -> Named:
     for mode, size in itertools.product(("L", "RGB", "RGBA"), SIDES):
         yield f"avif {mode} {size}", saved(photo(*size, mode), "AVIF", speed=10)
     yield "avif animated", saved(photo(), "AVIF", save_all=True, append_images=[photo().rotate(180)], speed=10)
-    yield from _tiffs()
-    yield "tiff of two", saved(photo(), "TIFF", save_all=True, append_images=[photo(20, 20)])
-    yield "tiff big", saved(photo(), "TIFF", big_tiff=True)
+
+
+def _rare() -> Named:
     for format_ in (
         "PPM",
         "PCX",
@@ -134,6 +147,9 @@ def _others() -> Named:
             yield f"{format_.lower()}", saved(photo(64, 64, mode), format_)
         except (KeyError, OSError, ValueError):
             continue
+
+
+def _netpbm() -> Named:
     yield "pgm of 16 bits", b"P5\n8 4\n65535\n" + np.arange(32, dtype=">u2").tobytes()
     yield "pgm of 1000 levels", b"P5\n8 4\n1000\n" + (np.arange(32, dtype=">u2") * 30).tobytes()
     yield "pgm of text", b"P2\n# comment\n4 2\n255\n0 1 2 3\n4 5 6 255\n"
@@ -146,6 +162,9 @@ def _others() -> Named:
     yield "ppm short", b"P6\n4 4\n255\n" + bytes(40)
     yield "pgm endless number", b"P2\n" + b"9" * 100_000
     yield "pfm", b"Pf\n4 2\n-1.0\n" + np.linspace(0, 1, 8, dtype="<f4").tobytes()
+
+
+def _no_images() -> Named:
     yield "empty", b""
     yield "newline", b"\n"
     yield "html", b"<!DOCTYPE html><html><body>503</body></html>"
@@ -177,6 +196,8 @@ def _tiffs() -> Named:
             else plain.convert(mode)
         )
         yield f"tiff {mode} {compression}", saved(image, "TIFF", compression=compression)
+    yield "tiff of two", saved(photo(), "TIFF", save_all=True, append_images=[photo(20, 20)])
+    yield "tiff big", saved(photo(), "TIFF", big_tiff=True)
 
 
 def _wide(mode: str) -> Image.Image:

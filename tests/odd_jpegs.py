@@ -15,7 +15,10 @@ EOI = b"\xff\xd9"
 
 
 def odd_jpegs() -> Named:
-    yield from itertools.chain(_jpegs(), _odd_jpegs(), _exif(), _profiles())
+    yield from itertools.chain(
+        *(_jpegs(), _components(), _frame_headers(), _surroundings(), _lost_segments(), _text_damage()),
+        *(_lost_scans(), _restarts(), _mpos(), _exif(), _profiles()),
+    )
 
 
 def _jpegs() -> Named:
@@ -43,11 +46,8 @@ def segment(marker: int, content: bytes) -> bytes:
     return bytes((0xFF, marker)) + struct.pack(">H", len(content) + 2) + content
 
 
-def _odd_jpegs() -> Named:
-    data = saved(photo(), "JPEG")
-    other = saved(photo(80, 30), "JPEG")
-    cmyk, progressive = saved(photo(64, 48, "CMYK"), "JPEG"), saved(photo(), "JPEG", progressive=True)
-    restarts = saved(photo(301, 200), "JPEG", restart_marker_blocks=7)
+def _components() -> Named:
+    data, cmyk = saved(photo(), "JPEG"), saved(photo(64, 48, "CMYK"), "JPEG")
     for transform in (0, 1, 2, 9):
         adobe = segment(0xEE, b"Adobe\0\x64\0\0\0\0" + bytes((transform,)))
         yield f"jpeg RGB Adobe {transform}", b"\xff\xd8" + adobe + without(data, (0xE0,))[2:]
@@ -57,6 +57,10 @@ def _odd_jpegs() -> Named:
     yield "jpeg components named RGB", _renamed(without(data, (0xE0,)), b"RGB")
     yield "jpeg components named 0 1 2", _renamed(data, b"\0\1\2")
     yield "jpeg keep_rgb", saved(photo(), "JPEG", keep_rgb=True)
+
+
+def _frame_headers() -> Named:
+    data = saved(photo(), "JPEG")
     sof = data.index(b"\xff\xc0")
     yield "jpeg height 0", data[: sof + 5] + b"\0\0" + data[sof + 7 :]
     yield "jpeg height 0 and DNL", data[: sof + 5] + b"\0\0" + data[sof + 7 : -2] + segment(0xDC, b"\0\x30") + EOI
@@ -71,6 +75,10 @@ def _odd_jpegs() -> Named:
         yield f"jpeg said to be SOF{marker - 0xC0}", data.replace(b"\xff\xc0", bytes((0xFF, marker)))
     for factors in (0x00, 0x12, 0x14, 0x21, 0x31, 0x41, 0x44, 0x55, 0xFF):
         yield f"jpeg sampling {factors:02x}", data[: sof + 11] + bytes((factors,)) + data[sof + 12 :]
+
+
+def _surroundings() -> Named:
+    data, other = saved(photo(), "JPEG"), saved(photo(80, 30), "JPEG")
     yield "jpeg and trailing zeros", data + bytes(5000)
     yield "jpeg and trailing text", data + b"<html>404</html>" * 99
     yield "jpeg behind a newline", b"\n" + data
@@ -85,17 +93,29 @@ def _odd_jpegs() -> Named:
     yield "jpeg with fill bytes", data[:2] + b"\xff" * 50 + data[2:]
     yield "jpeg with zeros between segments", data[:20] + bytes(9) + data[20:]
     yield "jpeg of nothing", b"\xff\xd8\xff\xd9"
-    yield "jpeg of tables alone", data[:sof] + EOI
+
+
+def _lost_segments() -> Named:
+    data = saved(photo(), "JPEG")
+    yield "jpeg of tables alone", data[: data.index(b"\xff\xc0")] + EOI
     yield "jpeg without a scan", data[: data.index(b"\xff\xda")] + EOI
     yield "jpeg without Huffman tables", without(data, (0xC4,))
     yield "jpeg without quantisation tables", without(data, (0xDB,))
     yield "jpeg with an empty scan", data[: data.index(b"\xff\xda") + 14] + EOI
+
+
+def _text_damage() -> Named:
+    data = saved(photo(), "JPEG")
     scan = data.index(b"\xff\xda") + 14
     yield "jpeg said to be UTF-8", data[:scan] + data[scan:].decode("latin-1").encode("utf-8")
     yield "jpeg with DOS line ends", data.replace(b"\n", b"\r\n")
     yield "jpeg without carriage returns", data.replace(b"\r\n", b"\n")
     yield "jpeg cleaned of 8th bits", bytes(b & 127 for b in data)
     yield "jpeg with zero scan", data[:scan] + bytes(len(data) - scan - 2) + EOI
+
+
+def _lost_scans() -> Named:
+    progressive = saved(photo(), "JPEG", progressive=True)
     scans = [i for i in range(len(progressive) - 1) if progressive[i : i + 2] == b"\xff\xda"]
     for i, place in enumerate(scans[1:], 1):
         yield f"jpeg of {i} of {len(scans)} scans", progressive[:place] + EOI
@@ -103,6 +123,10 @@ def _odd_jpegs() -> Named:
     for i, (begin, end) in enumerate(zip(scans, scans[1:], strict=False)):
         yield f"jpeg without scan {i}", progressive[:begin] + progressive[end:]
         yield f"jpeg with scan {i} twice", progressive[:end] + progressive[begin:]
+
+
+def _restarts() -> Named:
+    restarts = saved(photo(301, 200), "JPEG", restart_marker_blocks=7)
     marks = [i for i in range(len(restarts) - 1) if restarts[i] == 0xFF and 0xD0 <= restarts[i + 1] <= 0xD7]
     place, end = marks[3], marks[4]
     yield "jpeg without an interval", restarts[:place] + restarts[end:]
@@ -111,6 +135,9 @@ def _odd_jpegs() -> Named:
     yield "jpeg with a wrong restart marker", restarts[: place + 1] + b"\xd0" + restarts[place + 2 :]
     yield "jpeg with an end for a restart", restarts[: place + 1] + b"\xd9" + restarts[place + 2 :]
     yield "jpeg with wrong interval", restarts.replace(b"\xff\xdd\0\x04\0\x07", b"\xff\xdd\0\x04\0\x09")
+
+
+def _mpos() -> Named:
     yield "mpo", saved(photo(), "MPO", save_all=True, append_images=[photo(32, 24)])
     mpo = saved(photo(), "MPO", save_all=True, append_images=[photo(32, 24)])
     yield "mpo without its second", mpo[: mpo.index(EOI, 200) + 2]

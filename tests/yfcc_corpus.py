@@ -30,6 +30,12 @@ def mirror_key(download_url: str) -> str:
     return "".join(f"{b:x}" for b in hashlib.md5(download_url.encode()).digest())
 
 
+def mirror_path(line: str) -> str:
+    """Where the mirror has the photo of a line of ``yfcc100m_dataset``, from its root on."""
+    key = mirror_key(line.split("\t")[16])
+    return f"/data/images/{key[:3]}/{key[3:6]}/{key}.jpg"
+
+
 def dataset_line(line_number: int, photo_id: int, rnd: random.Random) -> str:
     """One 25-column line of ``yfcc100m_dataset``, without its newline."""
 

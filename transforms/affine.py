@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.image_plan import Affine as Affine
-from transforms.image_plan import ImageOptions, orientation_of_turn, plan_image
+from transforms.image_plan import ImageOptions, image_plans, orientation_of_turn
 
 Points = npt.NDArray[np.float64]
 
@@ -153,7 +153,7 @@ def orientation(exif: int, width: int, height: int) -> Affine:
     """
     if exif not in range(1, 9):
         raise ValueError(f"EXIF orientation {exif} is unknown: give 1 to 8")
-    return plan_image((width, height), exif, _AS_STORED).matrix
+    return image_plans((width, height), exif, _AS_STORED)[0].matrix
 
 
 def quarter_turn(degrees_ccw: float, width: int, height: int) -> Affine:

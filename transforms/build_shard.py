@@ -77,9 +77,9 @@ class ShardConfig:
 
 
 class _Made(typing.NamedTuple):
-    """A photo's image, the digest of the file that it was made of, and its annotations."""
+    """A photo's images, the digest of the file that they were made of, and its annotations."""
 
-    image: EncodedImage
+    images: list[EncodedImage]
     sha256: str
     annotations: MappedAnnotations
 
@@ -128,10 +128,9 @@ class _Images:
             )
             columns = _image_columns(made, fetched)
         self.geometry_dropped += made.annotations.dropped
-        place, mapped = self._spool.append(made.image.data), _mapped_columns(row, made.annotations)
-        further = tuple(self._spool.append(other.data) for other in made.image.further)
+        places, mapped = [self._spool.append(i.data) for i in made.images], _mapped_columns(row, made.annotations)
         self.images.append(
-            SpooledImage(index, columns, place, self._spool.append(pickle.dumps(mapped)) if mapped else None, further)
+            SpooledImage(index, columns, places, self._spool.append(pickle.dumps(mapped)) if mapped else None)
         )
 
 
@@ -191,21 +190,20 @@ async def _build_images(table: pa.Table, config: ShardConfig, spool: ImageSpool)
 
 def _encode(found: FoundImage, row: _Row, options: ImageOptions) -> _Made:
     """Writes the images, and takes the annotations to the first."""
-    encoded = encode_image(found.data, options, file_rotation(row["copies"], found.copy_source, found.copy_id))
-    written = WrittenImage(
-        stored=(encoded.original_width, encoded.original_height),
-        orientation=encoded.orientation,
-        matrix=encoded.matrix,
-        size=(encoded.width, encoded.height),
-        image_size=options.image_size,
-        copy_source=found.copy_source,
-        copy_id=found.copy_id,
+    images = encode_image(found.data, options, file_rotation(row["copies"], found.copy_source, found.copy_id))
+    first, *further = (
+        WrittenImage(
+            stored=(encoded.original_width, encoded.original_height),
+            orientation=encoded.orientation,
+            matrix=encoded.matrix,
+            size=(encoded.width, encoded.height),
+            image_size=encoded.image_size,
+            copy_source=found.copy_source,
+            copy_id=found.copy_id,
+        )
+        for encoded in images
     )
-    further = [
-        written._replace(matrix=other.matrix, size=(other.width, other.height), image_size=other.image_size)
-        for other in encoded.further
-    ]
-    return _Made(encoded, hashlib.sha256(found.data).hexdigest(), map_annotations(row, written, further))
+    return _Made(images, hashlib.sha256(found.data).hexdigest(), map_annotations(row, first, further))
 
 
 def _mapped_columns(row: _Row, mapped: MappedAnnotations) -> dict[str, list[typing.Any]] | None:
@@ -216,7 +214,7 @@ def _mapped_columns(row: _Row, mapped: MappedAnnotations) -> dict[str, list[typi
 
 
 def _image_columns(made: _Made, found: FoundImage) -> dict[str, typing.Any]:
-    encoded = made.image
+    encoded = made.images[0]
     return {
         "width": encoded.width,
         "height": encoded.height,

@@ -18,7 +18,7 @@ from PIL import IcoImagePlugin, Image, TiffImagePlugin
 from schemas.failures import FailureReason, PhotoError, Stage
 from transforms.image_colours import resizable
 from transforms.image_formats import sniff
-from transforms.image_plan import TURNED_BACK, ImageOptions, plan_further, plan_image
+from transforms.image_plan import TURNED_BACK, ImageOptions, image_plans
 from transforms.jpeg_pixels import Pixels, RefusedJpegError, decoded_fraction, jpeg_damage, jpeg_pixels
 from transforms.upright_exif import ORIENTATION_TAG
 
@@ -141,8 +141,7 @@ def _load_jpeg(data: bytes, options: ImageOptions) -> DecodedImage:
 
 def _divisor(size: tuple[int, int], options: ImageOptions) -> int:
     """Returns the fraction at which a JPEG is decoded: enough for the largest of the images to write."""
-    plans = (plan_image(size, 1, options), *plan_further(size, 1, options))
-    return min(decoded_fraction(size, plan.scaled, options.filter) for plan in plans)
+    return min(decoded_fraction(size, plan.scaled, options.filter) for plan in image_plans(size, 1, options))
 
 
 def _load(name: str, data: bytes, options: ImageOptions) -> DecodedImage:

@@ -38,7 +38,7 @@ from schemas.failures import FailureReason, PhotoError, Stage
 from transforms.area_filter import area_average, area_average_of_rows
 from transforms.decode_image import DecodedImage, decode_image
 from transforms.image_colours import flat_srgb, is_srgb
-from transforms.image_plan import TURNED_UPRIGHT, Affine, Plan, orientation_of_turn, plan_further, plan_image
+from transforms.image_plan import TURNED_UPRIGHT, Affine, Plan, image_plans, orientation_of_turn
 from transforms.image_plan import ImageOptions as ImageOptions
 from transforms.jpeg_pixels import Pixels
 from transforms.jpeg_segments import picture_alone, with_exif
@@ -51,27 +51,11 @@ _RAW_MODE = {"L": ("L", 1), "RGB": ("RGBX", 4), "RGBa": ("RGBa", 4), "CMYK": ("C
 """Pillow's mode to the layout that the area filter gets it in, and its channels."""
 
 
-class FurtherImage(typing.NamedTuple):
-    """A written image of the same photo in another size.
-
-    Attributes:
-        image_size: the ``--image_size`` that it was written for.
-        data: the file.
-        width, height: of the written image, px.
-        matrix: as that of :class:`EncodedImage`.
-    """
-
-    image_size: int
-    data: bytes
-    width: int
-    height: int
-    matrix: Affine
-
-
 class EncodedImage(typing.NamedTuple):
     """A written image and how it came from the stored one.
 
     Attributes:
+        image_size: the ``--image_size`` that it was written for.
         data: the file.
         width, height: of the written image, px.
         original_width, original_height: of the image as stored, before orientation, px.
@@ -79,9 +63,9 @@ class EncodedImage(typing.NamedTuple):
         orientation: EXIF orientation that was applied, 1 to 8: the file's own, or that of the rotation given.
         matrix: ``(a, b, c, d, e, f)``: x' = a x + b y + c, y' = d x + e y + f, from continuous pixel
             coordinates of the stored image to those of the written one; pixel (0, 0) covers [0, 1) x [0, 1).
-        further: one for each of the ``further_sizes``, in that order.
     """
 
+    image_size: int
     data: bytes
     width: int
     height: int
@@ -90,11 +74,10 @@ class EncodedImage(typing.NamedTuple):
     original_format: str
     orientation: int
     matrix: Affine
-    further: tuple[FurtherImage, ...] = ()
 
 
-def encode_image(data: bytes, options: ImageOptions, rotation: int | None = None) -> EncodedImage:
-    """Decodes a photo and encodes it as the options say.
+def encode_image(data: bytes, options: ImageOptions, rotation: int | None = None) -> list[EncodedImage]:
+    """Decodes a photo once and encodes it in each of the ``sizes``, as the options say.
 
     Equal bytes, options and library versions give equal bytes. Safe to call from several threads.
 
@@ -113,20 +96,12 @@ def encode_image(data: bytes, options: ImageOptions, rotation: int | None = None
     decoded = decode_image(data, options)
     if turned is not None:
         decoded = decoded._replace(orientation=turned)
-    plan = plan_image(decoded.size, decoded.orientation, options)
-    others = plan_further(decoded.size, decoded.orientation, options)
-    files = _files(data, decoded, (plan, *others), options)
-    return EncodedImage(
-        files[plan],
-        *plan.written,
-        *decoded.size,
-        decoded.format,
-        decoded.orientation,
-        plan.matrix,
-        tuple(
-            FurtherImage(n, files[p], *p.written, p.matrix) for n, p in zip(options.further_sizes, others, strict=True)
-        ),
-    )
+    plans = image_plans(decoded.size, decoded.orientation, options)
+    files = _files(data, decoded, plans, options)
+    return [
+        EncodedImage(size, files[plan], *plan.written, *decoded.size, decoded.format, decoded.orientation, plan.matrix)
+        for size, plan in zip(options.sizes, plans, strict=True)
+    ]
 
 
 def _files(data: bytes, decoded: DecodedImage, plans: tuple[Plan, ...], options: ImageOptions) -> dict[Plan, bytes]:

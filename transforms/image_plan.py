@@ -13,6 +13,9 @@ FILTERS = ("area", "lanczos", "bicubic")
 FORMATS = ("jpg", "webp", "png")
 REENCODE = ("auto", "always")
 
+MAX_SIZE_PX = 2**31 - 1
+"""Largest ``--image_size``: the sidecar has it as int32."""
+
 TURNED_UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -35,7 +38,7 @@ class ImageOptions:
     """How photos are written.
 
     Attributes:
-        image_size: N, px, at least 1: of the image that annotations are mapped to.
+        image_size: N, px, 1 to :data:`MAX_SIZE_PX`: of the image that annotations are mapped to.
         further_sizes: more such N; each makes another image of the photo, from the same decoded pixels.
         resize: which side N is for.
 
@@ -78,7 +81,7 @@ class ImageOptions:
 
     def __post_init__(self) -> None:
         for size in self.sizes:
-            _check_range("--image_size", size, 1)
+            _check_range("--image_size", size, 1, MAX_SIZE_PX)
         _check_choice("--resize", self.resize, RESIZE_MODES)
         _check_sizes(self.sizes, self.resize)
         _check_choice("--filter", self.filter, FILTERS)
@@ -127,8 +130,8 @@ def orientation_of_turn(degrees_ccw: float) -> int:
     return _ORIENTATION_OF_TURN[int(degrees_ccw)]
 
 
-def plan_image(size: tuple[int, int], orientation: int, options: ImageOptions) -> Plan:
-    """Returns how an image becomes the one of ``image_size``.
+def image_plans(size: tuple[int, int], orientation: int, options: ImageOptions) -> tuple[Plan, ...]:
+    """Returns how an image becomes the one of each of the ``sizes``, in that order.
 
     A side that is not given by N is rounded to the nearest pixel, halves up, and is at least 1. An odd
     number of pixels to pad or to cut leaves the smaller half at the left or top.
@@ -136,18 +139,13 @@ def plan_image(size: tuple[int, int], orientation: int, options: ImageOptions) -
     Args:
         size: stored width and height, px, at least 1.
         orientation: EXIF orientation, 1 to 8.
-        options: mode, size and whether to enlarge.
+        options: mode, sizes and whether to enlarge.
 
     Example:
-        >>> plan_image((500, 333), 6, ImageOptions(image_size=256)).written
-        (256, 384)
+        >>> [plan.written for plan in image_plans((500, 333), 6, ImageOptions(image_size=256, further_sizes=(64,)))]
+        [(256, 384), (64, 96)]
     """
-    return _plan(size, orientation, options, options.image_size)
-
-
-def plan_further(size: tuple[int, int], orientation: int, options: ImageOptions) -> tuple[Plan, ...]:
-    """Returns how an image becomes that of each of the ``further_sizes``; otherwise as :func:`plan_image`."""
-    return tuple(_plan(size, orientation, options, target) for target in options.further_sizes)
+    return tuple(_plan(size, orientation, options, target) for target in options.sizes)
 
 
 def _plan(size: tuple[int, int], orientation: int, options: ImageOptions, target: int) -> Plan:

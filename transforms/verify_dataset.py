@@ -9,6 +9,7 @@ from schemas.records import (
     CommitRecord,
     FileDigest,
     Manifest,
+    OtherFormatError,
     Plan,
     PlanRows,
     Record,
@@ -89,9 +90,10 @@ def verify(root: str) -> VerifyReport:
     """
     dataset, faults = DatasetFiles(root), list[Fault]()
     records = _read_records(dataset, root, faults)
+    sizes = _image_sizes(records)
     for shard in range(records.shards):
         if shard in records.commits and not _is_outdated(records, shard):
-            faults += verify_shard(dataset, records.commits[shard], records.shards)
+            faults += verify_shard(dataset, records.commits[shard], records.shards, sizes)
         else:
             faults += _check_planned_rows(dataset, records, shard)
     faults += _check_plan(records)
@@ -134,6 +136,8 @@ def _read_record(dataset: DatasetFiles, name: str, record: type[R], remedy: str,
         faults.append(Fault(name, unreadable(error), GO_ON))
     except OSError as error:
         faults.append(Fault(name, unreadable(error), remedy))
+    except OtherFormatError as error:
+        faults.append(Fault(name, f"it {error.problem}", error.remedy))
     except ValueError as error:
         faults.append(Fault(name, str(error), remedy))
     return None
@@ -143,6 +147,13 @@ def _count_shards(dataset: DatasetFiles, plan: Plan | None, manifest: Manifest |
     if plan and plan.shards is not None:
         return plan.shards
     return len(manifest.shards) if manifest else len(dataset.names("commits"))
+
+
+def _image_sizes(records: _Records) -> list[int] | None:
+    """Returns every size by the plan, or by the manifest where the plan is damaged; None if neither says them."""
+    stated = records.plan.format if records.plan else records.manifest.configuration if records.manifest else {}
+    sizes = stated.get(_IMAGE_FLAG)
+    return sizes if isinstance(sizes, list) and all(isinstance(size, int) for size in sizes) else None
 
 
 def _is_outdated(records: _Records, shard: int) -> bool:
@@ -181,6 +192,8 @@ def _check_plan(records: _Records) -> list[Fault]:
     faults = _check_counts(plan)
     if list(records.planned) != list(range(records.shards)):
         faults.append(Fault(layout.PLAN, f"it does not list the rows of {records.shards:,} shards", REDO_ROWS))
+    if records.commits and not _image_sizes(records):
+        faults.append(Fault(layout.PLAN, f"its format has no list of sizes as {_IMAGE_FLAG}", REDO_ROWS))
     for shard, commit in records.commits.items():
         rows, name = records.planned.get(shard), layout.rows_file(shard)
         file = commit.files.get(name)

@@ -13,7 +13,7 @@ from schemas.failures import FAILURE_SCHEMA, FailureReason, Stage
 from schemas.photo_ids import hash64, key, shards_of
 from schemas.records import CommitRecord
 from schemas.rows import ROW_SCHEMA
-from schemas.samples import SIDECAR_SCHEMA, own_sidecar_schema
+from schemas.samples import SIDECAR_SCHEMA, sidecar_schema
 from transforms.dataset_files import DatasetFiles, Fault, read_checked
 from transforms.tar_shard import PlacedSample, dali_index
 from transforms.verify_geometry import geometry_problems
@@ -28,7 +28,6 @@ _REASONS = {reason.value: reason for reason in FailureReason}
 _STAGES = frozenset(stage.value for stage in Stage)
 
 Add = typing.Callable[[str, str], None]
-Schema: typing.TypeAlias = pa.Schema | typing.Callable[[pa.Schema], pa.Schema]
 
 
 def redo_shard(shard: int) -> str:
@@ -36,7 +35,9 @@ def redo_shard(shard: int) -> str:
     return f"remove {layout.commit_file(shard)} and run the same build again: the shard is built again"
 
 
-def verify_shard(dataset: DatasetFiles, commit: CommitRecord, shards: int) -> list[Fault]:
+def verify_shard(
+    dataset: DatasetFiles, commit: CommitRecord, shards: int, sizes: typing.Sequence[int] | None
+) -> list[Fault]:
     """Checks every byte and count of a committed shard.
 
     Reads each file once; holds the rows of one shard and one sample of the tar at a time.
@@ -45,6 +46,8 @@ def verify_shard(dataset: DatasetFiles, commit: CommitRecord, shards: int) -> li
         dataset: where it lies.
         commit: says what it should be.
         shards: number of shards of the dataset.
+        sizes: every ``--image_size``, the first one first; None if no record says them: then what is inside the
+            sidecar is not checked.
     """
     shard, faults = commit.shard, list[Fault]()
     if set(commit.files) != {layout.rows_file(shard), *layout.shard_files(shard, commit.samples)}:
@@ -58,8 +61,9 @@ def verify_shard(dataset: DatasetFiles, commit: CommitRecord, shards: int) -> li
         faults += _check_failures(failures, commit)
     sidecar = None
     if commit.samples:
-        sidecar = _table(dataset, commit, layout.sidecar_file(shard), own_sidecar_schema, redo_shard(shard), faults)
-        samples = verify_tar(dataset, commit, sidecar, redo_shard(shard), faults)
+        schema = sidecar_schema(sizes[1:]) if sizes else None
+        sidecar = _table(dataset, commit, layout.sidecar_file(shard), schema, redo_shard(shard), faults)
+        samples = verify_tar(dataset, commit, sidecar, sizes, redo_shard(shard), faults)
         _check_idx(dataset, commit, samples, faults)
     elif rows is not None:
         sidecar = SIDECAR_SCHEMA.empty_table()
@@ -82,13 +86,13 @@ def check_rows(rows: pa.Table, shard: int, shards: int) -> list[Fault]:
     return faults
 
 
-def read_table(data: bytes, name: str, schema: Schema, remedy: str, faults: list[Fault]) -> pa.Table | None:
+def read_table(data: bytes, name: str, schema: pa.Schema, remedy: str, faults: list[Fault]) -> pa.Table | None:
     """Reads a Parquet file in memory; returns None, and adds a fault, unless it has that schema.
 
     Args:
         data: the file.
         name: of the file.
-        schema: that it should have, or what tells this from its own.
+        schema: that it should have.
         remedy: for every fault.
         faults: what is found is added here.
     """
@@ -97,22 +101,22 @@ def read_table(data: bytes, name: str, schema: Schema, remedy: str, faults: list
     except (pa.ArrowException, OSError, ValueError) as error:
         faults.append(Fault(name, f"it is no readable Parquet file: {error}", remedy))
         return None
-    wanted = schema if isinstance(schema, pa.Schema) else schema(table.schema)
-    if not table.schema.equals(wanted):
-        wrong = sorted({str(f) for f in table.schema} ^ {str(f) for f in wanted})
-        faults.append(Fault(name, f"it has another schema than this format's: {'; '.join(wrong[:4])}", remedy))
+    if not table.schema.equals(schema):
+        own, wanted = ({f.name: (f.type, f.nullable) for f in fields} for fields in (table.schema, schema))
+        wrong = sorted(n for n in own.keys() | wanted.keys() if own.get(n) != wanted.get(n))
+        faults.append(Fault(name, f"it has another schema than this format's, in {', '.join(wrong[:4])}", remedy))
         return None
-    if any(table[f.name].null_count for f in wanted if not f.nullable):
+    if any(table[f.name].null_count for f in schema if not f.nullable):
         faults.append(Fault(name, "it has nulls in a column that allows none", remedy))
         return None
     return table
 
 
 def _table(
-    dataset: DatasetFiles, commit: CommitRecord, name: str, schema: Schema, remedy: str, faults: list[Fault]
+    dataset: DatasetFiles, commit: CommitRecord, name: str, schema: pa.Schema | None, remedy: str, faults: list[Fault]
 ) -> pa.Table | None:
     data = read_checked(dataset, name, commit.files[name], remedy, faults)
-    return None if data is None else read_table(data, name, schema, remedy, faults)
+    return None if data is None or schema is None else read_table(data, name, schema, remedy, faults)
 
 
 def _keys(table: pa.Table) -> list[str]:

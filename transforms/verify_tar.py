@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from schemas import layout
 from schemas.records import CommitRecord
-from schemas.samples import further_sizes, image_extensions, image_placement
+from schemas.samples import image_extensions, image_placement
 from transforms.affine import apply
 from transforms.dataset_files import DatasetFiles, Fault, digest_problem, unreadable
 from transforms.decode_image import DECODER_ERRORS, open_image
@@ -26,7 +26,12 @@ Row = dict[str, typing.Any]
 
 
 def verify_tar(
-    dataset: DatasetFiles, commit: CommitRecord, sidecar: pa.Table | None, remedy: str, faults: list[Fault]
+    dataset: DatasetFiles,
+    commit: CommitRecord,
+    sidecar: pa.Table | None,
+    sizes: typing.Sequence[int] | None,
+    remedy: str,
+    faults: list[Fault],
 ) -> list[PlacedSample] | None:
     """Reads a tar once and checks it.
 
@@ -34,6 +39,7 @@ def verify_tar(
         dataset: where it lies.
         commit: says what it should be.
         sidecar: its rows; None if they are damaged: then they are not compared.
+        sizes: every ``--image_size``, the first one first; None if no record says them.
         remedy: for every fault.
         faults: what is found is added here.
 
@@ -44,7 +50,7 @@ def verify_tar(
     try:
         with dataset.open(name) as file:
             reader = DigestingReader(file)
-            samples, problems = _read_samples(reader, sidecar)
+            samples, problems = _read_samples(reader, sidecar, sizes)
             changed = digest_problem(reader.finish(), commit.files[name])
     except OSError as error:
         faults.append(Fault(name, unreadable(error), remedy))
@@ -57,7 +63,9 @@ def verify_tar(
     return None if changed else samples
 
 
-def _read_samples(reader: DigestingReader, sidecar: pa.Table | None) -> tuple[list[PlacedSample] | None, list[str]]:
+def _read_samples(
+    reader: DigestingReader, sidecar: pa.Table | None, sizes: typing.Sequence[int] | None
+) -> tuple[list[PlacedSample] | None, list[str]]:
     """Returns the samples and what is wrong with them; None for samples if the tar is damaged."""
     placed: list[PlacedSample] = []
     problems: list[str] = []
@@ -65,7 +73,7 @@ def _read_samples(reader: DigestingReader, sidecar: pa.Table | None) -> tuple[li
     extensions: list[str] = []
     try:
         for members in _samples(read_tar(typing.cast(typing.BinaryIO, reader))):
-            extensions = extensions or _extensions(members, sidecar)
+            extensions = extensions or _extensions(members, sizes)
             placed.append(_placed(members, extensions, placed))
             row = next(rows, None)
             problem = _images_problem(members[:-2], row) or (row and _row_problem(placed[-1], members, row))
@@ -99,11 +107,11 @@ def _samples(members: typing.Iterator[TarMember]) -> typing.Iterator[list[TarMem
         sample = list(itertools.islice(members, size))
 
 
-def _extensions(first: list[TarMember], sidecar: pa.Table | None) -> list[str]:
-    """Returns the extensions that the members of every sample have: of the sidecar's sizes, else of the first's."""
+def _extensions(first: list[TarMember], sizes: typing.Sequence[int] | None) -> list[str]:
+    """Returns the extensions that the members of every sample have: those of the sizes, else those of the first."""
     image = _extension(first[0])
-    if sidecar is not None:
-        return [*image_extensions(image, further_sizes(sidecar.schema)), "json", "txt"]
+    if sizes:
+        return [*image_extensions(image, sizes[1:]), "json", "txt"]
     return [*(e for e in map(_extension, first) if e.rpartition(".")[2] == image), "json", "txt"]
 
 

@@ -40,22 +40,20 @@ class ShardRows(typing.NamedTuple):
 
 
 class SpooledImage(typing.NamedTuple):
-    """The written image of one photo.
+    """The written images of one photo.
 
     Attributes:
         row: index into the shard's rows.
         columns: a value for each of :data:`schemas.samples.IMAGE_COLUMNS` but ``key``.
-        place: where its bytes lie in the spool.
+        places: where in the spool the bytes of each size lie.
         annotations: where in the spool a pickled dict lies: :data:`schemas.annotations.MAPPED_COLUMNS` of the sample.
             None if they are those of the row.
-        further: where in the spool its images of further sizes lie.
     """
 
     row: int
     columns: typing.Mapping[str, typing.Any]
-    place: SpoolPlace
+    places: typing.Sequence[SpoolPlace]
     annotations: SpoolPlace | None = None
-    further: tuple[SpoolPlace, ...] = ()
 
 
 def write_shard(
@@ -183,7 +181,7 @@ def _tar_samples(
 ) -> typing.Iterator[tuple[str, Members]]:
     rows = (row for batch in samples.to_batches(_ROWS_AT_A_TIME) for row in batch.to_pylist())
     for sample, image in zip(rows, images, strict=True):
-        pictures = zip(extensions, map(spool.read, (image.place, *image.further)), strict=True)
+        pictures = zip(extensions, map(spool.read, image.places), strict=True)
         yield sample["key"], (*pictures, *sample_members(sample))
 
 

@@ -24,7 +24,7 @@ from PIL import Image
 
 from transforms.area_filter import area_average
 from transforms.image_codec import ImageOptions, encode_image
-from transforms.image_plan import plan_image
+from transforms.image_plan import image_plans
 from transforms.jpeg_pixels import decoded_fraction, jpeg_pixels
 
 BAR = 1.35
@@ -58,7 +58,7 @@ def photo(path: pathlib.Path, size: tuple[int, int], subsampling: str) -> bytes:
 
 def written(data: bytes) -> tuple[int, int]:
     height, width, _, _ = simplejpeg.decode_jpeg_header(data)
-    return plan_image((width, height), 1, _OPTIONS).scaled
+    return image_plans((width, height), 1, _OPTIONS)[0].scaled
 
 
 def by_opencv(data: bytes) -> bytes:
@@ -84,7 +84,7 @@ def by_pillow(data: bytes) -> bytes:
 
 
 def ours(data: bytes) -> bytes:
-    return encode_image(data, _OPTIONS).data
+    return encode_image(data, _OPTIONS)[0].data
 
 
 WAYS: dict[str, Way] = {"ours": ours, "opencv": by_opencv, "bare": bare, "pillow": by_pillow}

@@ -41,7 +41,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from tests.free_port import free_port  # noqa: E402
-from tests.yfcc_corpus import dataset_line, mirror_key  # noqa: E402
+from tests.yfcc_corpus import dataset_line, mirror_path  # noqa: E402
 
 Sizes = list[tuple[int, float, str]]
 """Longer side in px, share, and chroma subsampling."""
@@ -138,7 +138,7 @@ def measure(folder: pathlib.Path, flags: argparse.Namespace) -> dict[str, typing
 def _commands(folder: pathlib.Path, lines: list[str], root: str, flags: argparse.Namespace) -> dict[str, list[str]]:
     """Both sides' commands by name, ours first; what they write goes to ``out``."""
     (folder / "lines").write_text("".join(f"{line}\n" for line in lines))
-    (folder / "urls.txt").write_text("".join(f"{root}/{mirror_path(line)}\n" for line in lines))
+    (folder / "urls.txt").write_text("".join(f"{root}{mirror_path(line)}\n" for line in lines))
     shard = min(1000, flags.few // (2 * _CORES))
     if flags.mix == "scaling":
         return {
@@ -213,7 +213,7 @@ def write_photos(folder: pathlib.Path, count: int, mix: Sizes, photographs: path
     for number in range(count):
         lines.append(dataset_line(number, 1_000_000 + number, rnd))
         side = rnd.choices([side for side, _, _ in mix], [share for _, share, _ in mix])[0]
-        path = folder / "www" / mirror_path(lines[-1])
+        path = folder / f"www{mirror_path(lines[-1])}"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.hardlink_to(rnd.choice(made[side]))
     return lines
@@ -224,12 +224,6 @@ def _kept(folder: pathlib.Path, data: bytes) -> pathlib.Path:
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(data)
     return path
-
-
-def mirror_path(line: str) -> str:
-    """Where the mirror has the photo of a 25-field line."""
-    key = mirror_key(line.split("\t")[16])
-    return f"data/images/{key[:3]}/{key[3:6]}/{key}.jpg"
 
 
 def _large_images(folder: pathlib.Path) -> typing.Iterator[pathlib.Path]:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.fault_server import Answer, FaultServer
-from tests.yfcc_corpus import dataset_line, mirror_key
+from tests.yfcc_corpus import dataset_line, mirror_path
 
 
 def picture(number: int) -> bytes:
@@ -22,12 +22,6 @@ def picture(number: int) -> bytes:
     colour = (number * 37 % 256, number * 91 % 256, number * 13 % 256)
     Image.new("RGB", (40 + number % 30, 30 + number % 20), colour).save(data, "JPEG")
     return data.getvalue()
-
-
-def mirror_path(line: str) -> str:
-    """Where the mirror has the photo of a 25-field line."""
-    key = mirror_key(line.split("\t")[16])
-    return f"/data/images/{key[:3]}/{key[3:6]}/{key}.jpg"
 
 
 @pytest.fixture

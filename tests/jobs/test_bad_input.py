@@ -1,6 +1,7 @@
 """What a user sees when something is wrong: one clear sentence and an exit code, or a failure row."""
 
 import bz2
+import dataclasses
 import os
 import pathlib
 import resource
@@ -16,10 +17,12 @@ import pytest
 
 from beam_jobs import build_dataset, check_dataset, join_metadata
 from schemas import layout
+from schemas.records import Plan
 from schemas.sources import Source
 from tests.fault_server import Answer, FaultServer
 from tests.jobs.conftest import write_lines
 from tests.jobs.test_build_yfcc import build, data_hashes, manifest_of
+from tests.worker_processes import worker_processes
 from transforms import find_inputs
 
 BAD_ROOTS = [
@@ -251,6 +254,23 @@ def test_other_format_flags_are_refused_by_name_until_overwritten(
     assert check_dataset.main([str(tmp_path / "out")]) == 0
 
 
+def test_an_output_of_an_older_format_is_refused_until_overwritten(
+    tmp_path: pathlib.Path, lines: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, plan = write_lines(tmp_path / "in", lines), tmp_path / "out" / layout.PLAN
+    join(source, tmp_path / "out")
+    older = dataclasses.replace(Plan.from_json(plan.read_bytes(), "plan.json"), format_version=1).to_json()
+    plan.write_bytes(older)
+    assert join(source, tmp_path / "out") == 2
+    shown = capsys.readouterr().err
+    assert "plan.json was written by an older photobeam (format 1" in shown
+    assert "with --overwrite" in shown
+    assert "remove" not in shown
+    assert plan.read_bytes() == older
+    assert join(source, tmp_path / "out", "--overwrite") == 0
+    assert check_dataset.main([str(tmp_path / "out")]) == 0
+
+
 def test_a_damaged_plan_is_named(tmp_path: pathlib.Path, lines: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     source = write_lines(tmp_path / "in", lines)
     join(source, tmp_path / "out")
@@ -305,16 +325,11 @@ def stalled(
     process.communicate()
 
 
-def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    children = psutil.Process(process.pid).children(recursive=True)
-    return [c for c in children if "spawn_main" in " ".join(c.cmdline())]
-
-
 def test_a_killed_worker_is_an_error_within_seconds(
     tmp_path: pathlib.Path, mirror: FaultServer, stalled: tuple[subprocess.Popen[str], list[str], dict[str, Answer]]
 ) -> None:
     process, command, answers = stalled
-    workers = workers_of(process)
+    workers = worker_processes(process.pid)
     killed = next(worker for worker in workers if worker.net_connections())
     killed.kill()
     killed_at = time.monotonic()
@@ -338,7 +353,7 @@ def test_a_signal_ends_the_run_and_its_workers_at_once(
     code: int,
 ) -> None:
     process, _, _ = stalled
-    workers = workers_of(process)
+    workers = worker_processes(process.pid)
     process.send_signal(number)
     _, shown = process.communicate(timeout=10)
     assert process.returncode == code
@@ -351,7 +366,7 @@ def test_workers_end_with_a_killed_parent(
     stalled: tuple[subprocess.Popen[str], list[str], dict[str, Answer]],
 ) -> None:
     process, _, _ = stalled
-    workers = workers_of(process)
+    workers = worker_processes(process.pid)
     assert workers
     process.kill()
     assert not psutil.wait_procs(workers, timeout=5)[1]

@@ -5,15 +5,16 @@ import pathlib
 import re
 import tarfile
 
-import psutil
 import pyarrow.parquet as pq
 import pytest
 
 from beam_jobs import check_dataset, graph
 from tests.broken_decoder import HANG, KILL, SEGFAULT
 from tests.fault_server import Answer, FaultServer
-from tests.jobs.conftest import mirror_path, picture, write_lines
+from tests.jobs.conftest import picture, write_lines
 from tests.jobs.test_build_yfcc import build, data_hashes, manifest_of
+from tests.worker_processes import worker_processes
+from tests.yfcc_corpus import mirror_path
 from transforms.build_shard import ShardConfig
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -42,10 +43,6 @@ def failed(output: pathlib.Path) -> dict[int, tuple[str, str, str]]:
     return {row["photo_id"]: (row["reason"], row["stage"], row["detail"]) for row in rows}
 
 
-def workers() -> list[psutil.Process]:
-    return [c for c in psutil.Process().children(recursive=True) if "spawn_main" in " ".join(c.cmdline())]
-
-
 def test_a_photo_that_ends_its_decoder_is_corrupt_and_the_others_are_as_ever(
     tmp_path: pathlib.Path,
     lines: list[str],
@@ -60,7 +57,7 @@ def test_a_photo_that_ends_its_decoder_is_corrupt_and_the_others_are_as_ever(
     request.getfixturevalue("break_decoders")
     assert build(source, mirror, tmp_path / "a", "--workers", 2) == 0
     assert build(source, mirror, tmp_path / "b", "--workers", 1) == 0
-    assert not workers()
+    assert not worker_processes()
 
     ids = {int(lines[number].split("\t")[1]): number for number in broken}
     details = {SEGFAULT: "the decoder crashed", HANG: "decoding took more than 1 s of CPU"}
@@ -84,4 +81,4 @@ def test_a_decoder_that_is_killed_ends_the_run(
     assert re.search(r"worker process \d+ was ended by SIGKILL at work on shard 00000\d \(if memory", shown)
     assert "the same command goes on" in shown
     assert "Traceback" not in shown
-    assert not workers()
+    assert not worker_processes()

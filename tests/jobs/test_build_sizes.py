@@ -100,7 +100,7 @@ def test_other_sizes_are_refused_by_name_and_the_same_go_on(
     source = write_lines(tmp_path / "in", lines)
     build(source, mirror, tmp_path / "out", "--image_size", "32,48")
     before = data_hashes(tmp_path / "out")
-    assert plan_of(tmp_path / "out").format["image_size"] == "32,48"
+    assert plan_of(tmp_path / "out").format["image_size"] == [32, 48]
     for other in ("32", "48,32", "32,48,64"):
         assert build(source, mirror, tmp_path / "out", "--image_size", other) == 2
         assert f"--image_size is {other}, the output was begun with 32,48" in capsys.readouterr().err
@@ -114,7 +114,7 @@ def test_other_sizes_are_refused_by_name_and_the_same_go_on(
 
 def test_each_photo_is_fetched_once(tmp_path: pathlib.Path, lines: list[str], mirror: FaultServer) -> None:
     config = tmp_path / "flags.yaml"
-    config.write_text("image_size: 32,48,20\n")
+    config.write_text("image_size: [32, 48, 20]\n")
     assert build(write_lines(tmp_path / "in", lines), mirror, tmp_path / "out", "--config", config) == 0
     assert len(mirror.asked) == len(set(mirror.asked)) == len(lines)
     sidecars = [pq.read_schema(tar.replace(".tar", ".parquet")) for tar in _tars(tmp_path / "out")]

@@ -18,7 +18,7 @@ from schemas import layout
 from schemas.records import Manifest
 from tests.annotated_photos import MARKS, SIZE, photo_file
 from tests.fault_server import Answer, FaultServer
-from tests.jobs.conftest import mirror_path, picture
+from tests.jobs.conftest import picture
 from tests.jobs.test_join_sources import rows_of
 from tests.source_files import (
     BOX_HEADER,
@@ -30,7 +30,7 @@ from tests.source_files import (
     write_csv,
     write_four_sources,
 )
-from tests.yfcc_corpus import dataset_line
+from tests.yfcc_corpus import dataset_line, mirror_path
 
 Json = dict[str, typing.Any]
 ANNOTATIONS = ("captions", "boxes", "segments", "keypoints", "image_labels", "ratings")

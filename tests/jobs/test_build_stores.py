@@ -10,8 +10,9 @@ import zipfile
 import pytest
 
 from beam_jobs import build_dataset, check_dataset
-from tests.jobs.conftest import mirror_path, picture, write_lines
+from tests.jobs.conftest import picture, write_lines
 from tests.store_servers import GcsServer, S3Server
+from tests.yfcc_corpus import mirror_path
 
 pytestmark = pytest.mark.usefixtures("no_credentials")
 

@@ -22,7 +22,8 @@ from schemas.records import Manifest, Plan
 from schemas.rows import ROW_SCHEMA
 from schemas.samples import SIDECAR_SCHEMA
 from tests.fault_server import Answer, FaultServer
-from tests.jobs.conftest import mirror_path, picture, write_lines
+from tests.jobs.conftest import picture, write_lines
+from tests.yfcc_corpus import mirror_path
 from transforms import input_ranges, join_rows, spool_lines
 
 Flags = typing.Sequence[typing.Any]

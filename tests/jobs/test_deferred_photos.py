@@ -8,7 +8,8 @@ from beam_jobs import build_dataset, check_dataset
 from schemas import layout
 from schemas.records import Manifest
 from tests.fault_server import Answer, FaultServer
-from tests.jobs.conftest import mirror_path, picture, write_lines
+from tests.jobs.conftest import picture, write_lines
+from tests.yfcc_corpus import mirror_path
 
 
 def build(source: pathlib.Path, mirror: FaultServer, output: pathlib.Path, *flags: str) -> int:

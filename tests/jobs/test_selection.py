@@ -12,9 +12,9 @@ from beam_jobs import build_dataset, check_dataset, join_metadata
 from schemas import layout
 from schemas.records import CommitRecord, Plan
 from tests.fault_server import Answer, FaultServer
-from tests.jobs.conftest import mirror_path, picture, write_lines
+from tests.jobs.conftest import picture, write_lines
 from tests.source_files import BOX_HEADER, OPEN_IMAGES_HEADER, open_images_box, open_images_row, write_csv
-from tests.yfcc_corpus import dataset_line
+from tests.yfcc_corpus import dataset_line, mirror_path
 
 Json = dict[str, typing.Any]
 CATEGORIES = {1: "cat", 2: "hot dog", 3: "cow"}

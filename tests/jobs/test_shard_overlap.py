@@ -7,8 +7,9 @@ import time
 
 from schemas import layout
 from tests.fault_server import Answer, FaultServer
-from tests.jobs.conftest import mirror_path, write_lines
+from tests.jobs.conftest import write_lines
 from tests.jobs.test_build_yfcc import manifest_of
+from tests.yfcc_corpus import mirror_path
 
 
 def test_a_photo_that_is_late_holds_up_its_own_shard_only(

@@ -8,8 +8,8 @@ import pytest
 from beam_jobs import build_dataset
 from schemas import layout
 from tests.fault_server import Answer, FaultServer
-from tests.jobs.conftest import mirror_path, picture, write_lines
-from tests.yfcc_corpus import dataset_line
+from tests.jobs.conftest import picture, write_lines
+from tests.yfcc_corpus import dataset_line, mirror_path
 
 PHOTOS = 1_500
 

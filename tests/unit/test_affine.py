@@ -39,7 +39,7 @@ def written(stored: npt.NDArray[np.uint8], orientation: int, **options: typing.A
     exif[0x0112] = orientation
     sink = io.BytesIO()
     Image.fromarray(stored).save(sink, "PNG", exif=exif)
-    encoded = encode_image(sink.getvalue(), ImageOptions(**{"format": "png", "filter": "bicubic", **options}))
+    encoded = encode_image(sink.getvalue(), ImageOptions(**{"format": "png", "filter": "bicubic", **options}))[0]
     return encoded, np.asarray(Image.open(io.BytesIO(encoded.data))).astype(np.int64)
 
 

@@ -1,5 +1,8 @@
 """What the image flags of `build` become."""
 
+import pathlib
+import typing
+
 import pytest
 
 from beam_jobs import build_dataset
@@ -65,6 +68,49 @@ def test_keys_reach_the_places_and_nothing_that_is_written() -> None:
     assert config.flags["s3_endpoint_url"] == "http://host:9000"
     assert config.flags["images"] == ["https://host/x.zip?part=1&"]
     assert not any(secret in repr(config.flags) for secret in (*keys.values(), "pw"))
+
+
+def config_of(*flags: str) -> build_dataset.BuildConfig:
+    return build_dataset.parse_args(["--yfcc", "in", "--output", "out", *flags])
+
+
+@pytest.mark.parametrize(("given", "sizes"), [("256", [256]), ("256,512", [256, 512]), (str(2**31 - 1), [2**31 - 1])])
+def test_plan_and_manifest_say_the_sizes_alike(given: str, sizes: list[int]) -> None:
+    config = config_of("--image_size", given)
+    assert config.images
+    assert list(config.images.image.sizes) == sizes
+    assert config.format["image_size"] == config.flags["image_size"] == sizes
+
+
+@pytest.mark.parametrize(
+    "size", ["2_5_6", " 256", "٢", "256, 512", "+256", "-1", "0", "", "2.5", str(2**31), "9" * 5000]
+)
+def test_a_size_that_is_no_number_of_pixels_is_refused(size: str) -> None:
+    for given in (size, f"256,{size}"):
+        with pytest.raises(UsageError, match="--image_size"):
+            config_of(f"--image_size={given}")
+
+
+@pytest.mark.parametrize(
+    ("lines", "flag", "value"),
+    [
+        ("image_size: 64", "image_size", [64]),
+        ("image_size: 64,32", "image_size", [64, 32]),
+        ("image_size: [64, 32]", "image_size", [64, 32]),
+        ("opt_out_tags: [noai, noml]", "opt_out_tags", "noai,noml"),
+        ("images: [a, b]", "images", ["a", "b"]),
+        ("coco: [a, b]", "coco", ["a", "b"]),
+    ],
+)
+def test_a_config_file_may_list_values(tmp_path: pathlib.Path, lines: str, flag: str, value: typing.Any) -> None:
+    (tmp_path / "flags.yaml").write_text(lines)
+    assert config_of("--config", str(tmp_path / "flags.yaml")).flags[flag] == value
+
+
+def test_a_config_file_may_not_list_values_of_a_flag_that_takes_one(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "flags.yaml").write_text("quality: [80, 90]")
+    with pytest.raises(UsageError, match="--quality: invalid int value: '80,90'"):
+        config_of("--config", str(tmp_path / "flags.yaml"))
 
 
 def fetch(*flags: str) -> FetchOptions:

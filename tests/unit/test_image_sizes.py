@@ -13,9 +13,10 @@ import simplejpeg
 from PIL import Image
 
 from schemas.failures import PhotoError
-from tests.unit.test_keep_jpegs import compressed, exif, photo, saved
+from tests.generated_photo import photo, saved
+from tests.unit.test_keep_jpegs import compressed, exif
 from transforms import jpeg_pixels
-from transforms.image_codec import EncodedImage, FurtherImage, ImageOptions, encode_image
+from transforms.image_codec import EncodedImage, ImageOptions, encode_image
 from transforms.image_plan import FILTERS, FORMATS, RESIZE_MODES
 
 SCALED = [mode for mode in RESIZE_MODES if mode != "none"]
@@ -26,11 +27,11 @@ def files() -> dict[str, bytes]:
     translucent = photo(211, 160).convert("RGBA")
     translucent.putalpha(photo(211, 160).convert("L"))
     return {
-        "jpeg": saved(photo(301, 200), quality=95),
-        "turned": saved(photo(301, 200), exif=exif(6)),
-        "grey": saved(photo(160, 211).convert("L")),
-        "cmyk": saved(photo(160, 130).convert("CMYK")),
-        "small": saved(photo(50, 40)),
+        "jpeg": saved(photo(301, 200), "JPEG", quality=95),
+        "turned": saved(photo(301, 200), "JPEG", exif=exif(6)),
+        "grey": saved(photo(160, 211).convert("L"), "JPEG"),
+        "cmyk": saved(photo(160, 130).convert("CMYK"), "JPEG"),
+        "small": saved(photo(50, 40), "JPEG"),
         "png": saved(translucent, "PNG"),
         "gif": saved(photo(150, 120), "GIF"),
     }
@@ -39,49 +40,38 @@ def files() -> dict[str, bytes]:
 def alone(data: bytes, options: ImageOptions, rotation: int | None = None) -> list[EncodedImage]:
     """What runs for each size alone give."""
     runs = (dataclasses.replace(options, image_size=size, further_sizes=()) for size in options.sizes)
-    return [encode_image(data, run, rotation) for run in runs]
-
-
-def together(data: bytes, options: ImageOptions, rotation: int | None = None) -> list[EncodedImage]:
-    encoded = encode_image(data, options, rotation)
-    assert tuple(further.image_size for further in encoded.further) == options.further_sizes
-    first = encoded._replace(further=())
-    return [first, *(first._replace(**_without_size(further)) for further in encoded.further)]
-
-
-def _without_size(further: FurtherImage) -> dict[str, typing.Any]:
-    return {name: value for name, value in further._asdict().items() if name != "image_size"}
+    return [image for run in runs for image in encode_image(data, run, rotation)]
 
 
 @pytest.mark.parametrize(("mode", "upscale", "name"), list(itertools.product(SCALED, (False, True), files())))
 def test_each_size_is_as_in_a_run_of_its_own(mode: str, upscale: bool, name: str) -> None:
     options = ImageOptions(image_size=64, further_sizes=(120, 33, 180), resize=mode, upscale=upscale)
-    assert together(files()[name], options) == alone(files()[name], options)
+    assert encode_image(files()[name], options) == alone(files()[name], options)
 
 
 @pytest.mark.parametrize(("filter_", "format_"), list(itertools.product(FILTERS, FORMATS)))
 def test_so_it_is_with_every_filter_and_format(filter_: str, format_: str) -> None:
     options = ImageOptions(image_size=120, further_sizes=(64,), filter=filter_, format=format_, keep_exif=True)
     for name in ("turned", "png", "small"):
-        assert together(files()[name], options, 90) == alone(files()[name], options, 90)
+        assert encode_image(files()[name], options, 90) == alone(files()[name], options, 90)
 
 
 def test_a_photo_within_both_sizes_keeps_its_data_twice() -> None:
     data = files()["small"]
-    first, second = together(data, ImageOptions(image_size=256, further_sizes=(512,)))
-    assert first == second
+    first, second = encode_image(data, ImageOptions(image_size=256, further_sizes=(512,)))
+    assert first == second._replace(image_size=256)
     assert compressed(first.data) == compressed(data)
 
 
 def test_a_photo_between_two_sizes_is_kept_for_the_larger_alone() -> None:
     data = files()["jpeg"]
-    first, second = together(data, ImageOptions(image_size=64, further_sizes=(256,)))
+    first, second = encode_image(data, ImageOptions(image_size=64, further_sizes=(256,)))
     assert (first.width, first.height, second.width, second.height) == (96, 64, 301, 200)
     assert compressed(second.data) == compressed(data)
     assert (first.matrix[0], second.matrix[0]) == (96 / 301, 1)
 
 
-def _decodes(monkeypatch: pytest.MonkeyPatch, data: bytes, *sizes: int) -> tuple[EncodedImage, list[tuple[int, ...]]]:
+def _decodes(monkeypatch: pytest.MonkeyPatch, data: bytes, *sizes: int) -> tuple[list[bytes], list[tuple[int, ...]]]:
     """Encodes; also returns the shape of each decode."""
     shapes: list[tuple[int, ...]] = []
 
@@ -93,7 +83,7 @@ def _decodes(monkeypatch: pytest.MonkeyPatch, data: bytes, *sizes: int) -> tuple
     with monkeypatch.context() as patch:
         patch.setattr(jpeg_pixels, "simplejpeg", types.SimpleNamespace(decode_jpeg=counted))
         options = ImageOptions(image_size=sizes[0], further_sizes=sizes[1:], format="png")
-        return encode_image(data, options), shapes
+        return [image.data for image in encode_image(data, options)], shapes
 
 
 def _loss(data: bytes, full: Image.Image) -> float:
@@ -104,16 +94,17 @@ def _loss(data: bytes, full: Image.Image) -> float:
 
 def test_a_large_jpeg_is_decoded_once_at_the_fraction_of_the_largest_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """The smaller size is then nearer to a full decode than alone; the larger one is as alone."""
-    data = saved(photo(1280, 960), quality=80)
-    small, small_decodes = _decodes(monkeypatch, data, 64)
-    large, large_decodes = _decodes(monkeypatch, data, 320)
-    both, decodes = _decodes(monkeypatch, data, 64, 320)
+    data = saved(photo(1280, 960), "JPEG", quality=80)
+    (small,), small_decodes = _decodes(monkeypatch, data, 64)
+    (large,), large_decodes = _decodes(monkeypatch, data, 320)
+    (first, second), decodes = _decodes(monkeypatch, data, 64, 320)
     turned, turned_decodes = _decodes(monkeypatch, data, 320, 64)
     assert (small_decodes, large_decodes, decodes, turned_decodes) == ([(480, 640)], *[[(960, 1280)]] * 3)
-    assert both.further[0].data == turned.data == large.data
-    assert both.data == turned.further[0].data != small.data
+    assert turned == [second, first]
+    assert second == large
+    assert first != small
     full = Image.open(io.BytesIO(data))
-    assert _loss(both.data, full) < _loss(small.data, full)
+    assert _loss(first, full) < _loss(small, full)
 
 
 def test_a_photo_fails_if_one_of_its_sizes_cannot_be_written() -> None:

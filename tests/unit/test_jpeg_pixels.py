@@ -9,9 +9,10 @@ import typing
 import numpy as np
 import numpy.typing as npt
 import pytest
-from PIL import Image, ImageFilter
+from PIL import Image
 
 from schemas.failures import FailureReason, PhotoError
+from tests.generated_photo import photo, saved
 from transforms import decode_image
 from transforms.image_codec import ImageOptions, encode_image
 from transforms.image_plan import FILTERS
@@ -22,19 +23,12 @@ PNG = ImageOptions(format="png")
 FAULTS = (FailureReason.NOT_AN_IMAGE, FailureReason.TRUNCATED_IMAGE, FailureReason.CORRUPT_IMAGE)
 
 
-def photo(width: int, height: int) -> Image.Image:
-    noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return Image.fromarray(noise).filter(ImageFilter.GaussianBlur(3))
-
-
 def jpeg(image: Image.Image, **options: typing.Any) -> bytes:
-    sink = io.BytesIO()
-    image.save(sink, "JPEG", **{"quality": 90, **options})
-    return sink.getvalue()
+    return saved(image, "JPEG", **{"quality": 90, **options})
 
 
 def pixels(data: bytes, options: ImageOptions = PNG) -> npt.NDArray[np.int64]:
-    return np.asarray(Image.open(io.BytesIO(encode_image(data, options).data))).astype(np.int64)
+    return np.asarray(Image.open(io.BytesIO(encode_image(data, options)[0].data))).astype(np.int64)
 
 
 def psnr(left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> float:
@@ -191,6 +185,6 @@ def _right_or_failed(data: bytes, expected: npt.NDArray[np.int64], least_db: flo
 
 def test_threads_give_the_same_bytes(shared_data: pathlib.Path) -> None:
     photos = [data for data, _ in zip(photographs(shared_data, 300), range(12), strict=False)] * 3
-    alone = [encode_image(data, ImageOptions()) for data in photos]
+    alone = [encode_image(data, ImageOptions())[0] for data in photos]
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(lambda data: encode_image(data, ImageOptions()), photos)) == alone
+        assert list(pool.map(lambda data: encode_image(data, ImageOptions())[0], photos)) == alone

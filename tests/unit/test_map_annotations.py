@@ -12,7 +12,7 @@ from tests.annotated_photos import OPEN_IMAGES_ID, SIZE, annotated_row, copy, el
 from tests.unit.test_affine import LAWS
 from transforms import affine
 from transforms.copy_affines import CopyAffines, WrittenImage, differ_in_aspect, file_rotation
-from transforms.image_plan import RESIZE_MODES, ImageOptions, plan_image
+from transforms.image_plan import RESIZE_MODES, ImageOptions, image_plans
 from transforms.map_annotations import map_annotations
 from transforms.map_masks import decode_rle, encode_rle
 
@@ -25,7 +25,7 @@ def image(
     stored: tuple[int, int] = SIZE, exif: int = 1, source: str = "flickr", image_id: str = "", **options: typing.Any
 ) -> WrittenImage:
     """What the codec says of a file of that size."""
-    plan = plan_image(stored, exif, ImageOptions(**{"resize": "none", **options}))
+    plan = image_plans(stored, exif, ImageOptions(**{"resize": "none", **options}))[0]
     return WrittenImage(stored, exif, plan.matrix, plan.written, 256, source, image_id)
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.unit.test_affine import LAWS, WAYS, affines, written
 from transforms import affine
-from transforms.image_plan import ImageOptions, plan_image
+from transforms.image_plan import ImageOptions, image_plans
 from transforms.map_boxes import map_areas, map_boxes
 
 SIZE = (60, 44)
@@ -143,7 +143,7 @@ def test_visible_is_the_share_of_the_area(
 @LAWS
 def test_normalised_boxes_equal_those_in_pixels(boxes: list[tuple[float, ...]], orientation: int, degrees: int) -> None:
     start = upright_boxes(boxes)
-    plan = plan_image((64, 32), orientation, ImageOptions(image_size=16, resize="crop"))
+    plan = image_plans((64, 32), orientation, ImageOptions(image_size=16, resize="crop"))[0]
     in_pixels = map_boxes(start, plan.matrix, plan.written).boxes
     normalised = affine.compose(affine.scale((1, 1), (64, 32)), plan.matrix)
     mapped = map_boxes(start / (64, 32, 64, 32), normalised, plan.written).boxes

@@ -12,7 +12,7 @@ from pycocotools import mask as coco_mask
 
 from tests.unit.test_affine import LAWS, WAYS, affines, written
 from transforms import affine
-from transforms.image_plan import ImageOptions, plan_image
+from transforms.image_plan import ImageOptions, image_plans
 from transforms.map_masks import (
     decode_rle,
     encode_rle,
@@ -142,7 +142,7 @@ def test_any_string_is_a_mask_or_refused(counts: str) -> None:
 @LAWS
 def test_whole_enlargements_and_turns_are_undone(mask: npt.NDArray[np.bool_], exif: int, times: int) -> None:
     height, width = mask.shape
-    plan = plan_image((width, height), exif, ImageOptions(image_size=times * min(mask.shape), upscale=True))
+    plan = image_plans((width, height), exif, ImageOptions(image_size=times * min(mask.shape), upscale=True))[0]
     there = map_ids(mask, plan.matrix, plan.written)
     assert there.shape == plan.written[::-1]
     assert there.sum() == mask.sum() * times**2
@@ -249,7 +249,7 @@ def test_an_outline_without_area_is_kept_within_and_dropped_without() -> None:
 
 def test_rounding_at_the_edge_cuts_nothing() -> None:
     flat = [0.0, 0.0, 333.0, 0.0, 333.0, 500.0, 0.0, 500.0]
-    plan = plan_image((333, 500), 6, ImageOptions(image_size=256))
+    plan = image_plans((333, 500), 6, ImageOptions(image_size=256))[0]
     mapped = map_polygons([flat], plan.matrix, plan.written)
     assert mapped.visible == 1
     assert len(mapped.polygons[0]) == 8
@@ -270,7 +270,7 @@ def test_panoptic_images_are_mapped_without_mixing_ids() -> None:
     image = Image.new("RGB", (40, 30))
     ImageDraw.Draw(image).rectangle((10, 5, 24, 19), fill=(1, 2, 3))
     ids = panoptic_ids(np.asarray(image))
-    plan = plan_image((40, 30), 6, ImageOptions(image_size=17, resize="pad"))
+    plan = image_plans((40, 30), 6, ImageOptions(image_size=17, resize="pad"))[0]
     mapped = map_ids(ids, plan.matrix, plan.written)
     assert mapped.dtype == np.uint32
     assert set(mapped.ravel().tolist()) == {0, 1 + 2 * 256 + 3 * 65536}

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.unit.test_affine import LAWS, WAYS, affines, written
 from transforms import affine
-from transforms.image_plan import ImageOptions, plan_image
+from transforms.image_plan import ImageOptions, image_plans
 from transforms.map_boxes import map_boxes
 from transforms.map_points import map_keypoints, map_pairs, map_points, map_trace
 
@@ -76,7 +76,7 @@ def test_every_pixel_of_an_image_stays_in_it(
     """Whatever is done that cuts nothing, and comes back where only turned."""
     x, y = int(across * width), int(down * height)
     for options in (ImageOptions(image_size=image_size, upscale=True), ImageOptions(resize="none")):
-        plan = plan_image((width, height), exif, options)
+        plan = image_plans((width, height), exif, options)[0]
         mapped = map_keypoints([x, y, 2], plan.matrix, plan.written)
         assert (mapped.labelled, mapped.outside) == (1, 0)
         assert (mapped.keypoints[0, :2] >= 0).all()

@@ -71,8 +71,8 @@ def test_the_judge_sees_what_is_wrong(wrong: str, options: dict[str, int], monke
     def encode(data: bytes, _: ImageOptions) -> typing.Any:
         if wrong == "exception":
             raise KeyError(wrong)
-        done = encode_image(other if wrong == "pixels" else data, ImageOptions(format="png", **options))
-        return done._replace(width=5) if wrong == "size" else done
+        (done,) = encode_image(other if wrong == "pixels" else data, ImageOptions(format="png", **options))
+        return [done._replace(width=5) if wrong == "size" else done]
 
     monkeypatch.setattr("tests.mutated_images.encode_image", encode)
     assert judge(data, OPTIONS[0]).wrong == wrong

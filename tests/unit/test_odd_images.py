@@ -24,7 +24,7 @@ def test_what_pillow_decodes_whole_is_written_and_the_rest_has_a_reason(shared_d
         data, begun_s = path.read_bytes(), time.monotonic()
         outcome: Image.Image | PhotoError
         try:
-            outcome = Image.open(io.BytesIO(encode_image(data, ImageOptions()).data))
+            outcome = Image.open(io.BytesIO(encode_image(data, ImageOptions())[0].data))
             outcome.load()
         except PhotoError as error:
             outcome = error

@@ -5,11 +5,13 @@ import json
 
 import pytest
 
+from schemas.layout import FORMAT_VERSION
 from schemas.records import (
     CommitRecord,
     FileDigest,
     Manifest,
     ManifestShard,
+    OtherFormatError,
     Plan,
     PlanInput,
     PlanRows,
@@ -79,10 +81,14 @@ def test_a_record_cut_short_is_refused(record: Record) -> None:
             type(record).from_json(data[:length], "x.json")
 
 
-def test_a_newer_version_is_refused() -> None:
-    newer = dataclasses.replace(PLAN, format_version=2)
-    with pytest.raises(ValueError, match="plan.json was written by a newer photobeam .* upgrade"):
-        Plan.from_json(newer.to_json(), "plan.json")
+@pytest.mark.parametrize("record", RECORDS)
+def test_another_format_version_is_refused(record: Record) -> None:
+    newer = dataclasses.replace(record, format_version=FORMAT_VERSION + 1)
+    with pytest.raises(OtherFormatError, match="x.json was written by a newer photobeam .* upgrade"):
+        type(record).from_json(newer.to_json(), "x.json")
+    older = dataclasses.replace(record, format_version=FORMAT_VERSION - 1)
+    with pytest.raises(OtherFormatError, match="x.json was written by an older photobeam .*--output, or with --overw"):
+        type(record).from_json(older.to_json(), "x.json")
 
 
 def test_another_kind_of_record_is_refused() -> None:

@@ -19,7 +19,7 @@ from beam_jobs import check_dataset
 from schemas import layout
 from schemas.records import Manifest, Plan, PlanRows
 from tests.annotated_photos import element
-from tests.factories import FORMAT, make_dataset, make_jpeg, make_rows, read_commit, reseal
+from tests.factories import FORMAT, make_dataset, make_jpeg, make_rows, read_commit, reseal, stage_shard
 from transforms import verify_tar
 from transforms.file_digest import file_digest
 from transforms.tar_shard import dali_index, write_tar
@@ -413,7 +413,7 @@ SEALED_FAULTS_OF_SIZES: dict[str, tuple[Edit, str, str]] = {
         _edit_table(SIDECAR, lambda t: t.drop_columns(["image_64_bytes"])), SIDECAR, "another schema"
     ),
     "sidecar lacks a size": (
-        _edit_table(SIDECAR, lambda t: t.select(t.column_names[:-2])), TAR, "jpg 64.jpg json txt"
+        _edit_table(SIDECAR, lambda t: t.select(t.column_names[:-2])), SIDECAR, "image_16_bytes, image_16_offset"
     ),
     "transforms lack a size": (_transforms_of(32, 64), TAR, "the sidecar's transforms have none of size 16"),
 }  # fmt: skip
@@ -439,6 +439,37 @@ def test_a_wrong_size_is_found_though_every_hash_fits(dataset_of_sizes: pathlib.
 def test_a_damaged_sidecar_does_not_make_the_tar_of_several_sizes_wrong(dataset_of_sizes: pathlib.Path) -> None:
     (dataset_of_sizes / SIDECAR).write_bytes(b"PAR1 no Parquet PAR1")
     assert _files_at_fault(dataset_of_sizes) == {SIDECAR}
+
+
+@pytest.mark.parametrize("left", [(64,), ()])
+def test_a_shard_sealed_with_fewer_sizes_than_the_plan_names_is_a_fault(
+    dataset_of_sizes: pathlib.Path, left: tuple[int, ...]
+) -> None:
+    rows = pq.read_table(dataset_of_sizes / ROWS)
+    failed = pq.read_table(dataset_of_sizes / FAILURES)["photo_id"].to_pylist()
+    stage_shard(1, rows, dataset_of_sizes, failed, further_sizes=left)
+    reseal(dataset_of_sizes)
+    faults = _faults(dataset_of_sizes)
+    assert {f.file for f in faults} == {SIDECAR, TAR}
+    assert any("another schema than this format's, in image_16_bytes, image_16_offset" in f.problem for f in faults)
+
+
+def test_a_plan_without_sizes_is_a_fault(dataset: pathlib.Path) -> None:
+    plan = _plan(dataset)
+    for sizes in ({}, {"image_size": 32}, {"image_size": ["32"]}):
+        format_ = {**{k: v for k, v in plan.format.items() if k != "image_size"}, **sizes}
+        (dataset / layout.PLAN).write_bytes(dataclasses.replace(plan, format=format_).to_json())
+        reseal(dataset)
+        assert _files_at_fault(dataset) == {layout.PLAN}
+
+
+def test_the_manifest_says_the_sizes_where_the_plan_is_gone(dataset: pathlib.Path) -> None:
+    _set_column(SIDECAR, "width", _added(1))(dataset)
+    reseal(dataset)
+    (dataset / layout.PLAN).unlink()
+    assert _files_at_fault(dataset) == {layout.PLAN, TAR}
+    (dataset / layout.MANIFEST).write_bytes(b"{}")
+    assert _files_at_fault(dataset) == {layout.PLAN, layout.MANIFEST}
 
 
 def test_second_images_of_equal_size_swapped_are_a_fault(dataset_of_sizes: pathlib.Path) -> None:
@@ -504,7 +535,8 @@ def _plan(root: pathlib.Path) -> Plan:
         (lambda p: {"format": {**FORMAT, "quality": 1}}, COMMIT, "rows_digest does not fit"),
         (lambda p: {"shards": 2}, layout.MANIFEST, "does not list the 2 shards"),
         (lambda p: {"shards": 4}, layout.commit_file(3), "it is missing"),
-        (lambda p: {"format_version": 9}, layout.PLAN, "newer photobeam"),
+        (lambda p: {"format_version": 9}, layout.PLAN, "it was written by a newer photobeam"),
+        (lambda p: {"format_version": 1}, layout.PLAN, "it was written by an older photobeam"),
     ],
 )
 def test_a_plan_that_does_not_fit_is_a_fault(

@@ -16,6 +16,7 @@ import pytest
 from schemas.elements import RowsFile
 from schemas.failures import PhotoError
 from tests import crashing
+from tests.worker_processes import worker_processes
 from transforms import decode_limit, progress, worker_pool
 from transforms.build_in_worker import _failed, build_in_worker
 from transforms.build_shard import ShardConfig
@@ -45,10 +46,6 @@ def make_pool() -> typing.Iterator[typing.Callable[..., WorkerPool]]:
     yield make
     for pool in pools:
         pool.stop()
-
-
-def children() -> list[psutil.Process]:
-    return [c for c in psutil.Process().children(recursive=True) if "spawn_main" in " ".join(c.cmdline())]
 
 
 def when(path: pathlib.Path) -> None:
@@ -109,7 +106,7 @@ def test_work_is_spread_over_children_first_then_over_their_lanes(
     for i in range(4):
         calls.append(threads.submit(pool.call, crashing.wait_for, tmp_path / str(i), tmp_path / "go"))
         when(tmp_path / str(i))
-        assert len(children()) == min(i + 1, 2)
+        assert len(worker_processes()) == min(i + 1, 2)
     waiting = threads.submit(pool.call, crashing.pid)
     time.sleep(0.1)
     assert not waiting.done()
@@ -187,12 +184,12 @@ def test_alone_means_a_process_of_its_own_in_the_place_of_another(
     another = threads.submit(pool.call_alone, crashing.pid)
     beside = threads.submit(pool.call, crashing.pid)
     time.sleep(0.1)
-    assert len(children()) == 1
+    assert len(worker_processes()) == 1
     assert not beside.done()
     assert not another.done()
     (tmp_path / "go").touch()
     assert len({shared, alone.result(), another.result(), beside.result()}) == 4
-    assert len(children()) == 1
+    assert len(worker_processes()) == 1
 
 
 def test_stop_ends_busy_children_and_every_call(
@@ -202,9 +199,9 @@ def test_stop_ends_busy_children_and_every_call(
     busy = threads.submit(pool.call, crashing.wait_for, tmp_path / "begun", tmp_path / "never")
     waiting = threads.submit(pool.call, crashing.pid)
     when(tmp_path / "begun")
-    assert children()
+    assert worker_processes()
     pool.stop(PoolStoppedError("for a reason"))
-    assert not children()
+    assert not worker_processes()
     for call in (busy, waiting):
         with pytest.raises(PoolStoppedError, match="for a reason"):
             call.result(timeout=5)
@@ -219,7 +216,7 @@ def test_children_of_children_end_with_them(
     arguments = (60, crashing.wait_for, tmp_path / "begun", tmp_path / "never")
     busy = threads.submit(pool.call, decode_limit.in_own_process, *arguments)
     when(tmp_path / "begun")
-    family = children()
+    family = worker_processes()
     assert len(family) == 2
     pool.stop()
     assert not psutil.wait_procs(family, timeout=5)[1]

@@ -116,7 +116,7 @@ def test_further_sizes_stand_behind_the_first_in_tar_sidecar_and_idx(tmp_path: p
 def test_a_sample_without_one_of_its_sizes_is_refused(tmp_path: pathlib.Path) -> None:
     rows = make_rows([7])
     with ImageSpool(tmp_path / "spool") as spool:
-        images = [SpooledImage(0, factories.image_columns(b"x"), spool.append(b"x"))]
+        images = [SpooledImage(0, factories.image_columns(b"x"), [spool.append(b"x")])]
         content = ShardRows(0, rows, factories.FileDigest(1, "a"))
         with pytest.raises(ValueError, match="zip"):
             write_shard(content, images, [], spool, tmp_path, {}, further_sizes=(64,))
@@ -164,7 +164,7 @@ def test_every_row_has_one_result(
 ) -> None:
     rows = make_rows([7, 12, 13])
     with ImageSpool(tmp_path / "spool") as spool:
-        images = [SpooledImage(i, factories.image_columns(b"x"), spool.append(b"x")) for i in imaged]
+        images = [SpooledImage(i, factories.image_columns(b"x"), [spool.append(b"x")]) for i in imaged]
         content = ShardRows(0, rows, factories.FileDigest(1, "a"))
         failures = [make_failure(i) for i in failed]
         if request.node.callspec.id == "fine":
@@ -221,7 +221,7 @@ def test_the_mapped_annotations_of_an_image_stand_in_the_sample(tmp_path: pathli
     mapped: dict[str, list[typing.Any]] = {name: [] for name in MAPPED_COLUMNS}
     mapped |= {"points": [element("points", x=1.5, y=2.0)], "warnings": ["date_taken", "points:1 outside"]}
     with ImageSpool(tmp_path / "spool") as spool:
-        images = [SpooledImage(i, factories.image_columns(b"x"), spool.append(b"x")) for i in (0, 1)]
+        images = [SpooledImage(i, factories.image_columns(b"x"), [spool.append(b"x")]) for i in (0, 1)]
         images[1] = images[1]._replace(annotations=spool.append(pickle.dumps(mapped)))
         write_shard(ShardRows(0, rows, factories.FileDigest(1, "a")), images, [], spool, tmp_path, {})
     plain, annotated = pq.read_table(tmp_path / layout.sidecar_file(0)).to_pylist()

@@ -1,0 +1,108 @@
+"""The flags of images: where they come from, how they are written; and what a plan says of them."""
+
+import argparse
+import dataclasses
+import typing
+
+from beam_jobs.flags import FlagParser, positive
+from transforms.fetch_options import FetchOptions
+from transforms.flickr_requests import REQUESTS_PER_S
+from transforms.image_codec import ImageOptions
+from transforms.image_places import PlacesConfig
+
+
+class ImageStep(typing.NamedTuple):
+    """What happens to the images: how they are written, how fetched, and where from."""
+
+    image: ImageOptions
+    fetch: FetchOptions
+    places: PlacesConfig
+
+
+def add_place_flags(parser: FlagParser) -> None:
+    """Adds where images come from."""
+    group = parser.add_argument_group("places of images")
+    group.add_argument(
+        "--images",
+        action="append",
+        metavar="SPEC",
+        help="auto (the mirrors), none, or a directory, zip, tar or bucket prefix; repeatable, tried in order (auto)",
+    )
+    group.add_argument(
+        "--mirror",
+        action="append",
+        default=[],
+        metavar="SOURCE=URL",
+        help="another root for the mirror of yfcc, coco or open_images; repeatable",
+    )
+    group.add_argument(
+        "--flickr_fallback",
+        action="store_true",
+        help=f"after all places also try Flickr itself, at {REQUESTS_PER_S:g} requests a second of the whole job",
+    )
+
+
+def add_image_flags(parser: FlagParser) -> None:
+    """Adds how images are written, and which are refused."""
+    image = ImageOptions()
+    group = parser.add_argument_group("images")
+    group.add_argument(
+        "--image_size",
+        type=_sizes_px,
+        default=str(image.image_size),
+        metavar="PX[,PX...]",
+        help="the side that --resize names; of several the first is the main one (%(default)s)",
+    )
+    group.add_argument(
+        "--resize", default=image.resize, help="shorter, longer, pad, crop, stretch or none (%(default)s)"
+    )
+    group.add_argument("--upscale", action="store_true", help="also enlarge smaller images")
+    group.add_argument("--filter", default=image.filter, help="area, lanczos or bicubic (%(default)s)")
+    group.add_argument("--format", default=image.format, help="jpg, webp or png (%(default)s)")
+    group.add_argument("--quality", type=int, default=image.quality, help="1 to 100 (%(default)s)")
+    group.add_argument(
+        "--reencode",
+        default=image.reencode,
+        help="auto: keep the compressed data of JPEGs that need no change; always: encode anew (%(default)s)",
+    )
+    group.add_argument("--keep_exif", action="store_true", help="keep EXIF, which may tell where and by whom")
+    group.add_argument(
+        "--min_side", type=int, default=image.min_side, metavar="PX", help="smaller images fail (%(default)s)"
+    )
+    group.add_argument(
+        "--max_aspect_ratio",
+        type=float,
+        default=image.max_aspect_ratio,
+        metavar="R",
+        help="images that are longer fail, 0 = off (%(default)s)",
+    )
+    group.add_argument(
+        "--max_pixels",
+        type=int,
+        default=image.max_pixels,
+        metavar="N",
+        help="larger images fail, 0 = off (%(default)s)",
+    )
+    group.add_argument(
+        "--max_image_bytes", type=int, default=FetchOptions().max_image_bytes, metavar="N", help="(%(default)s)"
+    )
+
+
+def image_values(flags: argparse.Namespace) -> dict[str, typing.Any]:
+    """Returns the fields of :class:`transforms.image_plan.ImageOptions`."""
+    values = vars(flags) | {"image_size": flags.image_size[0], "further_sizes": tuple(flags.image_size[1:])}
+    return {f.name: values[f.name] for f in dataclasses.fields(ImageOptions)}
+
+
+def image_format(step: ImageStep) -> dict[str, typing.Any]:
+    """Returns the flags that decide how a photo becomes a sample, as the plan and the manifest say them."""
+    values = {**dataclasses.asdict(step.image), "max_image_bytes": step.fetch.max_image_bytes}
+    del values["further_sizes"]
+    return values | {"image_size": list(step.image.sizes)}
+
+
+def _sizes_px(text: str) -> list[int]:
+    try:
+        return [positive(size) for size in text.split(",")]
+    except (argparse.ArgumentTypeError, ValueError):
+        raise argparse.ArgumentTypeError(f"{text} is no size in pixels: give one such as 256, or 256,512") from None
