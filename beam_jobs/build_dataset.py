@@ -50,7 +50,8 @@ from transforms.image_files import ImagePlaceError
 from transforms.image_places import check_places, list_places
 from transforms.input_files import InputError
 from transforms.lease import OutputInUseError, hold_output
-from transforms.publish import OutputError, check_space, check_writable, write_file
+from transforms.output import Output
+from transforms.publish import OutputError, check_space
 from transforms.read_classes import choose_classes
 from transforms.where_condition import ConditionError, check_condition
 from transforms.worker_pool import stop_shared_pool
@@ -76,7 +77,7 @@ class BuildConfig:
     Attributes:
         sources: paths of each source, and names of published sets.
         base: whose photos make the dataset: a source or ``all``.
-        output: root of the dataset.
+        output: where the dataset goes.
         selection: which rows are kept.
         by_split: one dataset for each split, under its name in the output.
         samples_per_shard: rows per shard.
@@ -91,7 +92,7 @@ class BuildConfig:
 
     sources: dict[Source, tuple[str, ...]]
     base: str
-    output: pathlib.Path
+    output: Output
     selection: RowSelection
     by_split: bool
     samples_per_shard: int
@@ -144,7 +145,7 @@ def config_of(flags: argparse.Namespace, images: ImageStep | None, max_failure_r
     return BuildConfig(
         sources=build_flags.sources(flags),
         base=build_flags.base(flags),
-        output=build_flags.output_path(flags),
+        output=build_flags.output(flags),
         selection=row_selection(flags),
         by_split=flags.by_split,
         samples_per_shard=flags.samples_per_shard,
@@ -173,7 +174,7 @@ def run(config: BuildConfig) -> int:
     return run_by_split(config.output, lambda split, output: _run_one(_config_of_split(config, split, output)))
 
 
-def _config_of_split(config: BuildConfig, split: str, output: pathlib.Path) -> BuildConfig:
+def _config_of_split(config: BuildConfig, split: str, output: Output) -> BuildConfig:
     return dataclasses.replace(config, output=output, selection=dataclasses.replace(config.selection, split=split))
 
 
@@ -191,7 +192,7 @@ def _run_one(config: BuildConfig) -> int:
         if config.by_split:
             check_names_splits(found)
         classes = choose_classes(config.selection, found.files)
-        check_writable(config.output)
+        config.output.check_writable()
         with hold_output(config.output):
             return _run_held(config, found, classes)
     except (ConditionError, ImagePlaceError, InputError, OutputError, OutputInUseError) as error:
@@ -208,21 +209,21 @@ def _run_held(config: BuildConfig, found: FoundInputs, classes: Classes) -> int:
         )
     output_state.sweep(config.output)
     plan, old = _wanted_plan(config, found)
-    if plan.rows is None:
-        check_space(config.output, SPOOL_FACTOR * decoded_bytes(found.files))
     committed: dict[int, str] = {}
     if config.images and not config.overwrite:
         committed = output_state.committed_shards(config.output, plan.format)
     is_finished = _is_finished(config, plan, committed)
     with _run_folder(config.output) as folder:
+        if plan.rows is None:
+            check_space(folder, SPOOL_FACTOR * decoded_bytes(found.files))
         if not is_finished:
             config = _with_lists(config, folder)
         if config.overwrite:
             output_state.clear(config.output)
         if plan != old:
-            write_file(config.output, layout.PLAN, plan.to_json())
+            config.output.write(layout.PLAN, plan.to_json())
         if not is_finished:
-            (config.output / layout.MANIFEST).unlink(missing_ok=True)
+            config.output.remove(layout.MANIFEST)
             _run_graph(config, found, plan, committed, classes, folder)
     return report_build(config.output, config.max_failure_ratio if config.images else None)
 
@@ -260,9 +261,9 @@ def _is_finished(config: BuildConfig, plan: Plan, committed: dict[int, str]) -> 
 
 
 @contextlib.contextmanager
-def _run_folder(output: pathlib.Path) -> typing.Iterator[pathlib.Path]:
+def _run_folder(output: Output) -> typing.Iterator[pathlib.Path]:
     """Gives a run a folder for what is unfinished, named as the run; it goes with it, however the run ends."""
-    folder = output / layout.TMP / f"{time.strftime('%Y%m%dT%H%M%S')}-{uuid.uuid4().hex[:8]}"
+    folder = output.run_folder(f"{time.strftime('%Y%m%dT%H%M%S')}-{uuid.uuid4().hex[:8]}")
     with end_on_signals(folder):
         try:
             folder.mkdir(parents=True)

@@ -18,6 +18,7 @@ from transforms.fetch_published import PublishedPlaces
 from transforms.flickr_requests import REQUESTS_PER_S
 from transforms.image_codec import ImageOptions
 from transforms.image_places import PlacesConfig
+from transforms.output import LocalOutput, Output
 from transforms.request_signers import S3Options
 from transforms.url_credentials import without_credentials
 
@@ -204,16 +205,16 @@ def _default_cache_dir() -> str:
     return os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "photobeam")
 
 
-def output_path(flags: argparse.Namespace) -> pathlib.Path:
-    """Returns the root of the dataset.
+def output(flags: argparse.Namespace) -> Output:
+    """Returns where the dataset goes.
 
     Raises:
         UsageError: it is not on a local file system.
     """
-    output = printable("--output", flags.output)
-    if "://" in output and not output.startswith("file://"):
-        raise UsageError(f"--output {output}: only local paths can be written so far")
-    return pathlib.Path(output.removeprefix("file://")).expanduser().absolute()
+    url = printable("--output", flags.output)
+    if "://" in url and not url.startswith("file://"):
+        raise UsageError(f"--output {url}: only local paths can be written so far")
+    return LocalOutput(pathlib.Path(url.removeprefix("file://")).expanduser().absolute())
 
 
 def printable(flag: str, path: str) -> str:

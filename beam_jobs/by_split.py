@@ -1,18 +1,17 @@
 """`--by_split`: one complete dataset for each split, below the output; each is a run of its own."""
 
 import logging
-import pathlib
-import shutil
 import typing
 
 from beam_jobs import output_state
 from beam_jobs.errors import UsageError
 from schemas.splits import SPLITS, WITHOUT_SPLIT
+from transforms.output import Output
 
 _log = logging.getLogger("photobeam")
 
 
-def run_by_split(output: pathlib.Path, run: typing.Callable[[str, pathlib.Path], int]) -> int:
+def run_by_split(output: Output, run: typing.Callable[[str, Output], int]) -> int:
     """Makes the dataset of each split; one that no photo is in gets none.
 
     Args:
@@ -29,20 +28,18 @@ def run_by_split(output: pathlib.Path, run: typing.Callable[[str, pathlib.Path],
     codes = []
     for split in SPLITS:
         _log.info("split %s", split)
-        codes.append(run(split, output / split))
-        plan = output_state.read_plan(output / split)
+        codes.append(run(split, output.child(split)))
+        plan = output_state.read_plan(output.child(split))
         if plan and plan.shards == 0:
-            shutil.rmtree(output / split)
+            output.remove_tree(split)
             _log.info("no photo is in split %s: it has no dataset", split)
     if plan and plan.counts.get(WITHOUT_SPLIT):
         _log.info("%d photos are in no split, and in none of the datasets", plan.counts[WITHOUT_SPLIT])
     return max(codes)
 
 
-def _check_holds_splits(output: pathlib.Path) -> None:
-    if output.exists() and not output.is_dir():
-        raise UsageError(f"--output {output} is a file; choose a directory")
-    foreign = sorted(p.name for p in output.iterdir() if p.name not in SPLITS) if output.exists() else []
+def _check_holds_splits(output: Output) -> None:
+    foreign = [name for name in output_state.entries(output) if name not in SPLITS]
     if foreign:
         raise UsageError(
             f"--output {output} holds something else than splits ({', '.join(foreign[:3])}); choose another directory"

@@ -27,6 +27,7 @@ from beam_jobs.flags import FlagParser, parse
 from beam_jobs.output_state import check_is_ours
 from schemas import layout
 from schemas.records import Manifest
+from transforms.output import LocalOutput
 
 CORPUS, DATASET = "corpus", "dataset"
 SAMPLES_PER_SHARD = 100
@@ -108,7 +109,7 @@ def check_folder(folder: pathlib.Path) -> None:
             raise UsageError(
                 f"--output {folder}: {path} holds something else ({', '.join(foreign[:3])}); choose another directory"
             )
-    check_is_ours(folder / DATASET)
+    check_is_ours(LocalOutput(folder / DATASET))
 
 
 def shard_pattern(dataset: pathlib.Path, shards: int) -> str:

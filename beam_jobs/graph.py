@@ -20,6 +20,7 @@ from transforms.finish_shards import FinishConfig
 from transforms.input_files import InputFile
 from transforms.input_ranges import ranges_of
 from transforms.join_rows import JoinConfig, JoinRows
+from transforms.output import Output
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,8 +28,8 @@ class Work:
     """What is to be done.
 
     Attributes:
-        output: root of the dataset.
-        folder: existing folder for everything unfinished.
+        output: the dataset.
+        folder: existing local folder for everything unfinished.
         files: inputs.
         plan: of the output; its rows are None until phase 1 is complete.
         selection: which rows are kept.
@@ -40,7 +41,7 @@ class Work:
         max_failure_ratio: above it the run ends.
     """
 
-    output: pathlib.Path
+    output: Output
     folder: pathlib.Path
     files: list[InputFile]
     plan: Plan

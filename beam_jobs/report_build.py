@@ -1,7 +1,6 @@
 """What a finished `build` or `join` says of the dataset, and with which exit code it ends."""
 
 import logging
-import pathlib
 import sys
 
 from beam_jobs import output_state
@@ -9,15 +8,16 @@ from beam_jobs.errors import FAILED, OK, JobError
 from schemas import layout
 from schemas.failures import FailureReason
 from schemas.records import Manifest, Plan, Totals
+from transforms.output import Output, read_record
 
 _log = logging.getLogger("photobeam")
 
 
-def report_build(output: pathlib.Path, max_failure_ratio: float | None) -> int:
+def report_build(output: Output, max_failure_ratio: float | None) -> int:
     """Prints what the dataset holds.
 
     Args:
-        output: root of the dataset.
+        output: the dataset.
         max_failure_ratio: above it the build counts as failed; None where only rows were made.
 
     Returns:
@@ -33,8 +33,7 @@ def report_build(output: pathlib.Path, max_failure_ratio: float | None) -> int:
     if max_failure_ratio is None:
         _warn_of_stale_shards(output, plan)
         return OK
-    path = output / layout.MANIFEST
-    totals = Manifest.from_json(path.read_bytes(), str(path)).totals
+    totals = read_record(output, layout.MANIFEST, Manifest).totals
     sys.stdout.write(f"{totals.samples:,} samples and {totals.failed:,} failures in {len(plan.rows)} shards\n")
     for reason, number in sorted(totals.failures_by_reason.items()):
         sys.stdout.write(f"  {reason}: {number:,}\n")
@@ -63,7 +62,7 @@ def _exit_code(totals: Totals, max_failure_ratio: float) -> int:
     return FAILED
 
 
-def _warn_of_stale_shards(output: pathlib.Path, plan: Plan) -> None:
+def _warn_of_stale_shards(output: Output, plan: Plan) -> None:
     committed = output_state.committed_shards(output, plan.format)
     stale = [r.shard for r in plan.rows or [] if r.shard in committed and committed[r.shard] != r.digest]
     if stale:

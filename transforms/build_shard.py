@@ -5,6 +5,7 @@ import collections
 import concurrent.futures
 import dataclasses
 import hashlib
+import io
 import json
 import pathlib
 import pickle
@@ -26,19 +27,21 @@ from transforms.failure_share import check_share
 from transforms.fetch_error import FetchError
 from transforms.fetch_loop import run_in_loop, shared_fetching
 from transforms.fetch_options import FetchOptions
+from transforms.file_digest import bytes_digest
 from transforms.for_each import for_each, while_it_helps
 from transforms.image_codec import EncodedImage, ImageOptions, encode_image
 from transforms.image_places import FoundImage, Place, PlacesConfig, fetch_image
 from transforms.image_spool import ImageSpool
 from transforms.map_annotations import MappedAnnotations, map_annotations
+from transforms.output import Output
 from transforms.photo_refs import FETCH_COLUMNS, PhotoRef, photo_ref
 from transforms.progress import count
-from transforms.publish import OutputError, publish, write_file
+from transforms.publish import OutputError
 from transforms.remote_copies import default_mirror_url
 from transforms.row_annotations import RowAnnotations
 from transforms.shard_failures import ShardFailures
 from transforms.shards_under_way import is_oldest, ranked
-from transforms.write_shard import ShardRows, SpooledImage, file_digest, write_shard
+from transforms.write_shard import ShardRows, SpooledImage, write_shard
 
 PHOTOS_IN_HAND = 4_096
 """Photos begun at once, most of which wait for their turn: a host that is slow holds up none but its own."""
@@ -54,8 +57,8 @@ class ShardConfig:
     """How shards are built.
 
     Attributes:
-        output: root of the dataset.
-        folder: for everything unfinished, on the same file system.
+        output: the dataset.
+        folder: local, for everything unfinished.
         image: how images are written.
         fetch: how they are downloaded.
         places: where they are looked for, in order.
@@ -65,7 +68,7 @@ class ShardConfig:
         isolated: make every image in a process of its own, since some photo of the shard ends the process it is in.
     """
 
-    output: pathlib.Path
+    output: Output
     folder: pathlib.Path
     image: ImageOptions
     fetch: FetchOptions
@@ -149,11 +152,14 @@ def build_shard(shard: int, digest: str, config: ShardConfig) -> CommitRecord:
         OutputError: the rows file is not the one that was planned.
     """
     started = time.time()
-    rows_path = config.output / layout.rows_file(shard)
-    rows_file = file_digest(rows_path)
+    name = layout.rows_file(shard)
+    data = config.output.read(name)
+    rows_file = bytes_digest(data)
     if rows_file.sha256 != digest:
-        raise OutputError(f"{rows_path} is damaged or was replaced; remove it, and the rows are joined again")
-    table = pq.read_table(rows_path)
+        raise OutputError(
+            f"{config.output}/{name} is damaged or was replaced; remove it, and the rows are joined again"
+        )
+    table = pq.read_table(io.BytesIO(data))
     staging = config.folder / f"shard-{layout.shard_name(shard)}"
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
@@ -229,19 +235,19 @@ def _image_columns(made: _Made, found: FoundImage) -> dict[str, typing.Any]:
     }
 
 
-def _commit(commit: CommitRecord, staging: pathlib.Path, output: pathlib.Path) -> None:
+def _commit(commit: CommitRecord, staging: pathlib.Path, output: Output) -> None:
     """Replaces the shard's files; an older commit record goes first, the new one comes last."""
     record = layout.commit_file(commit.shard)
-    (output / record).unlink(missing_ok=True)
+    output.remove(record)
     for name in layout.shard_files(commit.shard):
         if name in commit.files:
-            publish(staging / name, output / name)
+            output.publish(staging / name, name)
         else:
-            (output / name).unlink(missing_ok=True)
-    write_file(output, record, commit.to_json())
+            output.remove(name)
+    output.write(record, commit.to_json())
 
 
-def _write_log(shard: int, started: float, images: _Images, output: pathlib.Path) -> None:
+def _write_log(shard: int, started: float, images: _Images, output: Output) -> None:
     """Writes what may differ between runs."""
     log = {
         "host": socket.gethostname(),
@@ -252,4 +258,4 @@ def _write_log(shard: int, started: float, images: _Images, output: pathlib.Path
         "attempts": images.attempts,
         "geometry_dropped": images.geometry_dropped,
     }
-    write_file(output, layout.log_file(shard), json.dumps(log).encode() + b"\n")
+    output.write(layout.log_file(shard), json.dumps(log).encode() + b"\n")

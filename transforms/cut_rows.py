@@ -16,7 +16,7 @@ from schemas.rows import ROW_SCHEMA
 from transforms.class_limit import left_by_classes, max_class_hashes
 from transforms.file_digest import file_digest
 from transforms.filter_rows import RowSelection
-from transforms.publish import publish
+from transforms.output import Output
 
 ROW_GROUP_ROWS = 5_000
 _DICTIONARY_COLUMNS = [
@@ -94,13 +94,13 @@ def read_kept_rows(path: str | pathlib.Path) -> KeptRows:
     return KeptRows(**json.loads(pathlib.Path(path).read_text())["kept"])
 
 
-def cut_shard(cut: ShardCut, output: pathlib.Path, staging: pathlib.Path) -> RowsFile:
+def cut_shard(cut: ShardCut, output: Output, staging: pathlib.Path) -> RowsFile:
     """Writes the rows of one shard, in KEY order, under their final name.
 
     Args:
         cut: which shard.
-        output: root of the dataset; ``rows/`` exists.
-        staging: existing folder on the same file system.
+        output: the dataset.
+        staging: existing folder for what is unfinished.
     """
     kept = read_kept_rows(cut.buckets_path)
     batches = (_kept_of(batch, kept) for batch in _shard_batches(cut))
@@ -109,7 +109,7 @@ def cut_shard(cut: ShardCut, output: pathlib.Path, staging: pathlib.Path) -> Row
     staged = staging / f"{layout.shard_name(cut.shard)}.rows.parquet"
     write_rows(table, staged)
     digest = file_digest(staged).sha256
-    publish(staged, output / layout.rows_file(cut.shard))
+    output.publish(staged, layout.rows_file(cut.shard))
     return RowsFile(cut.shard, table.num_rows, digest)
 
 

@@ -32,19 +32,34 @@ class DatasetFiles:
     Args:
         root: local path or any URL that fsspec opens.
 
+    Attributes:
+        root: as given.
+
     Raises:
         NoDatasetError: the place cannot be opened.
     """
 
     def __init__(self, root: str):
+        self.root = root
         try:
             self._fs, self._root = fsspec.core.url_to_fs(root)
         except (ValueError, ImportError, OSError) as error:
             raise NoDatasetError(f"{root} cannot be opened: {error}") from error
 
+    def __str__(self) -> str:
+        return self.root
+
     def exists(self, name: str) -> bool:
         """Tells whether there is such a file."""
         return self._fs.isfile(self._path(name))
+
+    def size(self, name: str) -> int | None:
+        """Returns the size of a file in bytes, None if there is no such file."""
+        try:
+            entry = self._fs.info(self._path(name))
+        except FileNotFoundError:
+            return None
+        return int(entry["size"]) if entry["type"] == "file" else None
 
     def open(self, name: str) -> typing.BinaryIO:
         """Opens a file for one sequential read.

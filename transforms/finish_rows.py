@@ -15,7 +15,7 @@ from schemas.elements import JoinedBucket, RowsFile, SpoolFile
 from schemas.failures import INPUT_FAILURE_SCHEMA, AccountingError
 from schemas.records import Plan, PlanRows
 from schemas.sources import ALL_SOURCES, PHOTO_KINDS, SPOOL_KINDS, Source
-from transforms.publish import publish, write_file
+from transforms.output import Output, read_record
 
 FAILURE_BATCH_ROWS = 1_000
 _SPOOLED = frozenset(kind.name for kind in SPOOL_KINDS)
@@ -77,7 +77,7 @@ def account(summary: RowsSummary) -> dict[str, int]:
     return counts | _count_photos(summary)
 
 
-def finish_rows(output: pathlib.Path, folder: pathlib.Path, summary: RowsSummary) -> None:
+def finish_rows(output: Output, folder: pathlib.Path, summary: RowsSummary) -> None:
     """Writes the input failures, completes the plan, and frees the spool.
 
     Args:
@@ -90,22 +90,21 @@ def finish_rows(output: pathlib.Path, folder: pathlib.Path, summary: RowsSummary
     """
     counts = account(summary)
     paths = [s.failures_path for s in sorted(summary.spooled)] + [b.failures_path for b in sorted(summary.joined)]
-    _write_input_failures([p for p in paths if p], folder / "input.parquet", output / layout.INPUT_FAILURES)
+    _write_input_failures([p for p in paths if p], folder / "input.parquet", output)
     rows = [PlanRows(w.shard, w.rows, w.digest) for w in sorted(summary.written)]
-    plan_path = output / layout.PLAN
-    plan = Plan.from_json(plan_path.read_bytes(), str(plan_path))
-    plan = dataclasses.replace(plan, shards=len(rows), counts=counts, rows=rows)
+    plan = dataclasses.replace(read_record(output, layout.PLAN, Plan), shards=len(rows), counts=counts, rows=rows)
     _remove_beyond(output, len(rows))
-    write_file(output, layout.PLAN, plan.to_json())
+    output.write(layout.PLAN, plan.to_json())
     shutil.rmtree(folder)
 
 
-def _remove_beyond(output: pathlib.Path, shards: int) -> None:
+def _remove_beyond(output: Output, shards: int) -> None:
     """Removes files of shards that no longer exist: an earlier run may have died with more of them."""
     for folder in layout.SHARD_FOLDERS:
-        for path in (output / folder).glob("[0-9]*"):
-            if int(path.stem) >= shards:
-                path.unlink()
+        for name in output.names(folder):
+            stem = pathlib.PurePath(name).stem
+            if stem.isdecimal() and int(stem) >= shards:
+                output.remove(name)
 
 
 def _count_kinds(summary: RowsSummary) -> dict[str, collections.Counter[str]]:
@@ -140,9 +139,9 @@ def _count_photos(summary: RowsSummary) -> dict[str, int]:
     return dict(counted)
 
 
-def _write_input_failures(paths: list[str], staged: pathlib.Path, final: pathlib.Path) -> None:
+def _write_input_failures(paths: list[str], staged: pathlib.Path, output: Output) -> None:
     with pq.ParquetWriter(staged, INPUT_FAILURE_SCHEMA, compression="zstd") as writer:
         for path in paths:
             for batch in pq.ParquetFile(path).iter_batches(FAILURE_BATCH_ROWS):
                 writer.write_batch(batch)
-    publish(staged, final)
+    output.publish(staged, layout.INPUT_FAILURES)

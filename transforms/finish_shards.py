@@ -1,15 +1,14 @@
 """The end of phase 2: the shard index and the manifest, from the commit records."""
 
 import dataclasses
-import pathlib
 import time
 import typing
 
 from schemas import layout
 from schemas.failures import AccountingError
 from schemas.records import CommitRecord, Manifest, Plan, Totals, manifest_shard, root_hash_of, totals_of
-from transforms.file_digest import bytes_digest, file_digest
-from transforms.publish import write_file
+from transforms.file_digest import DigestingReader, bytes_digest
+from transforms.output import Output, read_record
 from transforms.tar_shard import indexed_tar, wids_index
 
 
@@ -18,13 +17,13 @@ class FinishConfig:
     """What the manifest says besides the shards.
 
     Attributes:
-        output: root of the dataset.
+        output: the dataset.
         configuration: the flags.
         software: versions by name.
         run: what differs between runs; the end time is added.
     """
 
-    output: pathlib.Path
+    output: Output
     configuration: dict[str, typing.Any]
     software: dict[str, str]
     run: dict[str, typing.Any]
@@ -34,29 +33,29 @@ def finish_shards(shards: typing.Iterable[int], config: FinishConfig) -> Manifes
     """Writes ``shards/index.json`` and, last of all, ``manifest.json``.
 
     Raises:
+        FileNotFoundError: a shard is not committed.
         ValueError: a commit record is damaged.
     """
     output = config.output
-    plan = Plan.from_json((output / layout.PLAN).read_bytes(), str(output / layout.PLAN))
-    commits = [read_commit(output, shard) for shard in sorted(shards)]
+    plan = read_record(output, layout.PLAN, Plan)
+    commits = [read_record(output, layout.commit_file(shard), CommitRecord) for shard in sorted(shards)]
     index = wids_index(indexed_tar(commit) for commit in commits if commit.samples)
-    write_file(output, layout.SHARD_INDEX, index)
+    output.write(layout.SHARD_INDEX, index)
     index_digest = bytes_digest(index)
+    with output.open(layout.INPUT_FAILURES) as file:
+        input_failures = DigestingReader(file).finish()
     manifest = Manifest(
         configuration=config.configuration,
         software=config.software,
         counts=plan.counts,
         shards=[manifest_shard(c) for c in commits],
-        files={
-            layout.SHARD_INDEX: index_digest,
-            layout.INPUT_FAILURES: file_digest(output / layout.INPUT_FAILURES),
-        },
+        files={layout.SHARD_INDEX: index_digest, layout.INPUT_FAILURES: input_failures},
         totals=totals_of(commits),
         root_hash=root_hash_of(commits, layout.SHARD_INDEX, index_digest.sha256),
         run={**config.run, "finished": time.time()},
     )
     check_accounts(manifest.totals, plan.counts["rows"])
-    write_file(output, layout.MANIFEST, manifest.to_json())
+    output.write(layout.MANIFEST, manifest.to_json())
     return manifest
 
 
@@ -68,14 +67,3 @@ def check_accounts(totals: Totals, rows: int) -> None:
     """
     if not rows == totals.rows == totals.samples + totals.failed:
         raise AccountingError(f"{rows} rows became {totals.samples} samples and {totals.failed} failures")
-
-
-def read_commit(output: pathlib.Path, shard: int) -> CommitRecord:
-    """Reads one commit record.
-
-    Raises:
-        FileNotFoundError: the shard is not committed.
-        ValueError: the record is damaged.
-    """
-    path = output / layout.commit_file(shard)
-    return CommitRecord.from_json(path.read_bytes(), str(path))

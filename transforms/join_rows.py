@@ -27,6 +27,7 @@ from transforms.finish_rows import RowsSummary, finish_rows
 from transforms.gather import Gather
 from transforms.index_images import index_images, lists_images, merge_indexes
 from transforms.join_bucket import join_bucket, write_spool_index
+from transforms.output import Output
 from transforms.spool_annotations import spool_annotations
 from transforms.spool_lines import spool_lines
 
@@ -36,8 +37,8 @@ class JoinConfig:
     """What phase 1 works on.
 
     Attributes:
-        output: root of the dataset.
-        folder: existing folder for everything unfinished, on the same file system.
+        output: the dataset.
+        folder: existing folder for everything unfinished.
         files: all input files.
         ranges: input ranges, numbered in order.
         base: whose photos make the dataset: a source or ``all``.
@@ -48,7 +49,7 @@ class JoinConfig:
         shards: number of shards of an existing dataset, None to count.
     """
 
-    output: pathlib.Path
+    output: Output
     folder: pathlib.Path
     files: AnnotationFiles
     ranges: tuple[InputRange, ...]

@@ -14,6 +14,7 @@ import time
 import typing
 
 from schemas.layout import LEASE
+from transforms.output import LocalOutput
 
 
 class OutputInUseError(RuntimeError):
@@ -21,13 +22,13 @@ class OutputInUseError(RuntimeError):
 
 
 @contextlib.contextmanager
-def hold_output(output: pathlib.Path) -> typing.Iterator[None]:
+def hold_output(output: LocalOutput) -> typing.Iterator[None]:
     """Holds an output for the length of a ``with`` block.
 
     Raises:
         OutputInUseError: another run holds it; names host, process and start.
     """
-    path = output / LEASE
+    path = output.path / LEASE
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="utf-8") as file:
         try:

@@ -36,7 +36,8 @@ def probe_photos(shards: typing.Sequence[int], config: ShardConfig) -> None:
 
 
 def _photos_of(shard: int, config: ShardConfig, wanted: int) -> list[PhotoRef]:
-    table = pq.read_table(config.output / layout.rows_file(shard), columns=[*FETCH_COLUMNS])
+    with config.output.open(layout.rows_file(shard)) as file:
+        table = pq.read_table(file, columns=[*FETCH_COLUMNS])
     table = table.filter(pc.invert(table["is_video"].fill_null(False)))
     rows = pa.array(_spread(range(table.num_rows), wanted), pa.int64())
     return [photo_ref(row) for row in table.take(rows).to_pylist()]

@@ -1,14 +1,8 @@
-"""Files get their final name only when they are whole.
-
-Everything is written under `_tmp` first, on the same file system, and renamed.
-"""
+"""Local files get their final name only when they are whole."""
 
 import os
 import pathlib
 import shutil
-import uuid
-
-from schemas.layout import TMP
 
 
 class OutputError(OSError):
@@ -27,41 +21,16 @@ def publish(staged: pathlib.Path, final: pathlib.Path) -> None:
     _sync(final.parent)
 
 
-def write_file(output: pathlib.Path, name: str, data: bytes) -> None:
-    """Writes a small file of a dataset under its final name, whole or not at all."""
-    staged = output / TMP / uuid.uuid4().hex
-    staged.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        staged.write_bytes(data)
-        publish(staged, output / name)
-    finally:
-        staged.unlink(missing_ok=True)
-
-
-def check_writable(output: pathlib.Path) -> None:
-    """Checks before any work that the output can be written.
-
-    Raises:
-        OutputError: it cannot.
-    """
-    probe = f"{TMP}/probe-{uuid.uuid4().hex}"
-    try:
-        write_file(output, probe, b"photobeam")
-        (output / probe).unlink()
-    except OSError as error:
-        raise OutputError(f"--output {output}: cannot be written ({error.strerror}); choose another place") from error
-
-
-def check_space(output: pathlib.Path, needed_bytes: int) -> None:
-    """Checks before any work that there is room.
+def check_space(folder: pathlib.Path, needed_bytes: int) -> None:
+    """Checks before any work that there is room in a local folder.
 
     Raises:
         OutputError: there is not.
     """
-    free_bytes = shutil.disk_usage(output).free
+    free_bytes = shutil.disk_usage(folder).free
     if free_bytes < needed_bytes:
         raise OutputError(
-            f"--output {output}: about {needed_bytes / 1e9:.1f} GB are needed for rows and spool, "
+            f"{folder}: about {needed_bytes / 1e9:.1f} GB are needed for rows and spool, "
             f"{free_bytes / 1e9:.1f} GB are free; make room or choose another place"
         )
 

@@ -15,7 +15,7 @@ from schemas.photo_ids import key
 from schemas.records import CommitRecord, FileDigest, rows_digest
 from schemas.rows import ROW_SCHEMA
 from schemas.samples import IMAGE_COLUMNS, SAMPLE_SCHEMA, caption, image_extensions, sample_json, sidecar_schema
-from transforms.file_digest import file_digest as file_digest
+from transforms.file_digest import file_digest
 from transforms.image_spool import ImageSpool, SpoolPlace
 from transforms.tar_shard import PlacedSample, dali_index, write_tar
 

@@ -32,6 +32,7 @@ from transforms import build_shard, fetch_loop
 from transforms.fetch_options import FetchOptions
 from transforms.image_codec import ImageOptions
 from transforms.image_places import PlacesConfig
+from transforms.output import LocalOutput
 from transforms.remote_copies import RemoteCopy
 from transforms.remote_place import MIRROR, Http, RemotePlace
 
@@ -160,7 +161,7 @@ def run(urls: list[str], roots: list[str]) -> Result:
         rows = [make_row(i) for i in url_of]
         pq.write_table(pa.Table.from_pylist(sorted(rows, key=lambda r: key(r["photo_id"])), ROW_SCHEMA), path)
         config = build_shard.ShardConfig(
-            output=output,
+            output=LocalOutput(output),
             folder=output / "_tmp",
             image=ImageOptions(image_size=64),
             fetch=FETCH,

@@ -92,7 +92,7 @@ FAULTS = {
     ),
     "forget_the_commit": Fault(
         "transforms/build_shard.py",
-        "    write_file(output, record, commit.to_json())",
+        "    output.write(record, commit.to_json())",
         "",
         BUILD + "test_a_second_run_fetches_and_joins_nothing",
     ),

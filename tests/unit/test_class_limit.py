@@ -19,6 +19,7 @@ from tests.factories import make_row
 from transforms import join_bucket
 from transforms.cut_rows import cut_shard, keep_rows, write_bucket_list
 from transforms.filter_rows import RowSelection, select_rows
+from transforms.output import LocalOutput
 
 NAMES = ("cat", "dog", "cow", "yak")
 CLASSES = [ChosenClass(name, (Label("coco", name, name),)) for name in NAMES]
@@ -67,7 +68,7 @@ def _rows_of(table: pa.Table, selection: RowSelection, bits: int, folder: pathli
     kept = keep_rows(joined, selection)
     write_bucket_list(joined, kept, folder / "buckets.json", bits)
     cuts = [ShardCut(shard, SHARDS, str(folder / "buckets.json")) for shard in range(SHARDS)]
-    written = [cut_shard(cut, folder, folder) for cut in cuts]
+    written = [cut_shard(cut, LocalOutput(folder), folder) for cut in cuts]
     assert sum(w.rows for w in written) == kept.rows
     return pa.concat_tables(pq.read_table(folder / layout.rows_file(shard)) for shard in range(SHARDS))
 

@@ -23,6 +23,7 @@ from transforms.build_shard import ShardConfig
 from transforms.fetch_options import FetchOptions
 from transforms.image_places import PlacesConfig
 from transforms.image_plan import ImageOptions
+from transforms.output import LocalOutput
 from transforms.worker_pool import PoolStoppedError, WorkerPool
 from transforms.worker_process import WorkerDiedError
 
@@ -237,7 +238,7 @@ def test_an_error_of_one_shard_ends_the_calls_of_all_with_it(
     busy = threads.submit(pool.call, crashing.wait_for, tmp_path / "begun", tmp_path / "never")
     when(tmp_path / "begun")
     config = ShardConfig(
-        output=tmp_path,
+        output=LocalOutput(tmp_path),
         folder=tmp_path,
         image=ImageOptions(),
         fetch=FetchOptions(),

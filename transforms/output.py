@@ -1,0 +1,98 @@
+"""The output: where the files of a dataset are written, each under its final name only when it is whole."""
+
+import pathlib
+import shutil
+import typing
+import uuid
+
+from schemas import layout
+from schemas.records import Record
+from transforms.dataset_files import DatasetFiles
+from transforms.publish import OutputError, publish
+
+R = typing.TypeVar("R", bound=Record)
+
+
+class LocalOutput(DatasetFiles):
+    """A dataset in a local directory. Everything is written below `_tmp` first, on the same file system, and renamed.
+
+    Args:
+        root: of the dataset; need not exist yet.
+    """
+
+    def __init__(self, root: pathlib.Path):
+        super().__init__(str(root))
+        self.path = root
+
+    def child(self, folder: str) -> "LocalOutput":
+        """Returns the output below a folder of this one."""
+        return LocalOutput(self.path / folder)
+
+    def entries(self) -> list[str]:
+        """Lists what lies at the root, files and folders, sorted; nothing if there is no root.
+
+        Raises:
+            NotADirectoryError: it is a file.
+        """
+        return sorted(path.name for path in self.path.iterdir()) if self.path.exists() else []
+
+    def publish(self, staged: pathlib.Path, name: str) -> None:
+        """Gives a finished local file its final name, replacing an older one; durable when it returns.
+
+        Raises:
+            OSError: the file system refuses.
+        """
+        publish(staged, self.path / name)
+
+    def write(self, name: str, data: bytes) -> None:
+        """Writes a small file under its final name, whole or not at all."""
+        staged = self.path / layout.TMP / uuid.uuid4().hex
+        staged.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            staged.write_bytes(data)
+            self.publish(staged, name)
+        finally:
+            staged.unlink(missing_ok=True)
+
+    def remove(self, name: str) -> None:
+        """Removes a file, if it is there."""
+        (self.path / name).unlink(missing_ok=True)
+
+    def remove_tree(self, name: str) -> None:
+        """Removes a file, or a folder with all that is in it, if it is there."""
+        path = self.path / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+    def check_writable(self) -> None:
+        """Checks before any work that the output can be written.
+
+        Raises:
+            OutputError: it cannot.
+        """
+        probe = f"{layout.TMP}/probe-{uuid.uuid4().hex}"
+        try:
+            self.write(probe, b"photobeam")
+            self.remove(probe)
+        except OSError as error:
+            raise OutputError(f"--output {self}: cannot be written ({error.strerror}); choose another place") from error
+
+    def run_folder(self, run_id: str) -> pathlib.Path:
+        """Returns where a run keeps what is unfinished: a local folder, from which files can be published."""
+        return self.path / layout.TMP / run_id
+
+
+Output = LocalOutput
+
+
+def read_record(output: DatasetFiles, name: str, record: type[R]) -> R:
+    """Reads one of the JSON records of a dataset.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        OtherFormatError: it is of another format version.
+        ValueError: it is damaged.
+    """
+    return record.from_json(output.read(name), f"{output}/{name}")
