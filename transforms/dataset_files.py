@@ -73,8 +73,13 @@ class DatasetFiles:
 
     def names(self, folder: str) -> list[str]:
         """Lists the files below a folder, sorted; none if there is no such folder."""
-        prefix = self._path(folder) + "/"
-        return sorted(f"{folder}/{path[len(prefix) :]}" for path in self._fs.find(self._path(folder)))
+        return sorted(self.sizes(folder))
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Returns the size in bytes of every file below a folder, as a fresh listing has it."""
+        path = self._path(folder)
+        self._fs.invalidate_cache(path)
+        return {f"{folder}{name[len(path) :]}": i["size"] for name, i in self._fs.find(path, detail=True).items()}
 
     def _path(self, name: str) -> str:
         return f"{self._root.rstrip('/')}/{name}"
