@@ -26,6 +26,10 @@ class NoDatasetError(Exception):
     """There is no dataset at this place."""
 
 
+class DamagedDatasetError(Exception):
+    """A file of the dataset cannot be read; names it and the remedy."""
+
+
 class DatasetFiles:
     """The files of a dataset, by their names in it.
 
