@@ -7,7 +7,8 @@ The number of shards may differ. A photo has changed if a column of its row, sam
 sample in one and a failure in the other, or if its image has other bytes; these are decoded, so that other pixels are
 told from other bytes of the same pixels. Datasets without images (`photobeam join`) are compared by their rows.
 
---json writes one JSON object: every photo that differs, one a line, then the counts.
+--json writes one JSON object: what the datasets are, in `differences` every photo that differs, one a line, then the
+counts. An image has the change added, removed, size, format, pixels or bytes (other bytes of the same pixels).
 
 Exit code 0: the photos are the same; 1: there are differences; 2: one is no finished dataset, or damaged.
 """
@@ -133,7 +134,10 @@ def _write_json(a: FinishedDataset, b: FinishedDataset) -> Counts:
 
 
 def _photo_fields(photo: PhotoDifference) -> dict[str, typing.Any]:
-    images = [{**i._asdict(), "image": _image_name(i.size)} for i in photo.images]
+    images = [
+        {"image": _image_name(i.size), "change": i.change, "detail": i.detail, "max_difference": i.max_difference}
+        for i in photo.images
+    ]
     return {**photo._asdict(), "key": key(photo.photo_id), "images": images}
 
 

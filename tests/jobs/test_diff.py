@@ -21,6 +21,7 @@ from tests.factories import PHOTO_IDS, make_dataset, read_commit
 from tests.fault_server import FaultServer
 from tests.jobs.conftest import write_lines
 from tests.jobs.test_build_yfcc import build
+from tests.store_servers import S3Server
 from transforms.dataset_files import DatasetFiles
 
 ODD, EVEN = 6_985_418_911, 6_985_418_912
@@ -246,6 +247,28 @@ def test_urls_are_compared_too(whole: pathlib.Path, capsys: pytest.CaptureFixtur
         if path.is_file():
             memory.pipe_file(f"/diff/{path.relative_to(whole)}", path.read_bytes())
     _diff(capsys, whole, "memory://diff")
+
+
+@pytest.mark.usefixtures("no_credentials")
+def test_a_bucket_is_verified_and_compared(
+    whole: pathlib.Path,
+    s3: S3Server,
+    bucket: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in (("ENDPOINT_URL", s3.url), ("ACCESS_KEY_ID", s3.key_id), ("SECRET_ACCESS_KEY", s3.secret)):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    s3.put(bucket, {f"out/{p.relative_to(whole)}": p.read_bytes() for p in whole.rglob("*") if p.is_file()})
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    url = f"s3://{bucket}/out"
+    assert cli.main(["verify", url]) == 0
+    assert cli.main(["verify", url, "--fast"]) == 0
+    capsys.readouterr()
+    _diff(capsys, whole, url)
+    s3.put(bucket, {f"out/{layout.tar_file(1)}": b"short"})
+    assert cli.main(["verify", url, "--fast"]) == 1
+    assert f"{layout.tar_file(1)}: it has 5 bytes" in capsys.readouterr().out
 
 
 def test_the_text_names_a_few_photos_only(
