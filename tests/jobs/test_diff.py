@@ -312,6 +312,12 @@ def _flip(name: str) -> typing.Callable[[pathlib.Path], None]:
     return flip
 
 
+def _edit_json(root: pathlib.Path) -> None:
+    """Damage of a tar that only its hash shows."""
+    path = root / layout.tar_file(1)
+    path.write_bytes(path.read_bytes().replace(b'"photo_id":', b'"photo_ID":', 1))
+
+
 def _delete(name: str) -> typing.Callable[[pathlib.Path], None]:
     return lambda root: (root / name).unlink()
 
@@ -340,7 +346,7 @@ def _break_scan(root: pathlib.Path) -> None:
         (_flip(layout.rows_file(1)), "rows/000001.parquet: its bytes have changed"),
         (_delete(layout.sidecar_file(1)), "shards/000001.parquet: it is missing"),
         (_flip(layout.failures_file(1)), "failures/000001.parquet: its bytes have changed"),
-        (_flip(layout.tar_file(1)), "shards/000001.tar: "),
+        (_edit_json, "shards/000001.tar: its bytes have changed"),
         (_delete(layout.tar_file(1)), "shards/000001.tar: it is missing"),
         (_break_scan, "shards/000001.tar: an image of photo"),
     ],
