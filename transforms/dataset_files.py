@@ -80,9 +80,8 @@ class DatasetFiles:
         return sorted(self.sizes(folder))
 
     def sizes(self, folder: str) -> dict[str, int]:
-        """Returns the size in bytes of every file below a folder, as a fresh listing has it."""
+        """Returns the size in bytes of every file below a folder; none if there is no such folder."""
         path = self._path(folder)
-        self._fs.invalidate_cache(path)
         return {f"{folder}{name[len(path) :]}": i["size"] for name, i in self._fs.find(path, detail=True).items()}
 
     def _path(self, name: str) -> str:
