@@ -12,6 +12,7 @@ COMMANDS: typing.Final[dict[str, tuple[str, str]]] = {
     "build": ("build_dataset", "sources and images to shards: the main job"),
     "join": ("join_metadata", "the joined rows alone, as Parquet"),
     "verify": ("check_dataset", "check every byte and count of a dataset"),
+    "diff": ("diff_datasets", "compare two datasets photo by photo"),
     "show": ("show", "one photo by any of its ids: its row or failure, and its picture"),
     "demo": ("demo", "make a small corpus, build it, verify it, read it back"),
 }

@@ -20,9 +20,8 @@ import typing
 from beam_jobs.cli import run_command
 from beam_jobs.errors import OK, JobError, UsageError
 from beam_jobs.flags import FlagParser, parse
-from transforms.dataset_files import DatasetFiles, NoDatasetError
+from transforms.dataset_files import DamagedDatasetError, DatasetFiles, NoDatasetError
 from transforms.show_photo import (
-    DamagedDatasetError,
     IdKind,
     NoPictureError,
     PhotoNotFoundError,

@@ -26,6 +26,10 @@ class NoDatasetError(Exception):
     """There is no dataset at this place."""
 
 
+class DamagedDatasetError(Exception):
+    """A file of the dataset cannot be read; names it and the remedy."""
+
+
 class DatasetFiles:
     """The files of a dataset, by their names in it.
 
@@ -88,8 +92,12 @@ class DatasetFiles:
 
     def names(self, folder: str) -> list[str]:
         """Lists the files below a folder, sorted; none if there is no such folder."""
-        prefix = self._path(folder) + "/"
-        return sorted(f"{folder}/{path[len(prefix) :]}" for path in self._fs.find(self._path(folder)))
+        return sorted(self.sizes(folder))
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Returns the size in bytes of every file below a folder; none if there is no such folder."""
+        path = self._path(folder)
+        return {f"{folder}{name[len(path) :]}": i["size"] for name, i in self._fs.find(path, detail=True).items()}
 
     def _path(self, name: str) -> str:
         return f"{self._root.rstrip('/')}/{name}"

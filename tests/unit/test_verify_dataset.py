@@ -21,9 +21,10 @@ from schemas.records import Manifest, Plan, PlanRows
 from tests.annotated_photos import element
 from tests.factories import FORMAT, make_dataset, make_jpeg, make_rows, read_commit, reseal, stage_shard
 from transforms import verify_tar
+from transforms.dataset_files import Fault, NoDatasetError
 from transforms.file_digest import file_digest
 from transforms.tar_shard import dali_index, write_tar
-from transforms.verify_dataset import Fault, NoDatasetError, verify
+from transforms.verify_dataset import verify
 
 TAR, SIDECAR, IDX = layout.tar_file(1), layout.sidecar_file(1), layout.idx_file(1)
 ROWS, FAILURES, COMMIT = layout.rows_file(1), layout.failures_file(1), layout.commit_file(1)
