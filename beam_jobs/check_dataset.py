@@ -10,6 +10,7 @@ import typing
 from beam_jobs.cli import run_command
 from beam_jobs.errors import FAILED, OK, UsageError
 from beam_jobs.flags import FlagParser, parse
+from beam_jobs.store_flags import add_store_flags, reach_dataset
 from transforms.verify_dataset import NoDatasetError, VerifyReport, verify
 
 
@@ -26,9 +27,10 @@ def run(argv: typing.Sequence[str]) -> int:
     """
     parser = FlagParser("verify", __doc__ or "")
     parser.add_argument("output", metavar="OUT", help="the dataset: local path or any fsspec URL")
+    add_store_flags(parser)
     flags = parse(parser, argv)
     try:
-        report = verify(os.path.expanduser(flags.output))
+        report = verify(os.path.expanduser(flags.output), s3=reach_dataset(flags.output, flags))
     except NoDatasetError as error:
         raise UsageError(str(error)) from error
     sys.stdout.write(describe(report))

@@ -23,6 +23,7 @@ from transforms.dataset_files import DatasetFiles, digest_problem, read_checked,
 from transforms.dataset_files import Fault as Fault
 from transforms.dataset_files import NoDatasetError as NoDatasetError
 from transforms.file_digest import DigestingReader, bytes_digest
+from transforms.request_signers import S3Options
 from transforms.tar_shard import indexed_tar, wids_index
 from transforms.verify_shard import (
     JOINED_AGAIN,
@@ -76,7 +77,7 @@ class _Records(typing.NamedTuple):
     rows_only: bool
 
 
-def verify(root: str) -> VerifyReport:
+def verify(root: str, *, s3: S3Options | None = None) -> VerifyReport:
     """Checks everything that can be checked without the inputs.
 
     Damage of any kind is a fault in the report and never an exception. Reads every file once, one
@@ -84,11 +85,12 @@ def verify(root: str) -> VerifyReport:
 
     Args:
         root: of the dataset, a local path or any URL that fsspec opens.
+        s3: how S3 is reached.
 
     Raises:
         NoDatasetError: there is no dataset.
     """
-    dataset, faults = DatasetFiles(root), list[Fault]()
+    dataset, faults = DatasetFiles(root, s3), list[Fault]()
     records = _read_records(dataset, root, faults)
     sizes = _image_sizes(records)
     for shard in range(records.shards):
