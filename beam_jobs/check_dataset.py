@@ -18,6 +18,7 @@ import typing
 from beam_jobs.cli import run_command
 from beam_jobs.errors import FAILED, OK, UsageError
 from beam_jobs.flags import FlagParser, parse
+from beam_jobs.store_flags import add_store_flags, reach_dataset
 from transforms.dataset_files import NoDatasetError
 from transforms.verify_dataset import VerifyReport, verify
 
@@ -36,9 +37,10 @@ def run(argv: typing.Sequence[str]) -> int:
     parser = FlagParser("verify", __doc__ or "")
     parser.add_argument("output", metavar="OUT", help="the dataset: local path or any fsspec URL")
     parser.add_argument("--fast", action="store_true", help="records, counts and sizes alone: data are not read")
+    add_store_flags(parser)
     flags = parse(parser, argv)
     try:
-        report = verify(os.path.expanduser(flags.output), flags.fast)
+        report = verify(os.path.expanduser(flags.output), flags.fast, s3=reach_dataset(flags.output, flags))
     except NoDatasetError as error:
         raise UsageError(str(error)) from error
     sys.stdout.write(describe(report, flags.fast))

@@ -173,7 +173,7 @@ class _NoBucketError(Exception):
 @functools.cache
 def _bucket(scheme: str, name: str, s3: S3Options, options: FetchOptions) -> Bucket:
     if scheme == _GS:
-        return _opened(scheme, name, f"{_gs_endpoint()}/{name}/", gcs_signer(), options)
+        return _opened(scheme, name, f"{gs_endpoint()}/{name}/", gcs_signer(), options)
     endpoint = s3.endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     region = s3.region_name
     if endpoint:
@@ -200,7 +200,7 @@ def _region_of(name: str, options: FetchOptions) -> str:
     return region
 
 
-def _gs_endpoint() -> str:
+def gs_endpoint() -> str:
     """Returns Google's storage, or the emulator that its own libraries would use."""
     host = os.environ.get("STORAGE_EMULATOR_HOST", "").rstrip("/")
     return (host if "://" in host else f"http://{host}") if host else "https://storage.googleapis.com"
@@ -212,7 +212,7 @@ def _page(bucket: Bucket, prefix: str, token: str, entries: int) -> Answer:
         base, token_name = bucket.url, "continuation-token"
     else:
         query = {"fields": "nextPageToken,items(name,size)", "maxResults": str(entries), "prefix": prefix}
-        base, token_name = f"{_gs_endpoint()}/storage/v1/b/{bucket.name}/o", "pageToken"
+        base, token_name = f"{gs_endpoint()}/storage/v1/b/{bucket.name}/o", "pageToken"
     query |= {token_name: token} if token else {}
     url = f"{base}?{urllib.parse.urlencode(query, quote_via=urllib.parse.quote, safe='')}"
     return ask(url, bucket.options, bucket.signed)

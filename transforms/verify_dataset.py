@@ -11,6 +11,7 @@ from transforms.dataset_files import DatasetFiles, Fault, digest_problem, read_c
 from transforms.dataset_records import Records, read_records
 from transforms.file_digest import DigestingReader, bytes_digest
 from transforms.remedies import MOVE_AWAY, REDO_INPUT_FAILURES, REDO_MANIFEST, REDO_ROWS
+from transforms.request_signers import S3Options
 from transforms.tar_shard import indexed_tar, wids_index
 from transforms.verify_records import check_records
 from transforms.verify_shard import check_rows, read_table, verify_shard
@@ -42,7 +43,7 @@ class VerifyReport(typing.NamedTuple):
     bytes: int
 
 
-def verify(root: str, fast: bool = False) -> VerifyReport:
+def verify(root: str, fast: bool = False, *, s3: S3Options | None = None) -> VerifyReport:
     """Checks everything that can be checked without the inputs.
 
     Damage of any kind is a fault in the report and never an exception. Reads every file once, one
@@ -52,11 +53,12 @@ def verify(root: str, fast: bool = False) -> VerifyReport:
         root: of the dataset, a local path or any URL that fsspec opens.
         fast: read the records alone, and look whether every file is there with its size. Where no size is
             stated, which is so of rows without images, the number of rows in the file's footer is compared.
+        s3: how S3 is reached.
 
     Raises:
         NoDatasetError: there is no dataset.
     """
-    dataset, faults = DatasetFiles(root), list[Fault]()
+    dataset, faults = DatasetFiles(root, s3), list[Fault]()
     records = read_records(dataset, root, faults)
     sizes = {name: size for folder in FOLDERS for name, size in dataset.sizes(folder).items()}
     faults += check_sizes(dataset, records, sizes) if fast else _check_contents(dataset, records)
