@@ -23,6 +23,7 @@ setup(
         "duckdb>=1.4,<3",
         "fsspec>=2025.9",
         "aiohttp>=3.12,<4",
+        'async-timeout>=4,<6; python_version < "3.11"',
         "protego>=0.4,<1",
         "tenacity>=9,<10",
         "rich>=14,<16",
