@@ -167,8 +167,13 @@ def test_an_image_that_does_not_decode_is_found_by_the_full_check_only(dataset: 
 
 def test_no_data_is_opened(dataset: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
-    real = DatasetFiles.open
-    monkeypatch.setattr(DatasetFiles, "open", lambda self, name: opened.append(name) or real(self, name))
+    for method in (DatasetFiles.open, DatasetFiles.read):
+
+        def noted(self: DatasetFiles, name: str, real: typing.Any = method) -> typing.Any:
+            opened.append(name)
+            return real(self, name)
+
+        monkeypatch.setattr(DatasetFiles, method.__name__, noted)
     assert verify(str(dataset), fast=True).faults == []
     assert sorted(opened) == sorted([layout.PLAN, layout.MANIFEST, *(layout.commit_file(s) for s in range(3))])
 
