@@ -1,13 +1,16 @@
-"""The condition of `--where`: SQL on one joined row, evaluated by DuckDB."""
+"""The condition of `--where`: SQL on one joined row, evaluated by DuckDB, which is loaded for that only."""
 
 import re
+import typing
 import uuid
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.rows import ROW_SCHEMA
+
+if typing.TYPE_CHECKING:
+    import duckdb
 
 _CLOCKS = frozenset({"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"})
 
@@ -41,8 +44,10 @@ def matching_rows(rows: pa.Table, condition: str) -> pa.BooleanArray:
     return pc.is_in(rows["photo_id"].combine_chunks(), value_set=matching.combine_chunks())
 
 
-def _query(connection: duckdb.DuckDBPyConnection, rows: pa.Table, selected: str, condition: str) -> pa.Table:
+def _query(connection: "duckdb.DuckDBPyConnection", rows: pa.Table, selected: str, condition: str) -> pa.Table:
     """Selects from the matching rows. The table has a name that no subquery can know: a condition sees its own row."""
+    import duckdb
+
     name = f"photos_{uuid.uuid4().hex}"
     connection.register(name, rows)
     try:
@@ -57,11 +62,13 @@ def _function_names(condition: str) -> set[str]:
     return {name.lower() for name in names}
 
 
-def _changing_functions(connection: duckdb.DuckDBPyConnection) -> set[str]:
+def _changing_functions(connection: "duckdb.DuckDBPyConnection") -> set[str]:
     found = connection.sql("SELECT DISTINCT function_name FROM duckdb_functions() WHERE stability <> 'CONSISTENT'")
     return {name for (name,) in found.fetchall()} | _CLOCKS
 
 
-def _connection() -> duckdb.DuckDBPyConnection:
+def _connection() -> "duckdb.DuckDBPyConnection":
     """No access to files or the network."""
+    import duckdb
+
     return duckdb.connect(config={"threads": 1, "enable_external_access": False})

@@ -358,6 +358,7 @@ def test_a_write_that_goes_wrong_leaves_the_old_file_or_the_new_one(
     [
         ("memory://x", "memory is of one process alone"),
         ("simplecache::s3://a/b", "places within places"),
+        ("gcs://a/b", "write gs://a/b"),
     ],
 )
 def test_places_that_are_none_are_refused(url: str, message: str) -> None:
