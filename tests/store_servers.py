@@ -3,6 +3,7 @@
 import base64
 import http
 import json
+import socket
 import threading
 import typing
 import urllib.request
@@ -18,6 +19,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from tests.free_port import free_port
 
 _DENIED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+_SLOW = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 _MULTIPART = (
     b"--cut\r\nContent-Type: application/json\r\n\r\n%b\r\n"
     b"--cut\r\nContent-Type: image/jpeg\r\nContent-Transfer-Encoding: base64\r\n\r\n%b\r\n--cut--\r\n"
@@ -46,12 +48,15 @@ class S3Server:
         public: names of buckets that anyone may read; add them before their objects.
         asked: requests since the last objects were put.
         key_id, secret: the key.
+        fault: what happens to a request, by method and path: ``slow`` (503, SlowDown), ``cut`` (the connection
+            breaks, and the request has no effect), or '' for nothing.
         client: boto3's, with that key.
     """
 
     def __init__(self) -> None:
         self.public: set[str] = set()
         self.asked: list[Asked] = []
+        self.fault: typing.Callable[[str, str], str] = lambda method, path: ""
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._one_at_a_time = threading.Lock()
         self._server = make_server("127.0.0.1", 0, self._app, threaded=True, request_handler=_QuietHandler)
@@ -94,6 +99,12 @@ class S3Server:
     def _app(self, environ: dict[str, typing.Any], start_response: typing.Callable[..., typing.Any]) -> list[bytes]:
         path, is_signed = environ["PATH_INFO"], "HTTP_AUTHORIZATION" in environ
         status = 0
+        fault = self.fault(environ["REQUEST_METHOD"], path)
+        if fault == "cut":
+            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+        if fault:
+            start_response("503 Slow Down", [("Content-Type", "application/xml"), ("Content-Length", str(len(_SLOW)))])
+            return [_SLOW]
 
         def begin(line: str, *rest: typing.Any) -> typing.Any:
             nonlocal status

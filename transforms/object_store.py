@@ -99,10 +99,10 @@ def open_bucket(place: str, url: str, s3: S3Options, options: FetchOptions) -> t
         raise ImagePlaceError(f"{place}: there is no such bucket; check its name") from error
 
 
-def check_bucket(place: str, url: str, s3: S3Options, options: FetchOptions) -> None:
+def check_bucket(place: str, url: str, s3: S3Options, options: FetchOptions, must_list: bool = False) -> None:
     """Looks whether a bucket can be read at all, as far as that can be told without a key.
 
-    Listing may be forbidden where reading is not, so that alone is no error.
+    Listing may be forbidden where reading is not, so that alone is no error unless it ``must_list``.
 
     Raises:
         ImagePlaceError: as :func:`open_bucket`.
@@ -113,7 +113,7 @@ def check_bucket(place: str, url: str, s3: S3Options, options: FetchOptions) -> 
     except (CredentialsError, NoAnswerError) as error:
         raise ImagePlaceError(f"{place} cannot be reached: {error}") from error
     is_closed = answer.error_code == "AccessDenied" or (bucket.scheme == _GS and answer.status in (401, 403))
-    if answer.status != 200 and not is_closed:
+    if answer.status != 200 and (must_list or not is_closed):
         raise refused(bucket, answer)
 
 

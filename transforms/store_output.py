@@ -54,11 +54,13 @@ class StoreOutput(Output):
         """Lists what lies at the root. Listing is all that this is good for: it may lag behind."""
         if is_store_url(self.root):
             _check_bucket(self.root, self.s3)
-        with as_os_errors():
-            try:
+        try:
+            with as_os_errors():
                 paths = [path.rstrip("/") for path in self._fs.ls(self._root, detail=False)]
-            except FileNotFoundError:
-                return []
+        except FileNotFoundError:
+            return []
+        except (OSError, NotImplementedError) as error:
+            raise OutputError(f"--output {self}: cannot be listed ({error!r}); choose another place") from error
         root = self._root.rstrip("/")
         if paths == [root] and self._fs.isfile(root):
             raise NotADirectoryError(self.root)
@@ -197,6 +199,6 @@ class StoreOutput(Output):
 
 def _check_bucket(url: str, s3: S3Options) -> None:
     try:
-        check_bucket(f"--output {url}", url, s3, FetchOptions())
+        check_bucket(f"--output {url}", url, s3, FetchOptions(), must_list=True)
     except ImagePlaceError as error:
         raise OutputError(str(error)) from error
