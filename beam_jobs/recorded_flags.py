@@ -1,6 +1,7 @@
 """The flags of an earlier build as the defaults of a command on its output, under those given now."""
 
 import argparse
+import dataclasses
 import typing
 
 from beam_jobs import build_dataset, build_flags
@@ -38,27 +39,37 @@ def recorded_build(output: Output, plan: Plan, given: Flags) -> BuildConfig:
     Args:
         output: holds the dataset.
         plan: of it.
-        given: flags of this command line, by name.
+        given: flags of this command line, by name; those that no build has are left out.
 
     Raises:
         UsageError: a flag's value is out of range.
     """
     defaults = vars(build_dataset.make_parser().parse_args(["--output", str(output)]))
-    recorded = {name: value for name, value in _configuration(output).items() if name not in _OF_ONE_RUN}
-    known = defaults | recorded | _planned(plan) | given | {"output": str(output)}
-    flags = argparse.Namespace(**{name: value for name, value in known.items() if name in defaults})
+    recorded = recorded_flags(output)
+    of_data = {name: value for name, value in recorded.items() if name not in _OF_ONE_RUN}
+    flags = _only(defaults, defaults | of_data | _planned(plan) | given)
     images = build_flags.image_step(flags) if "image_size" in plan.format else None
-    return build_dataset.config_of(flags, images, flags.max_failure_ratio)
+    config = build_dataset.config_of(flags, images, flags.max_failure_ratio)
+    said = build_flags.published_flags(_only(defaults, config.flags | recorded | given))
+    return dataclasses.replace(config, output=output, flags=said)
 
 
-def _configuration(output: Output) -> Flags:
-    """Returns what the manifest records; nothing if there is none, or a damaged one."""
+def recorded_flags(output: Output) -> Flags:
+    """Returns what the manifest records; nothing if there is none, or a damaged one.
+
+    Raises:
+        UsageError: the manifest is of another format version.
+    """
     try:
         return read_record(output, layout.MANIFEST, Manifest).configuration
     except OtherFormatError as error:
         raise UsageError(str(error)) from error
     except (FileNotFoundError, ValueError):
         return {}
+
+
+def _only(known: Flags, values: Flags) -> argparse.Namespace:
+    return argparse.Namespace(**{name: value for name, value in values.items() if name in known})
 
 
 def _planned(plan: Plan) -> Flags:
