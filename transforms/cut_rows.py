@@ -125,9 +125,12 @@ def without_photos(table: pa.Table, ids: typing.Container[int]) -> pa.Table:
 
 
 def write_rows(table: pa.Table, path: pathlib.Path) -> None:
-    """Writes a table of ROW_SCHEMA: zstd, row groups of 5,000 rows, same bytes for the same rows."""
+    """Writes a table of ROW_SCHEMA: zstd, row groups of 5,000 rows, same bytes for the same rows.
+
+    A table that was read from Parquet has field metadata of its own, which the cast drops.
+    """
     pq.write_table(
-        table.combine_chunks(),
+        table.cast(ROW_SCHEMA).combine_chunks(),
         path,
         compression="zstd",
         row_group_size=ROW_GROUP_ROWS,
