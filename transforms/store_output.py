@@ -86,6 +86,13 @@ class StoreOutput(Output):
             self.publish(staged, name)
 
     @as_os_errors()
+    def move(self, staged: str, name: str) -> None:
+        """Copies the file within the store, and removes the first one."""
+        self._check_held()
+        self._fs.makedirs(self._fs._parent(self._path(name)), exist_ok=True)
+        self._fs.mv(self._path(staged), self._path(name))
+
+    @as_os_errors()
     def remove(self, name: str) -> None:
         """Removes a file, if it is there."""
         self._check_held()
