@@ -30,6 +30,7 @@ from beam_jobs.interrupt import end_on_signals, end_run
 from beam_jobs.progress_line import show_progress
 from beam_jobs.report_build import report_build
 from beam_jobs.selection_flags import add_selection_flags, row_selection
+from beam_jobs.settle import settle
 from beam_jobs.store_flags import add_store_flags
 from schemas import layout
 from schemas.classes import ChosenClass
@@ -207,17 +208,19 @@ def _run_held(config: BuildConfig, found: FoundInputs, classes: Classes) -> int:
             "--open_images: no file lists the images (such as train-images-boxable-with-rotation.csv), so their photos "
             "get surrogate ids and cannot be joined with other sources"
         )
-    config.output.sweep()
+    settle(config.output, config.workers, config.overwrite)
     plan, old, committed, is_finished = _what_stands(config, found)
-    with _run_folder(config.output) as folder:
+    with run_folder(config.output) as folder:
         if plan.rows is None:
             check_space(folder, SPOOL_FACTOR * decoded_bytes(found.files))
         if not is_finished:
-            config = _with_lists(config, folder)
+            config = with_lists(config, folder)
         if config.overwrite:
-            output_state.clear(config.output)
+            config.output.remove(layout.MANIFEST)
         if plan != old:
             config.output.write(layout.PLAN, plan.to_json())
+        if config.overwrite:
+            output_state.clear(config.output)
         if not is_finished:
             config.output.remove(layout.MANIFEST)
             _run_graph(config, found, plan, committed, classes, folder)
@@ -235,7 +238,7 @@ class _Standing(typing.NamedTuple):
     Attributes:
         plan: of this run, with the rows where they still hold.
         old: the plan that stands.
-        committed: shards that stand, with the digest of their rows; not looked for where all is done.
+        committed: shards that stand, with the digest of their rows.
         is_finished: whether nothing is left to do.
     """
 
@@ -250,29 +253,25 @@ def _what_stands(config: BuildConfig, found: FoundInputs) -> _Standing:
     selection = config.selection.as_json()
     plan = Plan(selection=selection, format=config.format, inputs=inputs)
     if config.overwrite:
-        return _Standing(plan, None, {}, False)
+        tombstones = output_state.read_tombstones(config.output)
+        return _Standing(dataclasses.replace(plan, tombstones=tombstones), None, {}, False)
     old = output_state.read_plan(config.output)
-    if old is None:
-        return _Standing(plan, None, _committed(config, plan), False)
-    output_state.check_format(old, config.format)
-    plan = dataclasses.replace(
-        plan, format={**old.format, **config.format}, shards=old.shards, tombstones=old.tombstones
-    )
-    whole = dataclasses.replace(plan, counts=old.counts, rows=old.rows)
-    if config.images and whole == old and output_state.is_finished(config.output, old):
-        return _Standing(old, old, {}, True)
-    committed = _committed(config, plan)
-    if output_state.rows_hold(old, config.output, selection, inputs, committed):
-        return _Standing(whole, old, committed, config.images is None)
-    return _Standing(plan, old, committed, False)
-
-
-def _committed(config: BuildConfig, plan: Plan) -> dict[int, str]:
-    return output_state.committed_shards(config.output, plan) if config.images else {}
+    if old is not None:
+        output_state.check_format(old, config.format)
+        plan = dataclasses.replace(
+            plan, format={**old.format, **config.format}, shards=old.shards, tombstones=old.tombstones
+        )
+    commits = output_state.read_commits(config.output, plan) if config.images else {}
+    committed = {shard: output_state.made_from(commit) for shard, commit in commits.items()}
+    if old is None or not output_state.rows_hold(old, config.output, selection, inputs, committed):
+        return _Standing(plan, old, committed, False)
+    plan = dataclasses.replace(plan, counts=old.counts, rows=old.rows)
+    is_finished = config.images is None or output_state.is_finished(config.output, plan, commits)
+    return _Standing(plan, old, committed, is_finished)
 
 
 @contextlib.contextmanager
-def _run_folder(output: Output) -> typing.Iterator[pathlib.Path]:
+def run_folder(output: Output) -> typing.Iterator[pathlib.Path]:
     """Gives a run a folder for what is unfinished, named as the run; it goes with it, however the run ends."""
     folder = output.run_folder(f"{time.strftime('%Y%m%dT%H%M%S')}-{uuid.uuid4().hex[:8]}")
     with end_on_signals(folder):
@@ -283,7 +282,7 @@ def _run_folder(output: Output) -> typing.Iterator[pathlib.Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _with_lists(config: BuildConfig, folder: pathlib.Path) -> BuildConfig:
+def with_lists(config: BuildConfig, folder: pathlib.Path) -> BuildConfig:
     """Lists places on servers; that may fail, so it is done before anything in the output changes."""
     if config.images is None:
         return config
@@ -315,7 +314,7 @@ def _run_graph(
                     images=config.images,
                     committed=committed,
                     workers=config.workers,
-                    finish=_finish_config(config, folder.name),
+                    finish=finish_config(config, folder.name),
                     max_failure_ratio=config.max_failure_ratio,
                 )
             )
@@ -323,7 +322,8 @@ def _run_graph(
             stop_shared_pool()
 
 
-def _finish_config(config: BuildConfig, run_id: str) -> FinishConfig:
+def finish_config(config: BuildConfig, run_id: str) -> FinishConfig:
+    """Returns what the manifest of a run says besides the shards."""
     software = {name: importlib.metadata.version(name) for name in SOFTWARE}
     return FinishConfig(
         output=config.output,

@@ -22,10 +22,12 @@ from transforms.image_places import PlacesConfig
 from transforms.open_output import open_output
 from transforms.output import Output
 from transforms.publish import OutputError
+from transforms.request_signers import S3Options
 from transforms.url_credentials import without_credentials
 
 SAMPLES_PER_SHARD = 10_000
 MAX_FAILURE_RATIO = 0.5
+WORKERS = os.cpu_count() or 1
 _DOWNLOAD_FLAGS = ("timeout_s", "retries", "user_agent")
 """Flags of fetching that also shape the download of published sets."""
 
@@ -106,18 +108,22 @@ def add_fetch_flags(parser: FlagParser) -> None:
 
 def add_run_flags(parser: FlagParser) -> None:
     """Adds what changes how a run goes, and nothing in its output."""
-    group = parser.add_argument_group("run")
-    group.add_argument(
-        "--workers", type=positive, default=os.cpu_count() or 1, metavar="N", help="processes (number of cores)"
-    )
-    group.add_argument(
-        "--runner", type=_runner, default="DirectRunner", help="where it runs: this machine (%(default)s)"
-    )
+    group = add_worker_flags(parser)
     group.add_argument(
         "--cache_dir", default="", metavar="DIR", help="where published sets are kept (~/.cache/photobeam)"
     )
     group.add_argument("--overwrite", action="store_true", help="start again, dropping what is there")
+
+
+def add_worker_flags(parser: FlagParser) -> argparse._ArgumentGroup:
+    """Adds where the work is done and how it is followed."""
+    group = parser.add_argument_group("run")
+    group.add_argument("--workers", type=positive, default=WORKERS, metavar="N", help="processes (number of cores)")
+    group.add_argument(
+        "--runner", type=_runner, default="DirectRunner", help="where it runs: this machine (%(default)s)"
+    )
     group.add_argument("--progress", choices=("auto", "json", "none"), default="auto", help="(%(default)s)")
+    return group
 
 
 def add_failure_flag(parser: FlagParser) -> None:
@@ -172,7 +178,7 @@ def image_step(flags: argparse.Namespace) -> ImageStep | None:
                 "base": base(flags),
                 "with_coco": bool(flags.coco),
                 "flickr_requests_per_s": REQUESTS_PER_S / flags.workers if flags.flickr_fallback else 0.0,
-                "s3": s3_options(flags),
+                "s3": s3_options(vars(flags)),
                 "fetch": fetch,
             },
         ),
@@ -218,10 +224,19 @@ def output(flags: argparse.Namespace) -> Output:
     Raises:
         UsageError: it cannot be opened.
     """
+    return output_at("--output", flags.output, s3_options(vars(flags)))
+
+
+def output_at(flag: str, place: str, s3: S3Options) -> Output:
+    """Returns the output at a place that a flag names.
+
+    Raises:
+        UsageError: it cannot be opened.
+    """
     try:
-        return open_output(printable("--output", flags.output), s3_options(flags))
+        return open_output(printable(flag, place), s3)
     except NoDatasetError as error:
-        raise UsageError(f"--output {error}") from error
+        raise UsageError(f"{flag} {error}") from error
     except OutputError as error:
         raise UsageError(str(error)) from error
 

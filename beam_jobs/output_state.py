@@ -1,12 +1,24 @@
 """What stands in an output already, and what is left to do."""
 
+import logging
 import typing
 
 from beam_jobs.errors import UsageError
 from schemas import layout
-from schemas.records import CommitRecord, Manifest, OtherFormatError, Plan, PlanInput, rows_digest
+from schemas.records import (
+    CommitRecord,
+    Manifest,
+    OtherFormatError,
+    Plan,
+    PlanInput,
+    Tombstone,
+    manifest_shard,
+    rows_digest,
+)
 from transforms.output import Output, read_record
 from transforms.publish import OutputError
+
+_log = logging.getLogger("photobeam")
 
 _OWN_NAMES = frozenset({*layout.SHARD_FOLDERS, layout.TMP, layout.PLAN, layout.MANIFEST})
 
@@ -51,15 +63,26 @@ def read_plan(output: Output) -> Plan | None:
     except OtherFormatError as error:
         raise UsageError(str(error)) from error
     except ValueError as error:
-        raise UsageError(f"{error}; remove it, and the rows are joined again") from error
+        raise UsageError(
+            f"{error}; remove it, and the rows are joined again; take photos down again that were taken down"
+        ) from error
+
+
+def read_tombstones(output: Output) -> list[Tombstone]:
+    """Returns which photos were taken down, whatever else becomes of a plan; none if there is no plan that says."""
+    try:
+        return read_record(output, layout.PLAN, Plan).tombstones
+    except FileNotFoundError:
+        return []
+    except ValueError as error:
+        _log.warning("%s: photos that were taken down are not known any more; take them down again", error)
+        return []
 
 
 def clear(output: Output) -> None:
-    """Removes a dataset, all but its lease: first what says that it is whole, last what says that it is ours."""
-    output.remove(layout.MANIFEST)
+    """Removes all shards of a dataset; the plan stays, which says that it is ours and what was taken down."""
     for name in layout.SHARD_FOLDERS:
         output.remove_tree(name)
-    output.remove(layout.PLAN)
 
 
 def check_format(plan: Plan, wanted: typing.Mapping[str, typing.Any]) -> None:
@@ -100,24 +123,39 @@ def rows_hold(
     return all(output.exists(name) for name in (layout.INPUT_FAILURES, *names))
 
 
-def is_finished(output: Output, plan: Plan) -> bool:
-    """Tells by the manifest alone whether all shards of a plan are built. Where the files are now does not matter."""
+def is_finished(output: Output, plan: Plan, commits: typing.Mapping[int, CommitRecord]) -> bool:
+    """Tells whether all shards of a plan are built, and the manifest says of them what their commit records say.
+
+    Where the files are now does not matter.
+    """
     try:
         manifest = read_record(output, layout.MANIFEST, Manifest)
     except (FileNotFoundError, ValueError):
         return False
-    planned = [rows_digest(rows.digest, plan.format) for rows in plan.rows or []]
-    return plan.rows is not None and planned == [shard.rows_digest for shard in manifest.shards]
+    planned = [commits.get(rows.shard) for rows in plan.rows or []]
+    return [rows.digest for rows in plan.rows or []] == [made_from(c) for c in planned if c] and manifest.shards == [
+        manifest_shard(commit) for commit in planned if commit
+    ]
 
 
 def committed_shards(output: Output, plan: Plan) -> dict[int, str]:
-    """Lists committed shards of a plan's format, with the digest of the rows each was made from.
+    """Lists committed shards of a plan's format, with the digest of the rows each was made from."""
+    return {shard: made_from(commit) for shard, commit in read_commits(output, plan).items()}
+
+
+def made_from(commit: CommitRecord) -> str:
+    """Returns the digest of the rows that a shard was made from."""
+    return commit.files[layout.rows_file(commit.shard)].sha256
+
+
+def read_commits(output: Output, plan: Plan) -> dict[int, CommitRecord]:
+    """Reads the records of committed shards of a plan's format.
 
     The records say so, not the files: those may have been moved. A shard whose record is damaged counts as none and
     is built again. Records are asked for by name; only where no plan says how many there are, they are listed.
     """
     names = output.names("commits") if plan.shards is None else [layout.commit_file(s) for s in range(plan.shards)]
-    committed: dict[int, str] = {}
+    committed: dict[int, CommitRecord] = {}
     for name, data in output.read_present(names).items():
         try:
             commit = CommitRecord.from_json(data, name)
@@ -126,5 +164,5 @@ def committed_shards(output: Output, plan: Plan) -> dict[int, str]:
         rows = commit.files.get(layout.rows_file(commit.shard))
         is_its_own = name == layout.commit_file(commit.shard)
         if is_its_own and rows and commit.rows_digest == rows_digest(rows.sha256, plan.format):
-            committed[commit.shard] = rows.sha256
+            committed[commit.shard] = commit
     return committed

@@ -25,19 +25,17 @@ def add_store_flags(parser: FlagParser) -> None:
     group.add_argument("--s3_session_token", default="", metavar="TOKEN", help="of a temporary key")
 
 
-def s3_values(flags: argparse.Namespace) -> dict[str, typing.Any]:
-    """Returns the fields of :class:`transforms.request_signers.S3Options`."""
-    return {f.name: getattr(flags, f"s3_{f.name}") for f in dataclasses.fields(S3Options)}
-
-
-def s3_options(flags: argparse.Namespace) -> S3Options:
+def s3_options(flags: typing.Mapping[str, typing.Any]) -> S3Options:
     """Returns how S3 is reached.
+
+    Args:
+        flags: by name; those that are left out count as not given.
 
     Raises:
         UsageError: half a key, or an endpoint that is no URL.
     """
     try:
-        return S3Options(**s3_values(flags))
+        return S3Options(**{f.name: flags.get(f"s3_{f.name}", "") for f in dataclasses.fields(S3Options)})
     except ValueError as error:
         raise UsageError(str(error)) from error
 
@@ -52,7 +50,7 @@ def reach_dataset(url: str, flags: argparse.Namespace) -> S3Options:
     Raises:
         UsageError: it cannot be reached; says why, and what to do.
     """
-    s3 = s3_options(flags)
+    s3 = s3_options(vars(flags))
     try:
         if is_store_url(url):
             check_bucket(url, url, s3, FetchOptions())

@@ -18,10 +18,21 @@ from schemas.annotations import GEOMETRY_COLUMNS
 from schemas.columns import Column
 from schemas.failures import FAILURE_SCHEMA, INPUT_FAILURE_SCHEMA, MAX_DETAIL_CHARS, MAX_RAW_BYTES, FailureReason
 from schemas.photo_ids import CLASS_SALT, KEY_DIGITS, LIMIT_SALT, MAX_FLICKR_ID, hash64, key, shards_of
-from schemas.records import CommitRecord, FileDigest, Manifest, ManifestShard, Plan, PlanInput, PlanRows, Totals
+from schemas.records import (
+    CommitRecord,
+    FileDigest,
+    Manifest,
+    ManifestShard,
+    Plan,
+    PlanInput,
+    PlanRows,
+    Tombstone,
+    Totals,
+)
 from schemas.rows import ROW_COLUMNS
 from schemas.samples import IMAGE_COLUMNS, SAMPLE_SCHEMA, image_placement, sample_json
 from schemas.sources import Source
+from schemas.tombstones import TAKEN_DOWN, UNKNOWN
 
 SELECTION_FLAGS = (*(source.value for source in Source), "split", "where", "classes", "class_evidence",
                    "min_confidence", "per_class_limit", "only_these_classes", "limit")  # fmt: skip
@@ -118,6 +129,7 @@ def _tree() -> str:
         (layout.INPUT_FAILURES, "one row per input line that became no row of its own"),
         (layout.commit_file(0), "commit record, written when all files of the shard are in place"),
         (layout.log_file(0), "host, times and attempts of the shard's last run, and what was dropped of its geometry"),
+        (layout.NOT_PUBLIC, "ids of photos that are gone, if `reprocess --check_alive` was asked to list them here"),
         (layout.MANIFEST, "the truth, written last"),
         (f"{layout.TMP}/", "everything unfinished, and the lease of the run that holds the output"),
     )
@@ -131,7 +143,9 @@ the image member is `KEY.webp` or `KEY.png`; with several sizes there are more o
 the first caption that is not lemmatised, else the title, else the description, or is empty.
 
 Input lines = rows + removed by filters + collapsed equal lines + input failures; in every shard
-rows = samples + failures.
+rows = samples + failures. Photos that were taken down, and the input failures of their lines, count as removed by
+filters; `{TAKEN_DOWN}` says how many photos these are, `{UNKNOWN}` how many tombstones are of photos that the dataset
+would not have anyway.
 """
 
 
@@ -263,8 +277,9 @@ that is in one split of one source and in another split of another source is in 
 
 
 def _records() -> str:
-    records = ((layout.PLAN, Plan), ("", PlanInput), ("", PlanRows), ("commits/NNNNNN.json", CommitRecord),
-               ("", FileDigest), (layout.MANIFEST, Manifest), ("", ManifestShard), ("", Totals))  # fmt: skip
+    records = ((layout.PLAN, Plan), ("", PlanInput), ("", PlanRows), ("", Tombstone),
+               ("commits/NNNNNN.json", CommitRecord), ("", FileDigest),
+               (layout.MANIFEST, Manifest), ("", ManifestShard), ("", Totals))  # fmt: skip
     return f"""
 ## Records
 

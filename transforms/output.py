@@ -52,6 +52,14 @@ class Output(DatasetFiles):
         """
         raise NotImplementedError
 
+    def move(self, staged: str, name: str) -> None:
+        """Gives a file that was published under a passing name its final one, replacing an older one.
+
+        Raises:
+            OSError: the place refuses.
+        """
+        raise NotImplementedError
+
     def remove(self, name: str) -> None:
         """Removes a file, if it is there."""
         raise NotImplementedError
@@ -115,6 +123,14 @@ class LocalOutput(Output):
             self.publish(staged, name)
         finally:
             staged.unlink(missing_ok=True)
+
+    def move(self, staged: str, name: str) -> None:
+        """Gives a file that was published under a passing name its final one, replacing an older one.
+
+        Raises:
+            OSError: the file system refuses.
+        """
+        self.publish(self.path / staged, name)
 
     def remove(self, name: str) -> None:
         """Removes a file, if it is there."""
