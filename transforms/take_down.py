@@ -18,7 +18,6 @@ from schemas import layout
 from schemas.photo_ids import hash64, shards_of
 from schemas.records import CommitRecord, Manifest, Plan, PlanRows, rows_digest
 from schemas.tombstones import TAKEN_DOWN, UNKNOWN, is_carried_out
-from transforms.cut_rows import without_photos, write_rows
 from transforms.file_digest import bytes_digest, file_digest
 from transforms.finish_shards import FinishConfig, finish_shards
 from transforms.image_spool import ImageSpool
@@ -28,6 +27,7 @@ from transforms.output import Output, read_record
 from transforms.publish import OutputError
 from transforms.purge_lists import purge_lists
 from transforms.rewrite_shard import failures_of, read_failures, spool_samples, write_again
+from transforms.rows_file import without_photos, write_rows
 from transforms.write_shard import ShardRows
 
 _FOLDER = "take_down"
