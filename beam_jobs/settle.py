@@ -2,6 +2,8 @@
 
 from beam_jobs import output_state
 from beam_jobs.errors import UsageError
+from schemas.tombstones import is_carried_out
+from transforms.finish_shards import finish_again
 from transforms.intents import roll_forward
 from transforms.output import Output
 from transforms.publish import OutputError
@@ -17,13 +19,15 @@ def settle(output: Output, workers: int, overwrite: bool = False) -> None:
         overwrite: nothing of the output is to stay, so that no photo need be taken out of it.
 
     Raises:
-        UsageError: photos are to be taken out of a shard that is damaged.
+        UsageError: the plan is damaged, or photos are to be taken out of a shard that is.
     """
-    roll_forward(output)
-    output.sweep()
-    if overwrite or output_state.read_plan(output) is None:
-        return
+    has_begun = roll_forward(output)
+    plan = None if overwrite else output_state.read_plan(output)
     try:
-        take_down(output, workers)
+        if plan and not is_carried_out(plan):
+            take_down(output, workers)
+        elif plan and has_begun:
+            finish_again(output, plan)
     except OutputError as error:
         raise UsageError(str(error)) from error
+    output.sweep()
