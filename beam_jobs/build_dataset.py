@@ -30,10 +30,11 @@ from beam_jobs.interrupt import end_on_signals
 from beam_jobs.progress_line import show_progress
 from beam_jobs.report_build import report_build
 from beam_jobs.selection_flags import add_selection_flags, row_selection
+from beam_jobs.settle import settle
 from beam_jobs.store_flags import add_store_flags
 from schemas import layout
 from schemas.classes import ChosenClass
-from schemas.records import Plan, PlanInput
+from schemas.records import CommitRecord, Plan, PlanInput
 from schemas.sources import Source
 from transforms.fetch_published import PublishedPlaces, fetch_published
 from transforms.filter_rows import RowSelection
@@ -207,17 +208,18 @@ def _run_held(config: BuildConfig, found: FoundInputs, classes: Classes) -> int:
             "--open_images: no file lists the images (such as train-images-boxable-with-rotation.csv), so their photos "
             "get surrogate ids and cannot be joined with other sources"
         )
-    output_state.sweep(config.output)
+    settle(config.output)
     plan, old = _wanted_plan(config, found)
-    committed: dict[int, str] = {}
+    commits: dict[int, CommitRecord] = {}
     if config.images and not config.overwrite:
-        committed = output_state.committed_shards(config.output, plan.format)
-    is_finished = _is_finished(config, plan, committed)
-    with _run_folder(config.output) as folder:
+        commits = output_state.read_commits(config.output, plan.format)
+    committed = {shard: output_state.made_from(commit) for shard, commit in commits.items()}
+    is_finished = _is_finished(config, plan, commits)
+    with run_folder(config.output) as folder:
         if plan.rows is None:
             check_space(folder, SPOOL_FACTOR * decoded_bytes(found.files))
         if not is_finished:
-            config = _with_lists(config, folder)
+            config = with_lists(config, folder)
         if config.overwrite:
             output_state.clear(config.output)
         if plan != old:
@@ -252,16 +254,18 @@ def _wanted_plan(config: BuildConfig, found: FoundInputs) -> tuple[Plan, Plan | 
     return dataclasses.replace(plan, **kept), old
 
 
-def _is_finished(config: BuildConfig, plan: Plan, committed: dict[int, str]) -> bool:
+def _is_finished(config: BuildConfig, plan: Plan, commits: dict[int, CommitRecord]) -> bool:
     if plan.rows is None:
         return False
     if config.images is None:
         return True
-    return output_state.manifest_holds(config.output) and all(committed.get(r.shard) == r.digest for r in plan.rows)
+    committed = [commits[rows.shard] for rows in plan.rows if rows.shard in commits]
+    as_planned = [output_state.made_from(commit) for commit in committed] == [rows.digest for rows in plan.rows]
+    return as_planned and output_state.manifest_holds(config.output, committed)
 
 
 @contextlib.contextmanager
-def _run_folder(output: Output) -> typing.Iterator[pathlib.Path]:
+def run_folder(output: Output) -> typing.Iterator[pathlib.Path]:
     """Gives a run a folder for what is unfinished, named as the run; it goes with it, however the run ends."""
     folder = output.run_folder(f"{time.strftime('%Y%m%dT%H%M%S')}-{uuid.uuid4().hex[:8]}")
     with end_on_signals(folder):
@@ -272,7 +276,7 @@ def _run_folder(output: Output) -> typing.Iterator[pathlib.Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _with_lists(config: BuildConfig, folder: pathlib.Path) -> BuildConfig:
+def with_lists(config: BuildConfig, folder: pathlib.Path) -> BuildConfig:
     """Lists places on servers; that may fail, so it is done before anything in the output changes."""
     if config.images is None:
         return config
@@ -304,7 +308,7 @@ def _run_graph(
                     images=config.images,
                     committed=committed,
                     workers=config.workers,
-                    finish=_finish_config(config, folder.name),
+                    finish=finish_config(config, folder.name),
                     max_failure_ratio=config.max_failure_ratio,
                 )
             )
@@ -312,7 +316,8 @@ def _run_graph(
             stop_shared_pool()
 
 
-def _finish_config(config: BuildConfig, run_id: str) -> FinishConfig:
+def finish_config(config: BuildConfig, run_id: str) -> FinishConfig:
+    """Returns what the manifest of a run says besides the shards."""
     software = {name: importlib.metadata.version(name) for name in SOFTWARE}
     return FinishConfig(
         output=config.output,
