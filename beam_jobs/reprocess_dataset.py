@@ -8,7 +8,7 @@ One operation a call. Where a flag is not given, it is as the build had it.
 import sys
 import typing
 
-from beam_jobs import build_flags, output_state, retry_failures
+from beam_jobs import build_flags, check_alive, output_state, retry_failures, take_down
 from beam_jobs.cli import run_command
 from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser
@@ -38,7 +38,7 @@ class Operation(typing.Protocol):
         """Carries it out on an output that is held; returns the exit code."""
 
 
-OPERATIONS: tuple[Operation, ...] = (retry_failures,)
+OPERATIONS: tuple[Operation, ...] = (retry_failures, take_down, check_alive)
 
 
 def main(argv: typing.Sequence[str] | None = None) -> int:
@@ -87,7 +87,7 @@ def run(given: Flags) -> int:
     try:
         output.check_writable()
         with hold_output(output):
-            settle(output)
+            settle(output, given.get("workers", build_flags.WORKERS))
             plan = output_state.read_plan(output)
             if plan is None:
                 raise UsageError(f"{output} holds no dataset any more")

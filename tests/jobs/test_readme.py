@@ -114,6 +114,7 @@ def test_commands_run_in_the_order_of_the_readme(
     corpus = demo_run.folder / _DEMO / demo.CORPUS
     (tmp_path / "packs").symlink_to(corpus / PACKS)
     _write_other_sources(tmp_path, corpus / MIRROR)
+    (tmp_path / "withdrawn.txt").write_text("12345 # asked for by its owner\n")
     ran = set()
     _put_into_bucket(s3, tmp_path / "train2017.zip", monkeypatch)
     with serve(tmp_path / MIRROR) as url:
@@ -124,7 +125,7 @@ def test_commands_run_in_the_order_of_the_readme(
             assert program == "photobeam"
             assert cli.main([command, *flags, *mirror]) == 0, line + capsys.readouterr().err
             ran.add(command)
-    assert ran == {"build", "diff", "join", "show", "verify"}
+    assert ran == {"build", "diff", "join", "reprocess", "show", "verify"}
 
 
 def test_the_command_for_a_fresh_clone_names_what_setup_installs() -> None:
