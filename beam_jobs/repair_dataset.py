@@ -4,13 +4,13 @@ import logging
 import pathlib
 import typing
 
-from beam_jobs import build_dataset
+from beam_jobs import build_dataset, build_flags
 from beam_jobs.build_dataset import BuildConfig
 from beam_jobs.errors import UsageError
 from beam_jobs.recorded_flags import Flags, recorded_build
-from beam_jobs.repair_rows import repair_rows, whole_plan
+from beam_jobs.repair_rows import repair_rows, restore_plan
 from beam_jobs.repair_shards import RepairedShards, repair_shards
-from beam_jobs.settle import settle
+from beam_jobs.settle import end_rewrites, end_take_down
 from schemas import layout
 from schemas.records import CommitRecord, Manifest, OtherFormatError, Plan
 from transforms.dataset_files import Fault
@@ -52,7 +52,7 @@ def repair(output: Output, given: Flags) -> Repaired:
     try:
         output.check_writable()
         with hold_output(output):
-            settle(output)
+            end_rewrites(output)
             return _repair_held(output, given)
     except (OutputError, OutputInUseError) as error:
         raise UsageError(str(error)) from error
@@ -74,12 +74,13 @@ def _check_records(output: Output) -> None:
 
 def _repair_held(output: Output, given: Flags) -> Repaired:
     with build_dataset.run_folder(output) as folder:
-        plan = whole_plan(output, given, folder)
+        restore_plan(output, given, folder)
+        end_take_down(output, given.get("workers", build_flags.WORKERS))
         report = verify(str(output))
         faults = [fault for fault in report.faults if not fault.file.startswith(f"{layout.TMP}/")]
         if not faults:
             return Repaired(report._replace(faults=[]), 0)
-        repaired = _repair_faults(output, plan, faults, given, folder)
+        repaired = _repair_faults(output, read_record(output, layout.PLAN, Plan), faults, given, folder)
     for name in leftovers(output, report.shards):
         output.remove(name)
     return Repaired(verify(str(output), only=repaired.shards), repaired.lost)

@@ -10,6 +10,7 @@ from beam_jobs.join_again import join_again
 from beam_jobs.recorded_flags import Flags, recorded_build
 from schemas import layout
 from schemas.records import Manifest, Plan, rows_digest
+from schemas.tombstones import TAKEN_DOWN, UNKNOWN
 from transforms.dataset_records import read_records
 from transforms.input_files import InputError
 from transforms.output import Output, read_record
@@ -19,8 +20,8 @@ from transforms.verify_records import check_records
 _log = logging.getLogger("photobeam")
 
 
-def whole_plan(output: Output, given: Flags, folder: pathlib.Path) -> Plan:
-    """Returns the plan. One that is damaged or lost is restored: from the inputs, as the manifest names its rows.
+def restore_plan(output: Output, given: Flags, folder: pathlib.Path) -> None:
+    """Restores a plan that is damaged or lost: from the inputs, with the rows that the manifest names.
 
     Args:
         output: holds the dataset.
@@ -34,16 +35,14 @@ def whole_plan(output: Output, given: Flags, folder: pathlib.Path) -> Plan:
     records = read_records(output, str(output), [])
     faults = check_records(records._replace(commits={}, manifest=None))
     if records.plan and (records.manifest is None or all(fault.remedy == GO_ON for fault in faults)):
-        return records.plan
+        return
     if records.manifest is None:
         raise UsageError(f"{output}/{layout.PLAN} is damaged, and no {layout.MANIFEST} tells what it said; {JOIN_ANEW}")
-    plan = _joined_plan(output, records.manifest, given, folder)
-    output.write(layout.PLAN, plan.to_json())
-    return plan
+    output.write(layout.PLAN, _joined_plan(output, records.manifest, given, folder).to_json())
 
 
 def _joined_plan(output: Output, manifest: Manifest, given: Flags, folder: pathlib.Path) -> Plan:
-    if manifest.counts.get("taken_down") or manifest.counts.get("taken_down_unknown"):
+    if manifest.counts.keys() & {TAKEN_DOWN, UNKNOWN}:
         raise UsageError(
             f"{output}/{layout.PLAN} is lost, and with it the list of photos that were taken down: put back a copy of "
             "it, so that none of them returns"
@@ -89,7 +88,9 @@ def repair_rows(config: BuildConfig, plan: Plan, at_fault: typing.Container[str]
         return []
     again = read_record(joined, layout.PLAN, Plan)
     digests = {layout.rows_file(rows.shard): rows.digest for rows in again.rows or []}
-    as_planned = [n for n in wanted if (digests[n] == planned[n] if n in planned else again.counts == plan.counts)]
+    as_planned = [name for name in wanted if name in planned and digests[name] == planned[name]]
+    if layout.INPUT_FAILURES in wanted and _failures(again) == _failures(plan):
+        as_planned.append(layout.INPUT_FAILURES)
     for name in as_planned:
         config.output.publish(joined.path / name, name)
     if other := [name for name in wanted if name not in as_planned]:
@@ -99,3 +100,7 @@ def repair_rows(config: BuildConfig, plan: Plan, at_fault: typing.Container[str]
             ", ".join(other),
         )
     return as_planned
+
+
+def _failures(plan: Plan) -> dict[str, int]:
+    return {what: number for what, number in plan.counts.items() if what.endswith("_failures")}

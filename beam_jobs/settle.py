@@ -19,10 +19,23 @@ def settle(output: Output, workers: int, overwrite: bool = False) -> None:
     Raises:
         UsageError: photos are to be taken out of a shard that is damaged.
     """
+    end_rewrites(output)
+    if not overwrite and output_state.read_plan(output):
+        end_take_down(output, workers)
+
+
+def end_rewrites(output: Output) -> None:
+    """Replaces the shards that dead runs were about to replace, and removes what else they left unfinished."""
     roll_forward(output)
     output_state.sweep(output)
-    if overwrite or output_state.read_plan(output) is None:
-        return
+
+
+def end_take_down(output: Output, workers: int) -> None:
+    """Takes out the photos that the plan says are taken down and that are there still.
+
+    Raises:
+        UsageError: they are in a shard that is damaged.
+    """
     try:
         take_down(output, workers)
     except OutputError as error:
