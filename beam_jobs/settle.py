@@ -23,11 +23,26 @@ def settle(output: Output, workers: int, overwrite: bool = False) -> None:
     """
     has_begun = roll_forward(output)
     plan = None if overwrite else output_state.read_plan(output)
-    try:
-        if plan and not is_carried_out(plan):
-            take_down(output, workers)
-        elif plan and has_begun:
+    if plan:
+        end_take_down(output, workers)
+        if has_begun and is_carried_out(plan):
             finish_again(output, plan)
+    output.sweep()
+
+
+def roll_forward_and_sweep(output: Output) -> None:
+    """Replaces the shards that dead runs were about to replace, and removes what else they left unfinished."""
+    roll_forward(output)
+    output.sweep()
+
+
+def end_take_down(output: Output, workers: int) -> None:
+    """Takes out the photos that the plan says are taken down and that are there still.
+
+    Raises:
+        UsageError: they are in a shard that is damaged.
+    """
+    try:
+        take_down(output, workers)
     except OutputError as error:
         raise UsageError(str(error)) from error
-    output.sweep()

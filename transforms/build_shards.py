@@ -36,7 +36,7 @@ class ShardsConfig:
 
 
 class BuildShards(beam.PTransform):
-    """Builds every shard that is not committed yet, or retries failures in it; then writes index and manifest.
+    """Builds, retries or restores every shard that is not committed yet; then writes index and manifest.
 
     Input: RowsFile, one per shard. Output: ShardDone of the shards built now.
 
@@ -75,7 +75,8 @@ class _ProbeFn(beam.DoFn):
 
     def process(self, shards: list[RowsFile]) -> typing.Iterator[int]:
         photos = sum(rows.rows for rows in shards)
-        if photos >= MIN_PHOTOS and not self._config.shard.retry:
+        builds_all = not self._config.shard.retry and self._config.shard.remains is None
+        if photos >= MIN_PHOTOS and builds_all:
             probe_in_worker(shared_pool(self._config.workers), [rows.shard for rows in shards], self._config.shard)
         yield photos
 

@@ -30,7 +30,7 @@ class FinishConfig:
 
 
 def finish_shards(shards: typing.Iterable[int], config: FinishConfig) -> Manifest:
-    """Writes ``shards/index.json`` and, last of all, ``manifest.json``.
+    """Writes ``shards/index.json``, unless it says the same already, and, last of all, ``manifest.json``.
 
     Raises:
         FileNotFoundError: a shard is not committed.
@@ -40,7 +40,8 @@ def finish_shards(shards: typing.Iterable[int], config: FinishConfig) -> Manifes
     plan = read_record(output, layout.PLAN, Plan)
     commits = [read_record(output, layout.commit_file(shard), CommitRecord) for shard in sorted(shards)]
     index = wids_index(indexed_tar(commit) for commit in commits if commit.samples)
-    output.write(layout.SHARD_INDEX, index)
+    if not output.exists(layout.SHARD_INDEX) or output.read(layout.SHARD_INDEX) != index:
+        output.write(layout.SHARD_INDEX, index)
     index_digest = bytes_digest(index)
     with output.open(layout.INPUT_FAILURES) as file:
         input_failures = DigestingReader(file).finish()
