@@ -213,11 +213,11 @@ def _run_held(config: BuildConfig, found: FoundInputs, classes: Classes) -> int:
     if config.images and not config.overwrite:
         committed = output_state.committed_shards(config.output, plan.format)
     is_finished = _is_finished(config, plan, committed)
-    with _run_folder(config.output) as folder:
+    with run_folder(config.output) as folder:
         if plan.rows is None:
             check_space(folder, SPOOL_FACTOR * decoded_bytes(found.files))
         if not is_finished:
-            config = _with_lists(config, folder)
+            config = with_lists(config, folder)
         if config.overwrite:
             output_state.clear(config.output)
         if plan != old:
@@ -241,6 +241,7 @@ def _wanted_plan(config: BuildConfig, found: FoundInputs) -> tuple[Plan, Plan | 
     old = None if config.overwrite else output_state.read_plan(config.output)
     if old is None:
         return plan, old
+    output_state.check_is_of_sources(old, config.output)
     output_state.check_format(old, config.format)
     kept: dict[str, typing.Any] = {
         "format": {**old.format, **config.format},
@@ -261,7 +262,7 @@ def _is_finished(config: BuildConfig, plan: Plan, committed: dict[int, str]) -> 
 
 
 @contextlib.contextmanager
-def _run_folder(output: Output) -> typing.Iterator[pathlib.Path]:
+def run_folder(output: Output) -> typing.Iterator[pathlib.Path]:
     """Gives a run a folder for what is unfinished, named as the run; it goes with it, however the run ends."""
     folder = output.run_folder(f"{time.strftime('%Y%m%dT%H%M%S')}-{uuid.uuid4().hex[:8]}")
     with end_on_signals(folder):
@@ -272,7 +273,7 @@ def _run_folder(output: Output) -> typing.Iterator[pathlib.Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _with_lists(config: BuildConfig, folder: pathlib.Path) -> BuildConfig:
+def with_lists(config: BuildConfig, folder: pathlib.Path) -> BuildConfig:
     """Lists places on servers; that may fail, so it is done before anything in the output changes."""
     if config.images is None:
         return config
@@ -304,7 +305,7 @@ def _run_graph(
                     images=config.images,
                     committed=committed,
                     workers=config.workers,
-                    finish=_finish_config(config, folder.name),
+                    finish=finish_config(config, folder.name),
                     max_failure_ratio=config.max_failure_ratio,
                 )
             )
@@ -312,7 +313,8 @@ def _run_graph(
             stop_shared_pool()
 
 
-def _finish_config(config: BuildConfig, run_id: str) -> FinishConfig:
+def finish_config(config: BuildConfig, run_id: str) -> FinishConfig:
+    """Returns what the manifest is to say of this run."""
     software = {name: importlib.metadata.version(name) for name in SOFTWARE}
     return FinishConfig(
         output=config.output,

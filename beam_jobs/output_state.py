@@ -7,6 +7,9 @@ from schemas import layout
 from schemas.records import CommitRecord, FileDigest, Manifest, OtherFormatError, Plan, PlanInput, rows_digest
 from transforms.output import Output, read_record
 
+DATASET_KIND = "dataset/"
+"""The kind of an input that is a dataset begins with it; then comes where its images are taken from."""
+
 _OWN_NAMES = frozenset({*layout.SHARD_FOLDERS, layout.TMP, layout.PLAN, layout.MANIFEST})
 
 
@@ -65,6 +68,20 @@ def sweep(output: Output) -> None:
         unfinished = f"{layout.TMP}/{name}"
         if unfinished != layout.LEASE:
             output.remove_tree(unfinished)
+
+
+def check_is_of_sources(plan: Plan, output: Output) -> None:
+    """Refuses to build on an output that was made from another dataset.
+
+    Raises:
+        UsageError: it was.
+    """
+    old = next((file.url for file in plan.inputs if file.kind.startswith(DATASET_KIND)), None)
+    if old:
+        raise UsageError(
+            f"--output {output} was made from {old} by `photobeam reprocess`, not from sources: give that command "
+            "again, choose another --output, or give --overwrite to start again"
+        )
 
 
 def check_format(plan: Plan, wanted: typing.Mapping[str, typing.Any]) -> None:

@@ -74,7 +74,7 @@ class _ProbeFn(beam.DoFn):
 
     def process(self, shards: list[RowsFile]) -> typing.Iterator[int]:
         photos = sum(rows.rows for rows in shards)
-        if photos >= MIN_PHOTOS:
+        if photos >= MIN_PHOTOS and self._config.shard.old is None:
             probe_in_worker(shared_pool(self._config.workers), [rows.shard for rows in shards], self._config.shard)
         yield photos
 

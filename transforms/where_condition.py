@@ -16,8 +16,8 @@ class ConditionError(ValueError):
     """The condition of ``--where`` is not valid, or fails on some row."""
 
 
-def check_condition(condition: str) -> None:
-    """Checks a condition against the joined row's schema, before any work.
+def check_condition(condition: str, schema: pa.Schema = ROW_SCHEMA) -> None:
+    """Checks a condition against the schema of the rows, before any work.
 
     Raises:
         ConditionError: it does not parse, names an unknown column, looks at more than its own row, gives
@@ -26,7 +26,7 @@ def check_condition(condition: str) -> None:
     connection = _connection()
     if changing := sorted(_function_names(condition) & _changing_functions(connection)):
         raise ConditionError(f"--where {condition!r}: {changing[0]} gives another answer each time; leave it out")
-    kind = _query(connection, ROW_SCHEMA.empty_table(), f"({condition}\n)", condition).schema.field(0).type
+    kind = _query(connection, schema.empty_table(), f"({condition}\n)", condition).schema.field(0).type
     if not pa.types.is_boolean(kind):
         raise ConditionError(f"--where {condition!r} gives {kind}, not a condition; compare it with something")
 
