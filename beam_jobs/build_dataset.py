@@ -30,10 +30,11 @@ from beam_jobs.interrupt import end_on_signals
 from beam_jobs.progress_line import show_progress
 from beam_jobs.report_build import report_build
 from beam_jobs.selection_flags import add_selection_flags, row_selection
+from beam_jobs.settle import settle
 from beam_jobs.store_flags import add_store_flags
 from schemas import layout
 from schemas.classes import ChosenClass
-from schemas.records import Plan, PlanInput
+from schemas.records import CommitRecord, Plan, PlanInput
 from schemas.sources import Source
 from transforms.fetch_published import PublishedPlaces, fetch_published
 from transforms.filter_rows import RowSelection
@@ -207,12 +208,13 @@ def _run_held(config: BuildConfig, found: FoundInputs, classes: Classes) -> int:
             "--open_images: no file lists the images (such as train-images-boxable-with-rotation.csv), so their photos "
             "get surrogate ids and cannot be joined with other sources"
         )
-    output_state.sweep(config.output)
+    settle(config.output)
     plan, old = _wanted_plan(config, found)
-    committed: dict[int, str] = {}
+    commits: dict[int, CommitRecord] = {}
     if config.images and not config.overwrite:
-        committed = output_state.committed_shards(config.output, plan.format)
-    is_finished = _is_finished(config, plan, committed)
+        commits = output_state.read_commits(config.output, plan.format)
+    committed = {shard: output_state.made_from(commit) for shard, commit in commits.items()}
+    is_finished = output_state.is_finished(config.output, plan, commits) if config.images else plan.rows is not None
     with run_folder(config.output) as folder:
         if plan.rows is None:
             check_space(folder, SPOOL_FACTOR * decoded_bytes(found.files))
@@ -251,14 +253,6 @@ def _wanted_plan(config: BuildConfig, found: FoundInputs) -> tuple[Plan, Plan | 
     if output_state.rows_hold(old, config.output, selection, inputs):
         kept |= {"counts": old.counts, "rows": old.rows}
     return dataclasses.replace(plan, **kept), old
-
-
-def _is_finished(config: BuildConfig, plan: Plan, committed: dict[int, str]) -> bool:
-    if plan.rows is None:
-        return False
-    if config.images is None:
-        return True
-    return output_state.manifest_holds(config.output) and all(committed.get(r.shard) == r.digest for r in plan.rows)
 
 
 @contextlib.contextmanager
@@ -314,7 +308,7 @@ def _run_graph(
 
 
 def finish_config(config: BuildConfig, run_id: str) -> FinishConfig:
-    """Returns what the manifest is to say of this run."""
+    """Returns what the manifest of a run says besides the shards."""
     software = {name: importlib.metadata.version(name) for name in SOFTWARE}
     return FinishConfig(
         output=config.output,

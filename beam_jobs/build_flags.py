@@ -99,6 +99,15 @@ def add_fetch_flags(parser: FlagParser) -> None:
 
 def add_run_flags(parser: FlagParser) -> None:
     """Adds what changes how a run goes, and nothing in its output."""
+    group = add_worker_flags(parser)
+    group.add_argument(
+        "--cache_dir", default="", metavar="DIR", help="where published sets are kept (~/.cache/photobeam)"
+    )
+    group.add_argument("--overwrite", action="store_true", help="start again, dropping what is there")
+
+
+def add_worker_flags(parser: FlagParser) -> argparse._ArgumentGroup:
+    """Adds where the work is done and how it is followed."""
     group = parser.add_argument_group("run")
     group.add_argument(
         "--workers", type=positive, default=os.cpu_count() or 1, metavar="N", help="processes (number of cores)"
@@ -106,11 +115,8 @@ def add_run_flags(parser: FlagParser) -> None:
     group.add_argument(
         "--runner", type=_runner, default="DirectRunner", help="where it runs: this machine (%(default)s)"
     )
-    group.add_argument(
-        "--cache_dir", default="", metavar="DIR", help="where published sets are kept (~/.cache/photobeam)"
-    )
-    group.add_argument("--overwrite", action="store_true", help="start again, dropping what is there")
     group.add_argument("--progress", choices=("auto", "json", "none"), default="auto", help="(%(default)s)")
+    return group
 
 
 def add_failure_flag(parser: FlagParser) -> None:
@@ -211,9 +217,18 @@ def output(flags: argparse.Namespace) -> Output:
     Raises:
         UsageError: it is not on a local file system.
     """
-    url = printable("--output", flags.output)
+    return output_at("--output", flags.output)
+
+
+def output_at(flag: str, place: str) -> Output:
+    """Returns the output at a place that a flag names.
+
+    Raises:
+        UsageError: it is not on a local file system.
+    """
+    url = printable(flag, place)
     if "://" in url and not url.startswith("file://"):
-        raise UsageError(f"--output {url}: only local paths can be written so far")
+        raise UsageError(f"{flag} {url}: only local paths can be written so far")
     return LocalOutput(pathlib.Path(url.removeprefix("file://")).expanduser().absolute())
 
 

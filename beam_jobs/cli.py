@@ -11,6 +11,7 @@ from beam_jobs.errors import FAILED, INTERRUPTED, OK, USAGE, JobError, UsageErro
 COMMANDS: typing.Final[dict[str, tuple[str, str]]] = {
     "build": ("build_dataset", "sources and images to shards: the main job"),
     "join": ("join_metadata", "the joined rows alone, as Parquet"),
+    "reprocess": ("reprocess_dataset", "a dataset that is there: try its failures again, take photos down"),
     "verify": ("check_dataset", "check every byte and count of a dataset"),
     "show": ("show", "one photo by any of its ids: its row or failure, and its picture"),
     "demo": ("demo", "make a small corpus, build it, verify it, read it back"),
@@ -57,7 +58,7 @@ def run_command(command: typing.Callable[[], int]) -> int:
 
 
 def _help() -> str:
-    lines = [f"  {name:8} {text}" for name, (_, text) in COMMANDS.items()]
+    lines = [f"  {name:9} {text}" for name, (_, text) in COMMANDS.items()]
     return "usage: photobeam COMMAND [flags]\n\n" + "\n".join(lines) + "\n\nphotobeam COMMAND --help lists its flags.\n"
 
 

@@ -37,8 +37,9 @@ class Work:
         images: what happens to the images; None for rows alone.
         committed: shards that stand, with the digest of their rows.
         workers: threads of phase 1, processes of phase 2.
-        finish: what the manifest says besides.
+        finish: what the manifest says besides; None to write no manifest.
         max_failure_ratio: above it the run ends.
+        retry: SQL condition on the failures that are tried again in shards that do not stand; '' to build these.
     """
 
     output: Output
@@ -50,8 +51,9 @@ class Work:
     images: ImageStep | None
     committed: dict[int, str]
     workers: int
-    finish: FinishConfig
+    finish: FinishConfig | None
     max_failure_ratio: float = 1.0
+    retry: str = ""
 
 
 def run(work: Work) -> None:
@@ -114,6 +116,7 @@ def _build_config(work: Work, images: ImageStep) -> ShardsConfig:
             places=images.places,
             format=work.plan.format,
             max_failure_ratio=work.max_failure_ratio,
+            retry=work.retry,
         ),
         finish=work.finish,
         committed=work.committed,

@@ -4,7 +4,16 @@ import typing
 
 from beam_jobs.errors import UsageError
 from schemas import layout
-from schemas.records import CommitRecord, FileDigest, Manifest, OtherFormatError, Plan, PlanInput, rows_digest
+from schemas.records import (
+    CommitRecord,
+    FileDigest,
+    Manifest,
+    OtherFormatError,
+    Plan,
+    PlanInput,
+    manifest_shard,
+    rows_digest,
+)
 from transforms.output import Output, read_record
 
 DATASET_KIND = "dataset/"
@@ -113,22 +122,44 @@ def rows_hold(plan: Plan, output: Output, selection: typing.Mapping[str, typing.
     return all(output.exists(name) for name in names)
 
 
-def manifest_holds(output: Output) -> bool:
-    """Tells whether there is a sound manifest, and the files that it lists beside the shards' are in place."""
+def is_finished(output: Output, plan: Plan, commits: typing.Mapping[int, CommitRecord]) -> bool:
+    """Tells whether every shard is built from the rows that the plan names, and the manifest says so."""
+    planned = plan.rows or []
+    committed = [commits[rows.shard] for rows in planned if rows.shard in commits]
+    as_planned = [made_from(commit) for commit in committed] == [rows.digest for rows in planned]
+    return plan.rows is not None and as_planned and manifest_holds(output, committed)
+
+
+def manifest_holds(output: Output, commits: typing.Iterable[CommitRecord]) -> bool:
+    """Tells whether there is a sound manifest that says of the shards what their commit records say.
+
+    The files that it lists beside the shards' are in place, too.
+    """
     try:
         manifest = read_record(output, layout.MANIFEST, Manifest)
     except (FileNotFoundError, ValueError):
         return False
-    return _are_in_place(manifest.files, output)
+    as_committed = manifest.shards == [manifest_shard(commit) for commit in commits]
+    return as_committed and _are_in_place(manifest.files, output)
 
 
 def committed_shards(output: Output, plan_format: typing.Mapping[str, typing.Any]) -> dict[int, str]:
-    """Lists committed shards of this format, with the digest of the rows each was made from.
+    """Lists committed shards of this format, with the digest of the rows each was made from."""
+    return {shard: made_from(commit) for shard, commit in read_commits(output, plan_format).items()}
+
+
+def made_from(commit: CommitRecord) -> str:
+    """Returns the digest of the rows that a shard was made from."""
+    return commit.files[layout.rows_file(commit.shard)].sha256
+
+
+def read_commits(output: Output, plan_format: typing.Mapping[str, typing.Any]) -> dict[int, CommitRecord]:
+    """Reads the records of committed shards of this format.
 
     A shard whose record is damaged, or of whose files one is missing or of another size, counts as none and is
     built again.
     """
-    committed: dict[int, str] = {}
+    committed: dict[int, CommitRecord] = {}
     for name in output.names("commits"):
         try:
             commit = read_record(output, name, CommitRecord)
@@ -138,7 +169,7 @@ def committed_shards(output: Output, plan_format: typing.Mapping[str, typing.Any
             continue
         rows = commit.files.get(layout.rows_file(commit.shard))
         if rows and commit.rows_digest == rows_digest(rows.sha256, plan_format) and _is_whole(commit, output):
-            committed[commit.shard] = rows.sha256
+            committed[commit.shard] = commit
     return committed
 
 

@@ -18,7 +18,17 @@ from schemas.annotations import GEOMETRY_COLUMNS
 from schemas.columns import Column
 from schemas.failures import FAILURE_SCHEMA, INPUT_FAILURE_SCHEMA, MAX_DETAIL_CHARS, MAX_RAW_BYTES, FailureReason
 from schemas.photo_ids import CLASS_SALT, KEY_DIGITS, LIMIT_SALT, MAX_FLICKR_ID, hash64, key, shards_of
-from schemas.records import CommitRecord, FileDigest, Manifest, ManifestShard, Plan, PlanInput, PlanRows, Totals
+from schemas.records import (
+    CommitRecord,
+    FileDigest,
+    Manifest,
+    ManifestShard,
+    Plan,
+    PlanInput,
+    PlanRows,
+    Tombstone,
+    Totals,
+)
 from schemas.rows import ROW_COLUMNS
 from schemas.samples import IMAGE_COLUMNS, SAMPLE_SCHEMA, image_placement, sample_json
 from schemas.sources import Source
@@ -263,8 +273,9 @@ that is in one split of one source and in another split of another source is in 
 
 
 def _records() -> str:
-    records = ((layout.PLAN, Plan), ("", PlanInput), ("", PlanRows), ("commits/NNNNNN.json", CommitRecord),
-               ("", FileDigest), (layout.MANIFEST, Manifest), ("", ManifestShard), ("", Totals))  # fmt: skip
+    records = ((layout.PLAN, Plan), ("", PlanInput), ("", PlanRows), ("", Tombstone),
+               ("commits/NNNNNN.json", CommitRecord), ("", FileDigest),
+               (layout.MANIFEST, Manifest), ("", ManifestShard), ("", Totals))  # fmt: skip
     return f"""
 ## Records
 

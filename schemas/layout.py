@@ -9,6 +9,8 @@ SHARD_INDEX = "shards/index.json"
 INPUT_FAILURES = "failures/input.parquet"
 TMP = "_tmp"
 LEASE = "_tmp/lease.json"
+REWRITES = "_tmp/rewrites"
+"""Holds a folder for each shard whose files are being replaced: the new files, and the intent record."""
 
 SHARD_FOLDERS = ("commits", "shards", "failures", "rows", "log")
 """Folders whose files are of one shard each; what says that a shard is complete comes first."""
@@ -57,6 +59,16 @@ def commit_file(shard: int) -> str:
 def log_file(shard: int) -> str:
     """Returns the name of the log of a shard's last attempt."""
     return f"log/{shard_name(shard)}.json"
+
+
+def intent_file(shard: int) -> str:
+    """Returns the name of the record that says what a shard's files are to be replaced with."""
+    return f"{REWRITES}/{shard_name(shard)}/intent.json"
+
+
+def staged_file(shard: int, name: str) -> str:
+    """Returns where a shard's new file waits until it is moved to its name."""
+    return f"{REWRITES}/{shard_name(shard)}/{name}"
 
 
 def shard_files(shard: int, samples: int = 1) -> list[str]:

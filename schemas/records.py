@@ -92,6 +92,22 @@ class CommitRecord(Record):
 
 
 @dataclasses.dataclass(frozen=True)
+class Intent(Record):
+    """Says what the files of a committed shard are about to be replaced with; all of it is staged.
+
+    Attributes:
+        files: those to be moved from :func:`schemas.layout.staged_file` to their names.
+        removed: files that the shard no longer has.
+        commit: the new commit record, which comes last.
+    """
+
+    files: dict[str, FileDigest]
+    removed: list[str]
+    commit: CommitRecord
+    format_version: int = FORMAT_VERSION
+
+
+@dataclasses.dataclass(frozen=True)
 class ManifestShard:
     """One shard in the manifest.
 
@@ -169,6 +185,14 @@ class PlanRows:
 
 
 @dataclasses.dataclass(frozen=True)
+class Tombstone:
+    """A photo that was taken down and must not come back, and the day (UTC, ISO 8601) when that was."""
+
+    photo_id: int
+    date: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Plan(Record):
     """What an output is made from; written first, and again when the rows are complete.
 
@@ -177,9 +201,10 @@ class Plan(Record):
         format: flags that decide how a row becomes a sample; each ``rows_digest`` is taken over them.
         inputs: the input files.
         shards: number of shards; None until the rows are counted.
-        tombstones: photo ids that were taken down and must not come back.
+        tombstones: photos that were taken down, sorted by id.
         counts: the input accounting: ``input_lines`` = ``rows`` + ``removed_by_filters`` +
-            ``collapsed_lines`` + ``input_failures``; other keys are free.
+            ``collapsed_lines`` + ``input_failures``; other keys are free. ``taken_down`` (photos removed, and counted
+            among those removed by filters) + ``taken_down_unknown`` = tombstones, once all of them are carried out.
         rows: the rows file of each shard, in order; None until all are written.
     """
 
@@ -187,7 +212,7 @@ class Plan(Record):
     format: dict[str, typing.Any]
     inputs: list[PlanInput]
     shards: int | None = None
-    tombstones: list[int] = dataclasses.field(default_factory=list)
+    tombstones: list[Tombstone] = dataclasses.field(default_factory=list)
     counts: dict[str, int] = dataclasses.field(default_factory=dict)
     rows: list[PlanRows] | None = None
     format_version: int = FORMAT_VERSION

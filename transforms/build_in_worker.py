@@ -11,6 +11,7 @@ from schemas.records import CommitRecord
 from transforms import progress
 from transforms.build_shard import ShardConfig, build_shard
 from transforms.probe_photos import probe_photos
+from transforms.retry_shard import retry_shard
 from transforms.worker_pool import PoolStoppedError, WorkerPool
 from transforms.worker_process import WorkerDiedError
 
@@ -18,15 +19,16 @@ _log = logging.getLogger("photobeam")
 
 
 def build_in_worker(pool: WorkerPool, rows: RowsFile, config: ShardConfig) -> CommitRecord:
-    """Builds a shard in a child process; if that crashes, once more with every image in a process of its own.
+    """Builds a shard, or retries its failures, in a child process; if that crashes, once more with every image in one.
 
     Raises:
         PoolStoppedError: a child was killed, or has crashed even so.
         Exception: as :func:`transforms.build_shard.build_shard`; each of these stops the pool for all.
     """
+    build = retry_shard if config.retry else build_shard
     with _stopping_at_errors(pool), progress.lent_slot() as slot:
         try:
-            return pool.call(progress.counted_in, slot, build_shard, rows.shard, rows.digest, config)
+            return pool.call(progress.counted_in, slot, build, rows.shard, rows.digest, config)
         except WorkerDiedError as error:
             if not error.crashed:
                 raise _failed(error, f"shard {rows.shard:06d}") from error
@@ -34,7 +36,7 @@ def build_in_worker(pool: WorkerPool, rows: RowsFile, config: ShardConfig) -> Co
         progress.take_back(slot)
         isolated = dataclasses.replace(config, isolated=True)
         try:
-            return pool.call_alone(progress.counted_in, slot, build_shard, rows.shard, rows.digest, isolated)
+            return pool.call_alone(progress.counted_in, slot, build, rows.shard, rows.digest, isolated)
         except WorkerDiedError as error:
             raise _failed(error, f"shard {rows.shard:06d}") from error
 

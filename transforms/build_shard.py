@@ -65,6 +65,8 @@ class ShardConfig:
         places: where they are looked for, in order.
         format: the plan's format flags, part of the commit's digest.
         max_failure_ratio: the run ends when more than this share of its photos has failed.
+        retry: SQL condition on the failures of shards that are built already: those photos are tried again, and the
+            rest of the shard is kept; '' to build whole shards.
         decode_limit_s: the most processor time that one photo may take between its bytes and its image.
         old: dataset whose images and failures are taken where they will do; None if every photo is fetched.
         isolated: make every image in a process of its own, since some photo of the shard ends the process it is in.
@@ -77,12 +79,13 @@ class ShardConfig:
     places: PlacesConfig
     format: dict[str, typing.Any]
     max_failure_ratio: float = 1.0
+    retry: str = ""
     decode_limit_s: float = DECODE_LIMIT_S
     old: OldDataset | None = None
     isolated: bool = False
 
 
-class _Images:
+class ShardImages:
     """The images of one shard: what they are made with, and what became of them in order of arrival."""
 
     def __init__(self, config: ShardConfig, annotations: RowAnnotations, spool: ImageSpool, old: OldPhotos | None):
@@ -177,32 +180,47 @@ def build_shard(shard: int, digest: str, config: ShardConfig) -> CommitRecord:
             f"{config.output}/{name} is damaged or was replaced; remove it, and the rows are joined again"
         )
     table = pq.read_table(io.BytesIO(data))
-    staging = config.folder / f"shard-{layout.shard_name(shard)}"
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
+    staging = make_staging(shard, config)
     with ImageSpool(staging / "images") as spool:
-        images = run_in_loop(_build_images(table, config, spool))
+        images = run_in_loop(build_images(table, range(table.num_rows), config, spool))
         rows = ShardRows(shard, table, rows_file)
         failures = images.failures.final
         sizes = config.image.further_sizes
         commit = write_shard(rows, images.images, failures, spool, staging, config.format, config.image.format, sizes)
     _commit(commit, staging, config.output)
-    _write_log(shard, started, images, config.output)
+    write_log(shard, started, images, config.output)
     shutil.rmtree(staging)
     return commit
 
 
-async def _build_images(table: pa.Table, config: ShardConfig, spool: ImageSpool) -> _Images:
-    """Tries every photo, then once more, with fresh connections, those whose failures may heal."""
+def make_staging(shard: int, config: ShardConfig) -> pathlib.Path:
+    """Makes an empty local folder for what is unfinished of a shard."""
+    staging = config.folder / f"shard-{layout.shard_name(shard)}"
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    return staging
+
+
+async def build_images(
+    table: pa.Table, wanted: typing.Iterable[int], config: ShardConfig, spool: ImageSpool
+) -> ShardImages:
+    """Tries every photo of some rows, then once more, with fresh connections, those whose failures may heal.
+
+    Args:
+        table: rows of a shard.
+        wanted: numbers of those whose photos are tried.
+        config: how.
+        spool: takes the images.
+    """
     photos: list[_Row] = table.select([*FETCH_COLUMNS, "sources"]).to_pylist()
     old = OldPhotos(config.old, table["photo_id"].to_numpy()) if config.old else None
-    images = _Images(config, RowAnnotations(table), spool, old)
+    images = ShardImages(config, RowAnnotations(table), spool, old)
 
     def build(rows: typing.Iterable[int]) -> typing.Coroutine[typing.Any, typing.Any, None]:
         return for_each(rows, lambda row: images.build(row, photos[row]), PHOTOS_IN_HAND)
 
     with ranked():
-        await build(range(len(photos)))
+        await build(wanted)
         if images.failures.deferred:
             await shared_fetching(config.fetch, config.places).client.renew()
             again = build(images.failures.rows_to_try())
@@ -223,8 +241,15 @@ def _commit(commit: CommitRecord, staging: pathlib.Path, output: Output) -> None
     output.write(record, commit.to_json())
 
 
-def _write_log(shard: int, started: float, images: _Images, output: Output) -> None:
-    """Writes what may differ between runs."""
+def write_log(shard: int, started: float, images: ShardImages, output: Output) -> None:
+    """Writes what may differ between runs.
+
+    Args:
+        shard: its number.
+        started: when work on it began, seconds since 1970.
+        images: what was tried.
+        output: the dataset.
+    """
     log = {
         "host": socket.gethostname(),
         "started": started,

@@ -24,19 +24,19 @@ class ShardsConfig:
 
     Attributes:
         shard: how one shard is built.
-        finish: what the manifest says besides.
+        finish: what the manifest says besides; None to write no manifest, since other shards are not built.
         committed: digest of the rows of each shard that is already committed and still holds.
         workers: child processes.
     """
 
     shard: ShardConfig
-    finish: FinishConfig
+    finish: FinishConfig | None
     committed: dict[int, str]
     workers: int
 
 
 class BuildShards(beam.PTransform):
-    """Builds every shard that is not committed yet, then writes index and manifest.
+    """Builds every shard that is not committed yet, or retries failures in it; then writes index and manifest.
 
     Input: RowsFile, one per shard. Output: ShardDone of the shards built now.
 
@@ -56,9 +56,10 @@ class BuildShards(beam.PTransform):
             | "SpreadShards" >> beam.Reshuffle()
             | "BuildShard" >> beam.ParDo(_BuildFn(self._config), beam.pvalue.AsSingleton(probed))
         )
-        planned = rows | "GatherRows" >> Gather(RowsFile)
-        finished = built | "GatherBuilt" >> Gather(ShardDone)
-        _ = finished | "Finish" >> beam.ParDo(_FinishFn(self._config), beam.pvalue.AsSingleton(planned))
+        if self._config.finish:
+            planned = rows | "GatherRows" >> Gather(RowsFile)
+            finished = built | "GatherBuilt" >> Gather(ShardDone)
+            _ = finished | "Finish" >> beam.ParDo(_FinishFn(self._config.finish), beam.pvalue.AsSingleton(planned))
         return built
 
 
@@ -74,7 +75,8 @@ class _ProbeFn(beam.DoFn):
 
     def process(self, shards: list[RowsFile]) -> typing.Iterator[int]:
         photos = sum(rows.rows for rows in shards)
-        if photos >= MIN_PHOTOS and self._config.shard.old is None:
+        takes_all = not self._config.shard.retry and self._config.shard.old is None
+        if photos >= MIN_PHOTOS and takes_all:
             probe_in_worker(shared_pool(self._config.workers), [rows.shard for rows in shards], self._config.shard)
         yield photos
 
@@ -115,8 +117,8 @@ class _BuildFn(beam.DoFn):
 
 
 class _FinishFn(beam.DoFn):
-    def __init__(self, config: ShardsConfig):
+    def __init__(self, config: FinishConfig):
         self._config = config
 
     def process(self, _: list[ShardDone], planned: list[RowsFile]) -> None:
-        finish_shards([rows.shard for rows in planned], self._config.finish)
+        finish_shards([rows.shard for rows in planned], self._config)

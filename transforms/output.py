@@ -54,6 +54,14 @@ class LocalOutput(DatasetFiles):
         finally:
             staged.unlink(missing_ok=True)
 
+    def move(self, staged: str, name: str) -> None:
+        """Gives a file that was published under a passing name its final one, replacing an older one.
+
+        Raises:
+            OSError: the file system refuses.
+        """
+        self.publish(self.path / staged, name)
+
     def remove(self, name: str) -> None:
         """Removes a file, if it is there."""
         (self.path / name).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The condition of `--where`: SQL on one joined row, evaluated by DuckDB."""
+"""SQL conditions on one row of a table, evaluated by DuckDB: on a joined row, or on a failure."""
 
 import re
 import uuid
@@ -13,35 +13,45 @@ _CLOCKS = frozenset({"current_date", "current_time", "current_timestamp", "local
 
 
 class ConditionError(ValueError):
-    """The condition of ``--where`` is not valid, or fails on some row."""
+    """A condition is not valid, or fails on some row."""
 
 
-def check_condition(condition: str, schema: pa.Schema = ROW_SCHEMA) -> None:
+def check_condition(condition: str, schema: pa.Schema = ROW_SCHEMA, flag: str = "--where") -> None:
     """Checks a condition against the schema of the rows, before any work.
+
+    Args:
+        condition: SQL.
+        schema: of the rows.
+        flag: that gives the condition, for messages.
 
     Raises:
         ConditionError: it does not parse, names an unknown column, looks at more than its own row, gives
             another answer each time, or is no boolean.
     """
-    connection = _connection()
+    connection, said = _connection(), f"{flag} {condition!r}"
     if changing := sorted(_function_names(condition) & _changing_functions(connection)):
-        raise ConditionError(f"--where {condition!r}: {changing[0]} gives another answer each time; leave it out")
-    kind = _query(connection, schema.empty_table(), f"({condition}\n)", condition).schema.field(0).type
+        raise ConditionError(f"{said}: {changing[0]} gives another answer each time; leave it out")
+    kind = _query(connection, schema.empty_table(), f"({condition}\n)", condition, said).schema.field(0).type
     if not pa.types.is_boolean(kind):
-        raise ConditionError(f"--where {condition!r} gives {kind}, not a condition; compare it with something")
+        raise ConditionError(f"{said} gives {kind}, not a condition; compare it with something")
 
 
-def matching_rows(rows: pa.Table, condition: str) -> pa.BooleanArray:
+def matching_rows(rows: pa.Table, condition: str, flag: str = "--where") -> pa.BooleanArray:
     """Returns for every row whether the condition is true (null counts as false), in row order.
+
+    Args:
+        rows: with a column ``photo_id``, whose values are unique.
+        condition: SQL.
+        flag: that gives the condition, for messages.
 
     Raises:
         ConditionError: the condition fails on some row.
     """
-    matching = _query(_connection(), rows, "photo_id", condition)["photo_id"]
+    matching = _query(_connection(), rows, "photo_id", condition, f"{flag} {condition!r}")["photo_id"]
     return pc.is_in(rows["photo_id"].combine_chunks(), value_set=matching.combine_chunks())
 
 
-def _query(connection: duckdb.DuckDBPyConnection, rows: pa.Table, selected: str, condition: str) -> pa.Table:
+def _query(connection: duckdb.DuckDBPyConnection, rows: pa.Table, selected: str, condition: str, said: str) -> pa.Table:
     """Selects from the matching rows. The table has a name that no subquery can know: a condition sees its own row."""
     name = f"photos_{uuid.uuid4().hex}"
     connection.register(name, rows)
@@ -49,7 +59,7 @@ def _query(connection: duckdb.DuckDBPyConnection, rows: pa.Table, selected: str,
         return connection.sql(f"SELECT {selected} FROM {name} WHERE ({condition}\n)").to_arrow_table()
     except (duckdb.Error, RuntimeError, UnicodeError, KeyError) as error:
         message = str(error).split("\n")[0].replace(name, "the row")
-        raise ConditionError(f"--where {condition!r}: {message}") from error
+        raise ConditionError(f"{said}: {message}") from error
 
 
 def _function_names(condition: str) -> set[str]:

@@ -9,6 +9,7 @@ from schemas.layout import FORMAT_VERSION
 from schemas.records import (
     CommitRecord,
     FileDigest,
+    Intent,
     Manifest,
     ManifestShard,
     OtherFormatError,
@@ -16,6 +17,7 @@ from schemas.records import (
     PlanInput,
     PlanRows,
     Record,
+    Tombstone,
     Totals,
     manifest_shard,
     root_hash,
@@ -44,9 +46,10 @@ MANIFEST = Manifest(
 )
 PLAN = Plan({"where": "x > 1"}, {"quality": 90}, [PlanInput("a\udc80b", "dataset", 7, "etag")])
 COMPLETE_PLAN = dataclasses.replace(
-    PLAN, shards=1, tombstones=[2**62 + 1], counts={"rows": 3}, rows=[PlanRows(0, 3, "a" * 64)]
+    PLAN, shards=1, tombstones=[Tombstone(2**62 + 1, "2026-11-21")], counts={"rows": 3}, rows=[PlanRows(0, 3, "a" * 64)]
 )
-RECORDS = [COMMIT, MANIFEST, PLAN, COMPLETE_PLAN]
+INTENT = Intent({"shards/000003.tar": FileDigest(20, "b" * 64)}, ["shards/000003.idx"], COMMIT)
+RECORDS = [COMMIT, MANIFEST, PLAN, COMPLETE_PLAN, INTENT]
 
 
 @pytest.mark.parametrize("record", RECORDS)

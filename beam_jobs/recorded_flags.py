@@ -1,0 +1,82 @@
+"""The flags of an earlier build as the defaults of a command on its output, under those given now."""
+
+import argparse
+import dataclasses
+import typing
+
+from beam_jobs import build_dataset, build_flags
+from beam_jobs.build_dataset import BuildConfig
+from beam_jobs.errors import UsageError
+from beam_jobs.flags import FlagParser, parse
+from schemas import layout
+from schemas.records import Manifest, OtherFormatError, Plan
+from schemas.sources import Source
+from transforms.output import Output, read_record
+
+_OF_ONE_RUN = frozenset({"output", "overwrite", "by_split", "config", "workers", "progress", "runner"})
+"""Flags that say nothing of the dataset: where it was then, and what that run was to do on its machine."""
+
+Flags = dict[str, typing.Any]
+
+
+def parse_given(parser: FlagParser, argv: typing.Sequence[str]) -> Flags:
+    """Parses a command line and returns only what it gives, by name; defaults are left out.
+
+    Raises:
+        UsageError: as :func:`beam_jobs.flags.parse`.
+    """
+    for action in parser._actions:
+        action.default = argparse.SUPPRESS
+    return vars(parse(parser, argv))
+
+
+def recorded_build(output: Output, plan: Plan, given: Flags) -> BuildConfig:
+    """Returns the build that would make a dataset as it is.
+
+    What decides its rows and samples comes from the plan. The other flags are those given now; else those of the
+    last build, if a manifest records them; else the defaults. No manifest records keys and passwords.
+
+    Args:
+        output: holds the dataset.
+        plan: of it.
+        given: flags of this command line, by name; those that no build has are left out.
+
+    Raises:
+        UsageError: a flag's value is out of range.
+    """
+    defaults = vars(build_dataset.make_parser().parse_args(["--output", str(output)]))
+    recorded = recorded_flags(output)
+    of_data = {name: value for name, value in recorded.items() if name not in _OF_ONE_RUN}
+    flags = _only(defaults, defaults | of_data | _planned(plan) | given)
+    images = build_flags.image_step(flags) if "image_size" in plan.format else None
+    config = build_dataset.config_of(flags, images, flags.max_failure_ratio)
+    said = build_flags.published_flags(_only(defaults, config.flags | recorded | given))
+    return dataclasses.replace(config, output=output, flags=said)
+
+
+def recorded_flags(output: Output) -> Flags:
+    """Returns what the manifest records; nothing if there is none, or a damaged one.
+
+    Raises:
+        UsageError: the manifest is of another format version.
+    """
+    try:
+        return read_record(output, layout.MANIFEST, Manifest).configuration
+    except OtherFormatError as error:
+        raise UsageError(str(error)) from error
+    except (FileNotFoundError, ValueError):
+        return {}
+
+
+def _only(known: Flags, values: Flags) -> argparse.Namespace:
+    return argparse.Namespace(**{name: value for name, value in values.items() if name in known})
+
+
+def _planned(plan: Plan) -> Flags:
+    """Returns the flags that decide rows and samples; inputs by the names under which they were found."""
+    selection = {**plan.selection, "class_evidence": ",".join(plan.selection.get("class_evidence", ()))}
+    inputs: Flags = {source.value: [] for source in Source}
+    for file in plan.inputs:
+        source, _, kind = file.kind.partition("/")
+        inputs[source].append(f"{kind}={file.url}" if source == Source.YFCC.value else file.url)
+    return {**plan.format, **{name: value for name, value in selection.items() if value != ""}, **inputs}

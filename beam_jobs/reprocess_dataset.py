@@ -1,0 +1,110 @@
+"""`photobeam reprocess`: changes a dataset that is there, finished or not.
+
+    photobeam reprocess /data/out --retry
+
+One operation a call. Where a flag is not given, it is as the build had it.
+"""
+
+import sys
+import typing
+
+from beam_jobs import build_flags, output_state, retry_failures
+from beam_jobs.cli import run_command
+from beam_jobs.errors import UsageError
+from beam_jobs.flags import FlagParser
+from beam_jobs.image_flags import add_place_flags
+from beam_jobs.recorded_flags import Flags, parse_given
+from beam_jobs.settle import settle
+from beam_jobs.store_flags import add_store_flags
+from schemas import layout
+from schemas.records import Plan
+from transforms.lease import OutputInUseError, hold_output
+from transforms.output import Output
+from transforms.publish import OutputError
+
+
+class Operation(typing.Protocol):
+    """A module that carries out one thing that can be done to a dataset."""
+
+    FLAG: str
+
+    def add_flags(self, parser: FlagParser) -> None:
+        """Adds the flag that asks for it, and what else it takes."""
+
+    def check(self, given: Flags) -> None:
+        """Checks its flags before the dataset is looked at; raises UsageError."""
+
+    def run(self, output: Output, plan: Plan, given: Flags) -> int:
+        """Carries it out on an output that is held; returns the exit code."""
+
+
+OPERATIONS: tuple[Operation, ...] = (retry_failures,)
+
+
+def main(argv: typing.Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    return run_command(lambda: run(parse_args(sys.argv[1:] if argv is None else argv)))
+
+
+def parse_args(argv: typing.Sequence[str]) -> Flags:
+    """Returns the flags that a command line gives.
+
+    Raises:
+        UsageError: names flag, value and remedy.
+    """
+    return parse_given(make_parser(), argv)
+
+
+def make_parser() -> FlagParser:
+    """Returns the parser of all flags but ``--config``."""
+    parser = FlagParser("reprocess", __doc__ or "")
+    parser.add_argument("dataset", metavar="OUT", help="the dataset")
+    for operation in OPERATIONS:
+        operation.add_flags(parser)
+    add_place_flags(parser)
+    build_flags.add_fetch_flags(parser)
+    add_store_flags(parser)
+    build_flags.add_worker_flags(parser)
+    build_flags.add_failure_flag(parser)
+    return parser
+
+
+def run(given: Flags) -> int:
+    """Carries out the operation that is asked for.
+
+    Returns:
+        Exit code.
+
+    Raises:
+        UsageError: the command cannot be carried out; nothing was done.
+        JobError: it failed on the way; the same command goes on.
+    """
+    operation = _operation(given)
+    operation.check(given)
+    output = build_flags.output_at("OUT", given["dataset"])
+    if not output.exists(layout.PLAN):
+        raise UsageError(f"{output} holds no dataset: there is no {layout.PLAN}; name the --output of a build")
+    try:
+        output.check_writable()
+        with hold_output(output):
+            settle(output)
+            plan = output_state.read_plan(output)
+            if plan is None:
+                raise UsageError(f"{output} holds no dataset any more")
+            code = operation.run(output, plan, given)
+            output_state.sweep(output)
+            return code
+    except (OutputError, OutputInUseError) as error:
+        raise UsageError(str(error)) from error
+
+
+def _operation(given: Flags) -> Operation:
+    asked = [operation for operation in OPERATIONS if operation.FLAG.removeprefix("--") in given]
+    if len(asked) != 1:
+        what = "several operations" if asked else "no operation"
+        raise UsageError(f"{what}: give one of {', '.join(operation.FLAG for operation in OPERATIONS)}")
+    return asked[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

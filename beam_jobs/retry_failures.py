@@ -1,0 +1,130 @@
+"""`reprocess --retry`: failed photos are tried again, and shards that gain samples are written again."""
+
+import logging
+import typing
+
+import pyarrow as pa
+
+from beam_jobs import build_dataset, output_state
+from beam_jobs.build_dataset import BuildConfig
+from beam_jobs.errors import OK, UsageError
+from beam_jobs.flags import FlagParser
+from beam_jobs.progress_line import show_progress
+from beam_jobs.recorded_flags import Flags, recorded_build
+from beam_jobs.report_build import report_build
+from schemas.failures import FAILURE_SCHEMA, FailureReason
+from schemas.records import CommitRecord, Plan, PlanRows
+from transforms.image_files import ImagePlaceError
+from transforms.image_places import check_places
+from transforms.output import Output
+from transforms.retry_shard import RETRY_FLAG
+from transforms.rewrite_shard import read_failures
+from transforms.where_condition import ConditionError, check_condition, matching_rows
+from transforms.worker_pool import stop_shared_pool
+
+FLAG = RETRY_FLAG
+RETRYABLE = "retryable"
+"""The condition that is meant if none is given: a column of the failures."""
+
+_log = logging.getLogger("photobeam")
+
+
+def add_flags(parser: FlagParser) -> None:
+    """Adds the flag that asks for it."""
+    parser.add_argument(
+        FLAG,
+        nargs="?",
+        const=RETRYABLE,
+        metavar="SQL",
+        help="fetch failed photos again: those that may heal, or those whose failure fits a condition such as "
+        "\"reason in ('timeout', 'not_found')\"",
+    )
+
+
+def check(given: Flags) -> None:
+    """Checks the condition.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        check_condition(given["retry"], FAILURE_SCHEMA, FLAG)
+    except ConditionError as error:
+        raise UsageError(str(error)) from error
+
+
+def run(output: Output, plan: Plan, given: Flags) -> int:
+    """Tries failed photos again.
+
+    Returns:
+        Exit code, by all failures of the dataset as after a build.
+
+    Raises:
+        UsageError: nothing can be tried; nothing was done.
+        JobError: it failed on the way; shards that are written stay, and the same command goes on.
+    """
+    config = recorded_build(output, plan, given)
+    if config.images is None:
+        raise UsageError(f"{FLAG}: {output} has rows alone, or is built with --images none: no photo was tried yet")
+    try:
+        check_places(config.images.places)
+    except ImagePlaceError as error:
+        raise UsageError(str(error)) from error
+    commits = {r.shard: c for r, c in _standing(output, plan)}
+    whole = plan.rows is not None and len(commits) == len(plan.rows)
+    todo = _failures_to_try(output, commits, given["retry"])
+    _log.info("%d failures in %d shards are tried again", sum(todo.values()), len(todo))
+    if todo:
+        _retry(config, plan, todo, given["retry"], whole)
+        healed = sum(commits[r.shard].failed - c.failed for r, c in _standing(output, plan) if r.shard in todo)
+        _log.info("%d of them are samples now", healed)
+    if not whole:
+        _log.warning("the dataset is not finished: run the same build again, it goes on")
+        return OK
+    return report_build(output, config.max_failure_ratio)
+
+
+def _standing(output: Output, plan: Plan) -> list[tuple[PlanRows, CommitRecord]]:
+    """Returns the shards that are built from the rows that the plan names."""
+    commits = output_state.read_commits(output, plan.format)
+    pairs = [(rows, commits[rows.shard]) for rows in plan.rows or [] if rows.shard in commits]
+    return [(rows, commit) for rows, commit in pairs if output_state.made_from(commit) == rows.digest]
+
+
+def _failures_to_try(output: Output, commits: typing.Mapping[int, CommitRecord], condition: str) -> dict[int, int]:
+    """Counts the failures that fit a condition by shard; shards without any are left out."""
+    found = {}
+    for shard, commit in commits.items():
+        reasons = [FailureReason(reason) for reason in commit.failures_by_reason]
+        if not reasons or (condition == RETRYABLE and not any(reason.retryable for reason in reasons)):
+            continue
+        number = pa.compute.sum(matching_rows(read_failures(output, commit), condition, FLAG)).as_py()
+        if number:
+            found[shard] = number
+    return found
+
+
+def _retry(config: BuildConfig, plan: Plan, todo: typing.Mapping[int, int], condition: str, whole: bool) -> None:
+    left = {rows.shard: rows.digest for rows in plan.rows or [] if rows.shard not in todo}
+    with build_dataset.run_folder(config.output) as folder, show_progress(config.progress, sum(todo.values())):
+        try:
+            from beam_jobs import graph
+
+            config = build_dataset.with_lists(config, folder)
+            graph.run(
+                graph.Work(
+                    output=config.output,
+                    folder=folder,
+                    files=[],
+                    plan=plan,
+                    selection=config.selection,
+                    classes=(),
+                    images=config.images,
+                    committed=left,
+                    workers=config.workers,
+                    finish=build_dataset.finish_config(config, folder.name) if whole else None,
+                    retry=condition,
+                )
+            )
+        finally:
+            stop_shared_pool()

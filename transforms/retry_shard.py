@@ -1,0 +1,56 @@
+"""Failed photos of a built shard are tried once more; if some become samples, the shard is written again."""
+
+import time
+
+import numpy as np
+
+from schemas import layout
+from schemas.records import CommitRecord
+from transforms.build_shard import ShardConfig, build_images, make_staging, write_log
+from transforms.fetch_loop import run_in_loop
+from transforms.image_spool import ImageSpool
+from transforms.intents import replace_shard
+from transforms.output import read_record
+from transforms.publish import OutputError
+from transforms.rewrite_shard import failures_of, read_failures, read_rows, spool_samples, write_again
+from transforms.where_condition import matching_rows
+
+RETRY_FLAG = "--retry"
+
+
+def retry_shard(shard: int, digest: str, config: ShardConfig) -> CommitRecord:
+    """Tries the photos of some failures again. Runs in a worker process.
+
+    The shard then has the bytes that it would have if it had been built so at once. If no photo became a
+    sample, nothing is written.
+
+    Args:
+        shard: its number; it is committed.
+        digest: SHA-256 of its rows, hex.
+        config: how; ``retry`` says which failures.
+
+    Returns:
+        The shard's commit record, new or old.
+
+    Raises:
+        OutputError: a file of the shard is not the one that was committed.
+        ConditionError: the condition fails on some failure.
+    """
+    started = time.time()
+    old = read_record(config.output, layout.commit_file(shard), CommitRecord)
+    rows, failures = read_rows(config.output, old), read_failures(config.output, old)
+    if rows.file.sha256 != digest:
+        raise OutputError(f"{config.output}: shard {layout.shard_name(shard)} was made from other rows; build it first")
+    tried = matching_rows(failures, config.retry, RETRY_FLAG).to_numpy(zero_copy_only=False)
+    wanted = np.flatnonzero(np.isin(rows.table["photo_id"].to_numpy(), failures["photo_id"].to_numpy()[tried]))
+    staging = make_staging(shard, config)
+    with ImageSpool(staging / "images") as spool:
+        images = run_in_loop(build_images(rows.table, wanted.tolist(), config, spool))
+        if not images.images:
+            return old
+        kept = spool_samples(config.output, old, rows.table, config.format, spool)
+        left = [*failures_of(failures.filter(~tried)), *images.failures.final]
+        new = write_again(rows, [*kept, *images.images], left, config.format, spool, staging)
+    replace_shard(new, layout.shard_files(shard, new.samples), staging, config.output)
+    write_log(shard, started, images, config.output)
+    return new

@@ -1,0 +1,154 @@
+"""What a committed shard holds, read back and checked, so that the shard can be written again with other content."""
+
+import collections
+import io
+import pathlib
+import pickle
+import typing
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas import layout
+from schemas.annotations import GEOMETRY_COLUMNS, MAPPED_COLUMNS
+from schemas.failures import Failure, FailureReason, Stage
+from schemas.records import CommitRecord
+from schemas.samples import IMAGE_COLUMNS, image_extensions
+from transforms.dataset_files import DatasetFiles
+from transforms.file_digest import DigestingReader, bytes_digest
+from transforms.image_spool import ImageSpool, SpoolPlace
+from transforms.publish import OutputError
+from transforms.tar_shard import TarDamageError, read_tar
+from transforms.write_shard import ShardRows, SpooledImage, write_shard
+
+_ROWS_AT_A_TIME = 500
+_COLUMNS = [column.name for column in IMAGE_COLUMNS if column.name != "key"]
+
+Format = typing.Mapping[str, typing.Any]
+"""The ``format`` of the plan."""
+
+
+def read_rows(dataset: DatasetFiles, commit: CommitRecord) -> ShardRows:
+    """Reads the rows that a shard was made from.
+
+    Raises:
+        OutputError: the file is not the one that was committed.
+    """
+    name = layout.rows_file(commit.shard)
+    return ShardRows(commit.shard, _read_table(dataset, commit, name), commit.files[name])
+
+
+def read_failures(dataset: DatasetFiles, commit: CommitRecord) -> pa.Table:
+    """Reads the failures of a shard.
+
+    Raises:
+        OutputError: the file is not the one that was committed.
+    """
+    return _read_table(dataset, commit, layout.failures_file(commit.shard))
+
+
+def failures_of(table: pa.Table) -> list[Failure]:
+    """Returns rows of :data:`schemas.failures.FAILURE_SCHEMA` as failures."""
+    return [
+        Failure(
+            row["photo_id"],
+            FailureReason(row["reason"]),
+            Stage(row["stage"]),
+            -1 if row["http_status"] is None else row["http_status"],
+            row["url"] or "",
+            row["detail"] or "",
+        )
+        for row in table.to_pylist()
+    ]
+
+
+def spool_samples(
+    dataset: DatasetFiles, commit: CommitRecord, rows: pa.Table, plan_format: Format, spool: ImageSpool
+) -> list[SpooledImage]:
+    """Reads the samples of those photos that are among the rows, and appends their images to a spool.
+
+    The tar is read once from begin to end, one sample in memory, since only that tells whether it is whole.
+
+    Args:
+        dataset: holds the shard.
+        commit: of the shard.
+        rows: to which :attr:`SpooledImage.row` leads; values that they lack are kept from the samples.
+        plan_format: that the shard was made in.
+        spool: takes the images.
+
+    Raises:
+        OutputError: a file is not the one that was committed.
+    """
+    if not commit.samples:
+        return []
+    sidecar = _read_table(dataset, commit, layout.sidecar_file(commit.shard))
+    place = {photo_id: row for row, photo_id in enumerate(rows["photo_id"].to_pylist())}
+    kept = [i for i, photo_id in enumerate(sidecar["photo_id"].to_pylist()) if photo_id in place]
+    sidecar = sidecar.take(pa.array(kept, pa.int64()))
+    images: list[SpooledImage] = []
+    pictures = _spool_pictures(dataset, commit, set(sidecar["key"].to_pylist()), plan_format, spool)
+    for begin in range(0, sidecar.num_rows, _ROWS_AT_A_TIME):
+        samples = sidecar.slice(begin, _ROWS_AT_A_TIME)
+        places = [place[photo_id] for photo_id in samples["photo_id"].to_pylist()]
+        mapped = _mapped_columns(samples, rows.take(pa.array(places, pa.int64())))
+        columns = samples.select(_COLUMNS).to_pylist()
+        for row, own, of_image, name in zip(places, mapped, columns, samples["key"].to_pylist(), strict=True):
+            annotations = spool.append(pickle.dumps(own)) if own else None
+            images.append(SpooledImage(row, of_image, pictures[name], annotations))
+    return images
+
+
+def write_again(
+    rows: ShardRows,
+    images: typing.Iterable[SpooledImage],
+    failures: typing.Iterable[Failure],
+    plan_format: Format,
+    spool: ImageSpool,
+    staging: pathlib.Path,
+) -> CommitRecord:
+    """Writes a shard's files into a local directory, in the format of its dataset.
+
+    Args, returns and raises: as :func:`transforms.write_shard.write_shard`.
+    """
+    extension, sizes = plan_format["format"], plan_format["image_size"][1:]
+    return write_shard(rows, images, failures, spool, staging, plan_format, extension, sizes)
+
+
+def _read_table(dataset: DatasetFiles, commit: CommitRecord, name: str) -> pa.Table:
+    data = dataset.read(name)
+    if bytes_digest(data) != commit.files[name]:
+        raise _damaged(dataset, name)
+    return pq.read_table(io.BytesIO(data))
+
+
+def _damaged(dataset: DatasetFiles, name: str) -> OutputError:
+    return OutputError(f"{dataset}/{name} is damaged or was replaced; `photobeam verify` names the remedy")
+
+
+def _spool_pictures(
+    dataset: DatasetFiles, commit: CommitRecord, keys: typing.Container[str], plan_format: Format, spool: ImageSpool
+) -> dict[str, list[SpoolPlace]]:
+    """Appends the images of some samples; returns where those of each lie, in the order of their sizes."""
+    extensions = image_extensions(plan_format["format"], plan_format["image_size"][1:])
+    name, places = layout.tar_file(commit.shard), collections.defaultdict[str, list[SpoolPlace]](list)
+    with dataset.open(name) as file:
+        tar = DigestingReader(file)
+        try:
+            for member in read_tar(typing.cast(typing.BinaryIO, tar)):
+                own_key, _, extension = member.name.partition(".")
+                if own_key in keys and extension in extensions:
+                    places[own_key].append(spool.append(member.data))
+        except TarDamageError as error:
+            raise _damaged(dataset, name) from error
+        if tar.finish() != commit.files[name]:
+            raise _damaged(dataset, name)
+    return places
+
+
+def _mapped_columns(samples: pa.Table, rows: pa.Table) -> list[dict[str, typing.Any] | None]:
+    """Returns the annotations of each sample, None where they are those of its row: no geometry, no more warnings."""
+    mapped, published = (table.select(list(MAPPED_COLUMNS)).to_pylist() for table in (samples, rows))
+    return [
+        own if own["warnings"] != row["warnings"] or any(row[name] for name in GEOMETRY_COLUMNS) else None
+        for own, row in zip(mapped, published, strict=True)
+    ]
