@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import typing
 
 import numpy as np
@@ -30,7 +31,7 @@ def plan_cuts(kept: typing.Sequence[KeptRows], config: DeriveConfig) -> list[Sha
     shards = config.shards or count_shards(rows, config.samples_per_shard)
     begins = [shard_bounds(shard, shards)[0] * config.old.shards >> 64 for shard in range(shards)]
     edges = [s for s in range(shards) if s == 0 or begins[s] != begins[s - 1]]
-    return [ShardCuts(begin, end, shards) for begin, end in zip(edges, [*edges[1:], shards], strict=True)]
+    return [ShardCuts(begin, end, shards) for begin, end in itertools.pairwise([*edges, shards])]
 
 
 def cut_shards(cuts: ShardCuts, config: DeriveConfig) -> typing.Iterator[RowsFile]:
