@@ -11,7 +11,10 @@ from beam_jobs import check_dataset, join_metadata, reprocess_dataset
 from schemas import layout
 from tests.fault_server import Answer, FaultServer
 from tests.jobs.conftest import picture, write_lines
+from tests.jobs.test_build_sources import build as build_sources
+from tests.jobs.test_build_sources import mirrors, serve_four_sources
 from tests.jobs.test_build_yfcc import build, data_hashes, manifest_of, plan_of
+from tests.source_files import write_four_sources
 from tests.yfcc_corpus import mirror_path
 
 SIZE_PX = 32
@@ -69,6 +72,27 @@ def test_other_shards_are_those_of_a_build(
     assert sorted(p.name for p in old.iterdir()) == [
         "_tmp", "commits", "failures", "manifest.json", "plan.json", "rows", "shards",
     ]  # fmt: skip
+
+
+def test_annotations_are_taken_over(tmp_path: pathlib.Path, mirror: FaultServer) -> None:
+    serve_four_sources(mirror)
+    sources = write_four_sources(tmp_path / "in")
+    flags = ["--image_size", SIZE_PX, "--base", "all", *mirrors(mirror), "--samples_per_shard"]
+    for name, samples_per_shard in (("old", 50), ("same", 12)):
+        assert build_sources(tmp_path / name, sources, *flags, samples_per_shard) == 0
+    mirror.asked.clear()
+    assert reprocess(tmp_path / "old", tmp_path / "new", "--samples_per_shard", 12) == 0
+    assert mirror.asked == []
+    assert data_hashes(tmp_path / "new") == data_hashes(tmp_path / "same")
+    flags = ["--where", "len(boxes) > 0 AND width > 20", "--image_size", 24, "--resize", "crop"]
+    assert reprocess(tmp_path / "new", tmp_path / "shards", *flags) == 0
+    assert mirror.asked == []
+    assert reprocess(tmp_path / "old", tmp_path / "originals", *flags, "--from", "originals") == 0
+    taken, fetched = (samples_of(tmp_path / name) for name in ("shards", "originals"))
+    assert taken.num_rows > 10
+    names = [name for name in taken.column_names if not name.startswith("image_")]
+    assert taken.select(names).equals(fetched.select(names))
+    assert verified(tmp_path / "shards")
 
 
 def test_a_subset_is_that_of_a_build(
