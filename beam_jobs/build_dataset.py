@@ -208,7 +208,7 @@ def _run_held(config: BuildConfig, found: FoundInputs, classes: Classes) -> int:
             "--open_images: no file lists the images (such as train-images-boxable-with-rotation.csv), so their photos "
             "get surrogate ids and cannot be joined with other sources"
         )
-    settle(config.output)
+    settle(config.output, config.workers, config.overwrite)
     plan, old = _wanted_plan(config, found)
     commits: dict[int, CommitRecord] = {}
     if config.images and not config.overwrite:
@@ -221,9 +221,11 @@ def _run_held(config: BuildConfig, found: FoundInputs, classes: Classes) -> int:
         if not is_finished:
             config = with_lists(config, folder)
         if config.overwrite:
-            output_state.clear(config.output)
+            config.output.remove(layout.MANIFEST)
         if plan != old:
             config.output.write(layout.PLAN, plan.to_json())
+        if config.overwrite:
+            output_state.clear(config.output)
         if not is_finished:
             config.output.remove(layout.MANIFEST)
             _run_graph(config, found, plan, committed, classes, folder)
@@ -242,7 +244,7 @@ def _wanted_plan(config: BuildConfig, found: FoundInputs) -> tuple[Plan, Plan | 
     plan = Plan(selection=selection, format=config.format, inputs=inputs)
     old = None if config.overwrite else output_state.read_plan(config.output)
     if old is None:
-        return plan, old
+        return dataclasses.replace(plan, tombstones=output_state.read_tombstones(config.output)), old
     output_state.check_is_of_sources(old, config.output)
     output_state.check_format(old, config.format)
     kept: dict[str, typing.Any] = {

@@ -24,6 +24,7 @@ from transforms.url_credentials import without_credentials
 
 SAMPLES_PER_SHARD = 10_000
 MAX_FAILURE_RATIO = 0.5
+WORKERS = os.cpu_count() or 1
 _DOWNLOAD_FLAGS = ("timeout_s", "retries", "user_agent")
 """Flags of fetching that also shape the download of published sets."""
 
@@ -109,9 +110,7 @@ def add_run_flags(parser: FlagParser) -> None:
 def add_worker_flags(parser: FlagParser) -> argparse._ArgumentGroup:
     """Adds where the work is done and how it is followed."""
     group = parser.add_argument_group("run")
-    group.add_argument(
-        "--workers", type=positive, default=os.cpu_count() or 1, metavar="N", help="processes (number of cores)"
-    )
+    group.add_argument("--workers", type=positive, default=WORKERS, metavar="N", help="processes (number of cores)")
     group.add_argument(
         "--runner", type=_runner, default="DirectRunner", help="where it runs: this machine (%(default)s)"
     )

@@ -92,7 +92,7 @@ def run(old: Output, output: Output, given: Flags) -> int:
 
 def _run_held(job: DeriveJob) -> int:
     output, overwrite = job.build.output, job.build.overwrite
-    settle(output)
+    settle(output, job.build.workers, overwrite)
     plan, before = wanted_plan(job)
     commits = {} if overwrite else output_state.read_commits(output, plan.format)
     committed = {shard: output_state.made_from(commit) for shard, commit in commits.items()}
@@ -101,9 +101,11 @@ def _run_held(job: DeriveJob) -> int:
         check_places(job.images.places)
     with run_folder(output) as folder:
         if overwrite:
-            output_state.clear(output)
+            output.remove(layout.MANIFEST)
         if plan != before:
             output.write(layout.PLAN, plan.to_json())
+        if overwrite:
+            output_state.clear(output)
         if not is_finished:
             output.remove(layout.MANIFEST)
             _run_graphs(job, plan, committed, folder)
@@ -138,6 +140,7 @@ def _derive_config(job: DeriveJob, plan: Plan, folder: pathlib.Path) -> DeriveCo
         wanted=job.wanted,
         samples_per_shard=plan.format["samples_per_shard"],
         shards=plan.shards,
+        taken_down=frozenset(tombstone.photo_id for tombstone in plan.tombstones),
     )
 
 

@@ -172,7 +172,9 @@ def wanted_plan(job: DeriveJob) -> tuple[Plan, Plan | None]:
     output, form = job.build.output, {**job.old_plan.format, **job.build.format}
     kind = output_state.DATASET_KIND + job.origin
     source = PlanInput(str(job.old), kind, job.manifest.totals.bytes, job.manifest.root_hash)
-    plan = Plan(selection=job.selection, format=form, inputs=[source], tombstones=job.old_plan.tombstones)
+    tombstones = {t.photo_id: t for t in (*output_state.read_tombstones(output), *job.old_plan.tombstones)}
+    taken_down = [tombstones[photo_id] for photo_id in sorted(tombstones)]
+    plan = Plan(selection=job.selection, format=form, inputs=[source], tombstones=taken_down)
     if not any(job.selection.values()) and form["samples_per_shard"] == job.old_plan.format["samples_per_shard"]:
         plan = dataclasses.replace(plan, shards=job.old_plan.shards)
     before = None if job.build.overwrite else output_state.read_plan(output)

@@ -97,6 +97,7 @@ def _join_config(work: Work) -> JoinConfig:
         classes=work.classes,
         samples_per_shard=work.plan.format["samples_per_shard"],
         shards=work.plan.shards,
+        taken_down=frozenset(tombstone.photo_id for tombstone in work.plan.tombstones),
     )
 
 

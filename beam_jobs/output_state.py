@@ -1,5 +1,6 @@
 """What stands in an output already, and what is left to do."""
 
+import logging
 import typing
 
 from beam_jobs.errors import UsageError
@@ -11,10 +12,13 @@ from schemas.records import (
     OtherFormatError,
     Plan,
     PlanInput,
+    Tombstone,
     manifest_shard,
     rows_digest,
 )
 from transforms.output import Output, read_record
+
+_log = logging.getLogger("photobeam")
 
 DATASET_KIND = "dataset/"
 """The kind of an input that is a dataset begins with it; then comes where its images are taken from."""
@@ -60,15 +64,26 @@ def read_plan(output: Output) -> Plan | None:
     except OtherFormatError as error:
         raise UsageError(str(error)) from error
     except ValueError as error:
-        raise UsageError(f"{error}; remove it, and the rows are joined again") from error
+        raise UsageError(
+            f"{error}; remove it, and the rows are joined again; take photos down again that were taken down"
+        ) from error
+
+
+def read_tombstones(output: Output) -> list[Tombstone]:
+    """Returns which photos were taken down, whatever else becomes of a plan; none if there is no plan that says."""
+    try:
+        return read_record(output, layout.PLAN, Plan).tombstones
+    except FileNotFoundError:
+        return []
+    except ValueError as error:
+        _log.warning("%s: photos that were taken down are not known any more; take them down again", error)
+        return []
 
 
 def clear(output: Output) -> None:
-    """Removes a dataset, all but its lease: first what says that it is whole, last what says that it is ours."""
-    output.remove(layout.MANIFEST)
+    """Removes all shards of a dataset; the plan stays, which says that it is ours and what was taken down."""
     for name in layout.SHARD_FOLDERS:
         output.remove_tree(name)
-    output.remove(layout.PLAN)
 
 
 def sweep(output: Output) -> None:

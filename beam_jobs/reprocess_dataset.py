@@ -9,7 +9,7 @@ In place one operation a call. Where a flag is not given, it is as the build had
 import sys
 import typing
 
-from beam_jobs import build_flags, derive_dataset, output_state, retry_failures
+from beam_jobs import build_flags, check_alive, derive_dataset, output_state, retry_failures, take_down
 from beam_jobs.cli import run_command
 from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser
@@ -39,7 +39,7 @@ class Operation(typing.Protocol):
         """Carries it out on an output that is held; returns the exit code."""
 
 
-OPERATIONS: tuple[Operation, ...] = (retry_failures,)
+OPERATIONS: tuple[Operation, ...] = (retry_failures, take_down, check_alive)
 
 
 def main(argv: typing.Sequence[str] | None = None) -> int:
@@ -91,7 +91,7 @@ def run(given: Flags) -> int:
     try:
         output.check_writable()
         with hold_output(output):
-            settle(output)
+            settle(output, given.get("workers", build_flags.WORKERS))
             plan = output_state.read_plan(output)
             if plan is None:
                 raise UsageError(f"{output} holds no dataset any more")

@@ -1,11 +1,29 @@
 """The first thing that a command does with an output it holds: what a dead run began is ended."""
 
 from beam_jobs import output_state
+from beam_jobs.errors import UsageError
 from transforms.intents import roll_forward
 from transforms.output import Output
+from transforms.publish import OutputError
+from transforms.take_down import take_down
 
 
-def settle(output: Output) -> None:
-    """Carries out what dead runs announced, and removes what they left unfinished."""
+def settle(output: Output, workers: int, overwrite: bool = False) -> None:
+    """Carries out what dead runs announced, and removes what they left unfinished.
+
+    Args:
+        output: held by this run.
+        workers: shards at once.
+        overwrite: nothing of the output is to stay, so that no photo need be taken out of it.
+
+    Raises:
+        UsageError: photos are to be taken out of a shard that is damaged.
+    """
     roll_forward(output)
     output_state.sweep(output)
+    if overwrite or output_state.read_plan(output) is None:
+        return
+    try:
+        take_down(output, workers)
+    except OutputError as error:
+        raise UsageError(str(error)) from error

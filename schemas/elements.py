@@ -175,11 +175,13 @@ class RowsFile(typing.NamedTuple):
         shard: its number.
         rows: rows in it.
         digest: SHA-256 of the file, hex.
+        taken_down: photos that are left out since they were taken down.
     """
 
     shard: int
     rows: int
     digest: str
+    taken_down: int = 0
 
 
 class ShardDone(typing.NamedTuple):

@@ -32,6 +32,7 @@ from schemas.records import (
 from schemas.rows import ROW_COLUMNS
 from schemas.samples import IMAGE_COLUMNS, SAMPLE_SCHEMA, image_placement, sample_json
 from schemas.sources import Source
+from schemas.tombstones import TAKEN_DOWN, UNKNOWN
 
 SELECTION_FLAGS = (*(source.value for source in Source), "split", "where", "classes", "class_evidence",
                    "min_confidence", "per_class_limit", "only_these_classes", "limit")  # fmt: skip
@@ -128,6 +129,7 @@ def _tree() -> str:
         (layout.INPUT_FAILURES, "one row per input line that became no row of its own"),
         (layout.commit_file(0), "commit record, written when all files of the shard are in place"),
         (layout.log_file(0), "host, times and attempts of the shard's last run, and what was dropped of its geometry"),
+        (layout.NOT_PUBLIC, "ids of photos that are gone, if `reprocess --check_alive` was asked to list them here"),
         (layout.MANIFEST, "the truth, written last"),
         (f"{layout.TMP}/", "everything unfinished, and the lease of the run that holds the output"),
     )
@@ -141,7 +143,9 @@ the image member is `KEY.webp` or `KEY.png`; with several sizes there are more o
 the first caption that is not lemmatised, else the title, else the description, or is empty.
 
 Input lines = rows + removed by filters + collapsed equal lines + input failures; in every shard
-rows = samples + failures.
+rows = samples + failures. Photos that were taken down, and the input failures of their lines, count as removed by
+filters; `{TAKEN_DOWN}` says how many photos these are, `{UNKNOWN}` how many tombstones are of photos that the dataset
+would not have anyway.
 """
 
 

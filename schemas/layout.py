@@ -9,6 +9,7 @@ SHARD_INDEX = "shards/index.json"
 INPUT_FAILURES = "failures/input.parquet"
 TMP = "_tmp"
 LEASE = "_tmp/lease.json"
+NOT_PUBLIC = "log/not_public.txt"
 REWRITES = "_tmp/rewrites"
 """Holds a folder for each shard whose files are being replaced: the new files, and the intent record."""
 

@@ -35,6 +35,7 @@ from transforms.write_shard import ShardRows, SpooledImage, file_digest, write_s
 FORMAT = {"base": "yfcc", "samples_per_shard": 8, "image_size": [32], "format": "jpg"}
 PHOTO_IDS = [*range(6_985_418_911, 6_985_418_931), 7, 999_999_999_999, 2**62 + 5]
 SHARDS = 3
+PACKS = ("dataset", "autotags")
 
 
 def make_row(photo_id: int) -> dict[str, typing.Any]:
@@ -187,7 +188,7 @@ def write_records(root: pathlib.Path, commits: typing.Sequence[CommitRecord], **
     plan_values = {
         "selection": {"where": None},
         "format": FORMAT,
-        "inputs": [PlanInput("/in/yfcc100m_dataset", "dataset", 1000, "mtime 1")],
+        "inputs": [PlanInput(f"/in/yfcc100m_{pack}", f"yfcc/{pack}", 1000, "mtime 1") for pack in PACKS],
         "shards": len(commits),
         "counts": counts,
         "rows": [PlanRows(c.shard, c.rows, c.files[layout.rows_file(c.shard)].sha256) for c in commits],
@@ -248,7 +249,7 @@ def _write_input_failures(root: pathlib.Path) -> None:
     rows = [
         {
             **failure_columns(Failure(-1, reason, Stage.READ, detail="3 fields"), None),
-            "file": "/in/yfcc100m_dataset",
+            "file": f"/in/yfcc100m_{PACKS[i]}",
             "offset": 12 + i,
             "offset_in_block": None,
             "raw": b"not\ta\tline",

@@ -16,6 +16,7 @@ from schemas.failures import INPUT_FAILURE_SCHEMA, AccountingError
 from schemas.photo_ids import hash64, shard_bounds
 from schemas.records import Plan, PlanRows
 from schemas.rows import ROW_SCHEMA
+from schemas.tombstones import TAKEN_DOWN, UNKNOWN
 from transforms.cut_rows import count_shards, publish_rows
 from transforms.finish_rows import remove_beyond
 from transforms.keep_rows import find_duplicates, kept_ids, read_rows
@@ -47,7 +48,8 @@ def cut_shards(cuts: ShardCuts, config: DeriveConfig) -> typing.Iterator[RowsFil
         first, last = low * config.old.shards >> 64, (high - 1) * config.old.shards >> 64
         parts = [_between(kept_rows(old_shard), low, high) for old_shard in range(first, last + 1)]
         columns = pa.concat_tables(parts).columns
-        yield publish_rows(pa.table(columns, ROW_SCHEMA), shard, config.output, config.folder)
+        rows = pa.table(columns, ROW_SCHEMA)
+        yield publish_rows(rows, shard, config.output, config.folder, config.taken_down)
 
 
 def complete_rows(written: list[RowsFile], kept: typing.Sequence[KeptRows], config: DeriveConfig) -> None:
@@ -63,8 +65,12 @@ def complete_rows(written: list[RowsFile], kept: typing.Sequence[KeptRows], conf
     """
     rows, before_duplicates = sum(w.rows for w in written), sum(k.kept for k in kept)
     duplicates = pq.read_metadata(config.dropped).num_rows if config.dropped.exists() else 0
-    if rows != before_duplicates - duplicates:
-        raise AccountingError(f"{rows} rows were written, of {before_duplicates} kept, less {duplicates} duplicates")
+    taken_down = sum(w.taken_down for w in written)
+    if rows != before_duplicates - duplicates - taken_down:
+        raise AccountingError(
+            f"{rows} rows were written, of {before_duplicates} kept, less {duplicates} duplicates and {taken_down} "
+            "taken down"
+        )
     lines = sum(k.rows for k in kept)
     counts = {
         "input_lines": lines,
@@ -76,6 +82,8 @@ def complete_rows(written: list[RowsFile], kept: typing.Sequence[KeptRows], conf
         "input_failures": 0,
         FROM_ORIGINALS: sum(k.unusable for k in kept),
     }
+    if config.taken_down:
+        counts |= {TAKEN_DOWN: taken_down, UNKNOWN: len(config.taken_down) - taken_down}
     staged = config.folder / "input.parquet"
     pq.write_table(INPUT_FAILURE_SCHEMA.empty_table(), staged, compression="zstd")
     config.output.publish(staged, layout.INPUT_FAILURES)

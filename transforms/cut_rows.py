@@ -94,20 +94,25 @@ def read_kept_rows(path: str | pathlib.Path) -> KeptRows:
     return KeptRows(**json.loads(pathlib.Path(path).read_text())["kept"])
 
 
-def cut_shard(cut: ShardCut, output: Output, staging: pathlib.Path) -> RowsFile:
+def cut_shard(
+    cut: ShardCut, output: Output, staging: pathlib.Path, taken_down: typing.Collection[int] = ()
+) -> RowsFile:
     """Writes the rows of one shard, in KEY order, under their final name.
 
     Args:
         cut: which shard.
         output: the dataset.
         staging: existing folder for what is unfinished.
+        taken_down: ids of photos that are left out, last of all: no other photo takes their place.
     """
     kept = read_kept_rows(cut.buckets_path)
     batches = (_kept_of(batch, kept) for batch in _shard_batches(cut))
-    return publish_rows(pa.Table.from_batches(list(batches), ROW_SCHEMA), cut.shard, output, staging)
+    return publish_rows(pa.Table.from_batches(list(batches), ROW_SCHEMA), cut.shard, output, staging, taken_down)
 
 
-def publish_rows(table: pa.Table, shard: int, output: Output, staging: pathlib.Path) -> RowsFile:
+def publish_rows(
+    table: pa.Table, shard: int, output: Output, staging: pathlib.Path, taken_down: typing.Collection[int] = ()
+) -> RowsFile:
     """Writes rows of a shard, given in any order, in KEY order under their final name.
 
     Args:
@@ -115,19 +120,31 @@ def publish_rows(table: pa.Table, shard: int, output: Output, staging: pathlib.P
         shard: its number.
         output: the dataset.
         staging: existing folder for what is unfinished.
+        taken_down: ids of photos that are left out.
     """
     table = table.take(pa.array(key_order(table["photo_id"].to_numpy())))
+    joined_rows = table.num_rows
+    if taken_down:
+        table = without_photos(table, taken_down)
     staged = staging / f"{layout.shard_name(shard)}.rows.parquet"
     write_rows(table, staged)
     digest = file_digest(staged).sha256
     output.publish(staged, layout.rows_file(shard))
-    return RowsFile(shard, table.num_rows, digest)
+    return RowsFile(shard, table.num_rows, digest, joined_rows - table.num_rows)
+
+
+def without_photos(table: pa.Table, ids: typing.Container[int]) -> pa.Table:
+    """Returns a table with a column ``photo_id`` without the rows of some photos."""
+    return table.filter(pa.array([photo_id not in ids for photo_id in table["photo_id"].to_pylist()], pa.bool_()))
 
 
 def write_rows(table: pa.Table, path: pathlib.Path) -> None:
-    """Writes a table of ROW_SCHEMA: zstd, row groups of 5,000 rows, same bytes for the same rows."""
+    """Writes a table of ROW_SCHEMA: zstd, row groups of 5,000 rows, same bytes for the same rows.
+
+    A table that was read from Parquet has field metadata of its own, which the cast drops.
+    """
     pq.write_table(
-        table.combine_chunks(),
+        table.cast(ROW_SCHEMA).combine_chunks(),
         path,
         compression="zstd",
         row_group_size=ROW_GROUP_ROWS,

@@ -7,17 +7,16 @@ import pathlib
 import shutil
 import typing
 
-import pyarrow.parquet as pq
-
 from schemas import layout
 from schemas.annotations import ELEMENTS
 from schemas.elements import JoinedBucket, RowsFile, SpoolFile
-from schemas.failures import INPUT_FAILURE_SCHEMA, AccountingError
+from schemas.failures import AccountingError
 from schemas.records import Plan, PlanRows
 from schemas.sources import ALL_SOURCES, PHOTO_KINDS, SPOOL_KINDS, Source
+from schemas.tombstones import TAKEN_DOWN, UNKNOWN
+from transforms.input_failure_counts import input_failure_batches, recounted, write_input_failures
 from transforms.output import Output, read_record
 
-FAILURE_BATCH_ROWS = 1_000
 _SPOOLED = frozenset(kind.name for kind in SPOOL_KINDS)
 _UNPUBLISHED = frozenset(kind.name for kind in SPOOL_KINDS if kind.column and kind.column not in ELEMENTS)
 _PUBLISHED = ("lines", "unmatched", "collapsed", "failures")
@@ -68,7 +67,8 @@ def account(summary: RowsSummary) -> dict[str, int]:
         "collapsed_lines": lines - failures - joined_rows - filtered,
         "input_failures": failures,
     }
-    if rows != summary.planned or counts["collapsed_lines"] < 0:
+    taken_down = sum(written.taken_down for written in summary.written)
+    if rows + taken_down != summary.planned or counts["collapsed_lines"] < 0:
         raise AccountingError(f"{rows} rows written of {summary.planned} planned, from {lines} lines")
     hidden = _UNPUBLISHED | ({PHOTO_KINDS[Source.YFCC].name} & photos.keys())
     for kind, counted in sorted(kinds.items()):
@@ -88,11 +88,17 @@ def finish_rows(output: Output, folder: pathlib.Path, summary: RowsSummary) -> N
     Raises:
         AccountingError: lines or rows were lost.
     """
-    counts = account(summary)
+    plan = read_record(output, layout.PLAN, Plan)
     paths = [s.failures_path for s in sorted(summary.spooled)] + [b.failures_path for b in sorted(summary.joined)]
-    _write_input_failures([p for p in paths if p], folder / "input.parquet", output)
+    batches = input_failure_batches(path for path in paths if path)
+    ids = {tombstone.photo_id for tombstone in plan.tombstones}
+    left = write_input_failures(batches, ids, folder / "input.parquet", output)
+    counts = account(summary)
+    if ids:
+        taken_down = sum(written.taken_down for written in summary.written)
+        counts = recounted(counts, left, plan.inputs) | {TAKEN_DOWN: taken_down, UNKNOWN: len(ids) - taken_down}
     rows = [PlanRows(w.shard, w.rows, w.digest) for w in sorted(summary.written)]
-    plan = dataclasses.replace(read_record(output, layout.PLAN, Plan), shards=len(rows), counts=counts, rows=rows)
+    plan = dataclasses.replace(plan, shards=len(rows), counts=counts, rows=rows)
     remove_beyond(output, len(rows))
     output.write(layout.PLAN, plan.to_json())
     shutil.rmtree(folder)
@@ -137,11 +143,3 @@ def _count_photos(summary: RowsSummary) -> dict[str, int]:
     for bucket in summary.joined:
         counted.update(json.loads(bucket.photo_counts))
     return dict(counted)
-
-
-def _write_input_failures(paths: list[str], staged: pathlib.Path, output: Output) -> None:
-    with pq.ParquetWriter(staged, INPUT_FAILURE_SCHEMA, compression="zstd") as writer:
-        for path in paths:
-            for batch in pq.ParquetFile(path).iter_batches(FAILURE_BATCH_ROWS):
-                writer.write_batch(batch)
-    output.publish(staged, layout.INPUT_FAILURES)

@@ -47,6 +47,7 @@ class JoinConfig:
         classes: those of the selection.
         samples_per_shard: rows per shard; decides the number of shards.
         shards: number of shards of an existing dataset, None to count.
+        taken_down: ids of photos that become no rows.
     """
 
     output: Output
@@ -59,6 +60,7 @@ class JoinConfig:
     samples_per_shard: int
     classes: tuple[ChosenClass, ...] = ()
     shards: int | None = None
+    taken_down: frozenset[int] = frozenset()
 
     @property
     def buckets_path(self) -> pathlib.Path:
@@ -193,7 +195,7 @@ class _CutFn(beam.DoFn):
         self._config = config
 
     def process(self, cut: ShardCut) -> typing.Iterator[RowsFile]:
-        written = cut_shard(cut, self._config.output, self._config.folder)
+        written = cut_shard(cut, self._config.output, self._config.folder, self._config.taken_down)
         progress.count("rows", written.rows)
         yield written
 

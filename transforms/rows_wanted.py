@@ -54,6 +54,7 @@ class DeriveConfig:
         wanted: which of them are taken.
         samples_per_shard: rows per new shard; decides their number.
         shards: number of shards of the new dataset, None to count.
+        taken_down: ids of photos that are not to come back, whatever else is asked for.
     """
 
     output: Output
@@ -63,6 +64,7 @@ class DeriveConfig:
     wanted: RowsWanted
     samples_per_shard: int
     shards: int | None = None
+    taken_down: frozenset[int] = frozenset()
 
     @property
     def kept(self) -> pathlib.Path:

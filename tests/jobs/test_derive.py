@@ -236,6 +236,28 @@ def test_a_third_dataset_of_a_second_one(
     assert data_hashes(tmp_path / "third") == data_hashes(tmp_path / "same")
 
 
+def test_photos_that_were_taken_down_do_not_come_back(tmp_path: pathlib.Path, old: pathlib.Path) -> None:
+    new, listed = tmp_path / "new", tmp_path / "ids"
+    first, second = samples_of(old)["photo_id"].to_pylist()[:2]
+    assert reprocess(old, new, "--where", "photo_id > 0") == 0
+    listed.write_text(str(first))
+    assert reprocess_dataset.main([str(new), "--take_down", str(listed), "--workers=1", "--progress=none"]) == 0
+    assert reprocess(old, new, "--where", "photo_id > 1") == 0
+    assert verified(new)
+    left = {*samples_of(old)["photo_id"].to_pylist()} - {first}
+    assert set(samples_of(new)["photo_id"].to_pylist()) == left
+    assert {name: n for name, n in plan_of(new).counts.items() if "taken" in name} == {
+        "taken_down": 1, "taken_down_unknown": 0
+    }  # fmt: skip
+    listed.write_text(str(second))
+    assert reprocess_dataset.main([str(old), "--take_down", str(listed), "--workers=1", "--progress=none"]) == 0
+    assert reprocess(old, new, "--where", "photo_id > 1") == 2
+    assert reprocess(old, new, "--where", "photo_id > 1", "--overwrite") == 0
+    assert verified(new)
+    assert set(samples_of(new)["photo_id"].to_pylist()) == left - {second}
+    assert [t.photo_id for t in plan_of(new).tombstones] == [first, second]
+
+
 def test_nothing_may_stay(tmp_path: pathlib.Path, old: pathlib.Path) -> None:
     assert reprocess(old, tmp_path / "new", "--where", "photo_id < 0") == 0
     assert plan_of(tmp_path / "new").shards == 0

@@ -114,6 +114,7 @@ def test_commands_run_in_the_order_of_the_readme(
     corpus = demo_run.folder / _DEMO / demo.CORPUS
     (tmp_path / "packs").symlink_to(corpus / PACKS)
     _write_other_sources(tmp_path, corpus / MIRROR)
+    (tmp_path / "withdrawn.txt").write_text("12345 # asked for by its owner\n")
     ran = set()
     _put_into_bucket(s3, tmp_path / "train2017.zip", monkeypatch)
     with serve(tmp_path / MIRROR) as url:

@@ -164,6 +164,18 @@ def test_the_accounts_are_those_of_the_old_rows(config: DeriveConfig) -> None:
     assert empty.schema.equals(INPUT_FAILURE_SCHEMA)
 
 
+def test_photos_that_were_taken_down_leave_last_of_all(config: DeriveConfig) -> None:
+    config = DeriveConfig(**{**vars(config), "taken_down": frozenset([PHOTO_IDS[0], 5])})
+    kept = keep(config)
+    written = [w for c in plan_cuts(kept, config) for w in cut_shards(c, config)]
+    complete_rows(written, kept, config)
+    plan = plan_of(config.output)
+    assert (plan.counts["rows"], plan.counts["removed_by_filters"]) == (len(PHOTO_IDS) - 1, 1)
+    assert (plan.counts["taken_down"], plan.counts["taken_down_unknown"]) == (1, 1)
+    tables = [pq.read_table(path) for path in (pathlib.Path(str(config.output)) / "rows").iterdir()]
+    assert sorted(pa.concat_tables(tables)["photo_id"].to_pylist()) == sorted(PHOTO_IDS[1:])
+
+
 def test_samples_failures_and_images_are_found_whatever_the_shard(old: OldDataset) -> None:
     root = pathlib.Path(str(old.files))
     ids = np.array(PHOTO_IDS[::2], np.int64)

@@ -1,0 +1,71 @@
+"""`reprocess --take_down`: photos leave a dataset for good."""
+
+import dataclasses
+import sys
+import time
+
+from beam_jobs.build_flags import WORKERS
+from beam_jobs.errors import OK, UsageError
+from beam_jobs.flags import FlagParser
+from beam_jobs.recorded_flags import Flags
+from schemas import layout
+from schemas.records import Plan
+from schemas.tombstones import TAKEN_DOWN, UNKNOWN, IdListError, read_photo_ids, with_tombstones
+from transforms.output import Output, read_record
+from transforms.purge_lists import BEYOND_REACH
+from transforms.take_down import take_down
+
+FLAG = "--take_down"
+
+
+def add_flags(parser: FlagParser) -> None:
+    """Adds the flag that asks for it."""
+    parser.add_argument(
+        FLAG,
+        metavar="IDS_FILE",
+        help="remove photos from all files, and never bring them back: a file of photo ids or KEYs, one a line",
+    )
+
+
+def check(given: Flags) -> None:
+    """Checks the list.
+
+    Raises:
+        UsageError: it cannot be read, or a line is no id.
+    """
+    _read(given["take_down"])
+
+
+def run(output: Output, plan: Plan, given: Flags) -> int:
+    """Takes photos down.
+
+    Returns:
+        Exit code.
+    """
+    ids = _read(given["take_down"])
+    tombstones = with_tombstones(plan.tombstones, ids, time.strftime("%Y-%m-%d", time.gmtime()))
+    new = len(tombstones) - len(plan.tombstones)
+    if new:
+        output.write(layout.PLAN, dataclasses.replace(plan, tombstones=tombstones).to_json())
+    take_down(output, given.get("workers", WORKERS))
+    after = read_record(output, layout.PLAN, Plan).counts
+    sys.stdout.write(_told(len(ids), new, plan.counts, after))
+    return OK
+
+
+def _told(listed: int, new: int, before: dict[str, int], after: dict[str, int]) -> str:
+    taken, unknown = (after.get(name, 0) - before.get(name, 0) for name in (TAKEN_DOWN, UNKNOWN))
+    return (
+        f"{listed:,} ids: {taken:,} photos taken down, {unknown:,} not in the dataset, {listed - new:,} taken down "
+        "before\nnone of them comes back into this dataset; beyond its reach are\n"
+    ) + "".join(f"  {place}\n" for place in BEYOND_REACH)
+
+
+def _read(path: str) -> list[int]:
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            return read_photo_ids(file)
+    except OSError as error:
+        raise UsageError(f"{FLAG} {path}: cannot be read ({error.strerror}); name a file of photo ids") from error
+    except (IdListError, UnicodeDecodeError) as error:
+        raise UsageError(f"{FLAG} {path}: {error}; nothing was taken down") from error

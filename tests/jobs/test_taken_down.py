@@ -1,0 +1,94 @@
+"""A photo that was taken down does not come back, whatever is built into the output afterwards."""
+
+import pathlib
+
+import pyarrow.parquet as pq
+import pytest
+
+from beam_jobs import build_dataset, check_dataset, join_metadata, reprocess_dataset
+from schemas import layout
+from schemas.records import Plan
+from tests.fault_server import FaultServer
+from tests.jobs.conftest import write_lines
+
+GONE = (10_007, 10_070, 10_014)
+"""A sample, a failure and a duplicate of the corpus."""
+
+
+def build(source: pathlib.Path, mirror: FaultServer, output: pathlib.Path, *flags: str) -> int:
+    arguments = ["--yfcc", str(source), f"--mirror=yfcc={mirror.url}", "--output", str(output), "--progress=none"]
+    return build_dataset.main([*arguments, "--workers=1", "--retries=0", "--samples_per_shard=20", *flags])
+
+
+def data_of(output: pathlib.Path) -> dict[str, bytes]:
+    folders = ("rows", "shards", "failures", "commits")
+    return {str(p.relative_to(output)): p.read_bytes() for f in folders for p in (output / f).iterdir()}
+
+
+def counts_of(output: pathlib.Path) -> dict[str, int]:
+    return Plan.from_json((output / layout.PLAN).read_bytes(), "plan.json").counts
+
+
+@pytest.fixture
+def source(tmp_path: pathlib.Path, lines: list[str]) -> pathlib.Path:
+    """The corpus, with another line of one of its photos and one without an id."""
+    other = lines[2].split("\t")
+    other[8] = "another+title"
+    return write_lines(tmp_path / "in/yfcc100m_dataset", [*lines, "\t".join(other), "http://f/10007_ab.jpg"])
+
+
+@pytest.fixture
+def ids(tmp_path: pathlib.Path) -> pathlib.Path:
+    path = tmp_path / "ids"
+    path.write_text("".join(f"{photo_id}\n" for photo_id in (*GONE, 5)))
+    return path
+
+
+def test_the_dataset_is_as_if_built_without_the_photos_and_stays_so(
+    tmp_path: pathlib.Path, source: pathlib.Path, ids: pathlib.Path, mirror: FaultServer
+) -> None:
+    output = tmp_path / "out"
+    without = f"--where=photo_id not in ({', '.join(map(str, GONE))})"
+    assert build(source, mirror, tmp_path / "without", without) == 0
+    assert build(source, mirror, output) == 0
+    mirror.asked.clear()
+    assert reprocess_dataset.main([str(output), "--take_down", str(ids)]) == 0
+    assert check_dataset.main([str(output)]) == 0
+    expected, taken = data_of(tmp_path / "without"), data_of(output)
+    del expected[layout.INPUT_FAILURES]
+    assert pq.read_table(output / layout.INPUT_FAILURES).num_rows == 0
+    assert {name: data for name, data in taken.items() if name in expected} == expected
+    assert counts_of(output) == {
+        "input_lines": 62, "rows": 57, "removed_by_filters": 5, "collapsed_lines": 0, "input_failures": 0,
+        "taken_down": 3, "taken_down_unknown": 1,
+    }  # fmt: skip
+
+    assert build(source, mirror, output) == 0
+    assert mirror.asked == []
+    counts, rows = counts_of(output), output / layout.rows_file(0)
+    rows.unlink()
+    assert join_metadata.main(["--yfcc", str(source), "--output", str(output), "--samples_per_shard=20"]) == 0
+    assert (counts_of(output), data_of(output)) == (counts, taken)
+    assert build(source, mirror, output) == 0
+    assert mirror.asked == []
+    assert check_dataset.main([str(output)]) == 0
+
+    assert build(source, mirror, output, "--where=photo_id < 10_300") == 0
+    assert counts_of(output)["taken_down"] == 3
+    assert check_dataset.main([str(output)]) == 0
+    assert build(source, mirror, output, "--overwrite", "--image_size=32") == 0
+    assert not set(GONE) & {i for p in (output / "rows").iterdir() for i in pq.read_table(p)["photo_id"].to_pylist()}
+    assert check_dataset.main([str(output)]) == 0
+
+
+def test_rows_alone_and_shards_that_are_not_built(
+    tmp_path: pathlib.Path, source: pathlib.Path, ids: pathlib.Path, mirror: FaultServer
+) -> None:
+    output = tmp_path / "out"
+    assert build(source, mirror, output, "--images=none") == 0
+    assert reprocess_dataset.main([str(output), "--take_down", str(ids)]) == 0
+    assert check_dataset.main([str(output)]) == 0
+    assert counts_of(output)["rows"] == 57
+    assert build(source, mirror, output) == 0
+    assert check_dataset.main([str(output)]) == 0
+    assert not any("10007" in path for path in mirror.asked)

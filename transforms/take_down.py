@@ -1,0 +1,188 @@
+"""Photos that were taken down leave every file of a dataset; each shard is replaced as one.
+
+The plan's tombstones come first, so that whatever ends a run on the way, the next one goes on from them.
+"""
+
+import concurrent.futures
+import dataclasses
+import pathlib
+import shutil
+import time
+import typing
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas import layout
+from schemas.photo_ids import hash64, shards_of
+from schemas.records import CommitRecord, Manifest, Plan, PlanRows, rows_digest
+from schemas.tombstones import TAKEN_DOWN, UNKNOWN, is_carried_out
+from transforms.cut_rows import without_photos, write_rows
+from transforms.file_digest import bytes_digest, file_digest
+from transforms.finish_shards import FinishConfig, finish_shards
+from transforms.image_spool import ImageSpool
+from transforms.input_failure_counts import input_failure_batches, recounted, write_input_failures
+from transforms.intents import replace_shard
+from transforms.output import Output, read_record
+from transforms.publish import OutputError
+from transforms.purge_lists import purge_lists
+from transforms.rewrite_shard import failures_of, read_failures, spool_samples, write_again
+from transforms.write_shard import ShardRows
+
+_FOLDER = "take_down"
+
+Ids = frozenset[int]
+
+
+def take_down(output: Output, workers: int) -> None:
+    """Carries out the tombstones of a plan that are not yet: afterwards no file holds those photos.
+
+    Args:
+        output: the dataset, held by this run.
+        workers: shards at once.
+
+    Raises:
+        FileNotFoundError: there is no plan.
+        ValueError: the plan is damaged.
+        OutputError: a file of a shard is not the one that was committed.
+    """
+    plan = read_record(output, layout.PLAN, Plan)
+    if is_carried_out(plan) and _manifest_fits(output, plan):
+        return
+    folder = output.run_folder(_FOLDER)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        ids = frozenset(tombstone.photo_id for tombstone in plan.tombstones)
+        if plan.rows is None:
+            _drop_shards(output, ids, _shards_with(ids, plan.shards or 0))
+        else:
+            plan = _without_photos(output, plan, ids, folder, workers)
+            output.write(layout.PLAN, plan.to_json())
+        purge_lists(output, ids)
+        _switch_manifest(output, plan)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _manifest_fits(output: Output, plan: Plan) -> bool:
+    """Tells whether the manifest, if there is one, was written after the plan."""
+    if not plan.tombstones or not output.exists(layout.MANIFEST):
+        return True
+    try:
+        return read_record(output, layout.MANIFEST, Manifest).counts == plan.counts
+    except ValueError:
+        return True
+
+
+def _shards_with(ids: Ids, shards: int) -> list[int]:
+    """Returns the shards that these photos belong into, whether they are there or not."""
+    return np.unique(shards_of(hash64(np.array(sorted(ids), np.int64)), shards)).tolist() if shards else []
+
+
+def _without_photos(output: Output, plan: Plan, ids: Ids, folder: pathlib.Path, workers: int) -> Plan:
+    """Rewrites what holds the photos; returns the plan that fits."""
+    rows = {r.shard: r for r in plan.rows or []}
+    concerned = [rows[shard] for shard in _shards_with(ids, len(rows))]
+    with concurrent.futures.ThreadPoolExecutor(workers) as threads:
+        rewritten = threads.map(lambda r: _rewrite(output, r, ids, plan.format, folder), concerned)
+        rows |= {r.shard: r for r in rewritten}
+    with output.open(layout.INPUT_FAILURES) as file:
+        left = write_input_failures(input_failure_batches([file]), ids, folder / "input.parquet", output)
+    gone = plan.counts["rows"] - sum(r.rows for r in rows.values())
+    counts = recounted(plan.counts, left, plan.inputs)
+    taken = counts.get(TAKEN_DOWN, 0) + gone
+    counts |= {
+        "rows": counts["rows"] - gone,
+        "removed_by_filters": counts["removed_by_filters"] + gone,
+        TAKEN_DOWN: taken,
+        UNKNOWN: len(plan.tombstones) - taken,
+    }
+    return dataclasses.replace(plan, counts=counts, rows=[rows[shard] for shard in sorted(rows)])
+
+
+def _rewrite(
+    output: Output, planned: PlanRows, ids: Ids, plan_format: dict[str, typing.Any], folder: pathlib.Path
+) -> PlanRows:
+    """Takes photos out of a shard, built or not. One that was made from other rows goes: it is to be built again."""
+    shard, name = planned.shard, layout.rows_file(planned.shard)
+    data = output.read(name)
+    digest, commit = bytes_digest(data), _commit_of(output, shard)
+    is_built = commit is not None and commit.rows_digest == rows_digest(digest.sha256, plan_format)
+    if commit and not is_built and digest.sha256 != planned.digest:
+        raise OutputError(f"{output}/{name} is damaged or was replaced; remove it, and the rows are joined again")
+    table = pq.read_table(pa.BufferReader(data))
+    left = without_photos(table, ids)
+    if not is_built:
+        _remove_built(output, shard)
+    if left.num_rows == table.num_rows:
+        return PlanRows(shard, table.num_rows, digest.sha256)
+    staging = folder / layout.shard_name(shard)
+    staged = staging / name
+    staged.parent.mkdir(parents=True)
+    write_rows(left, staged)
+    rows = ShardRows(shard, left, file_digest(staged))
+    if commit and is_built:
+        new = _write_left(output, commit, rows, plan_format, staging)
+        replace_shard(new, new.files, staging, output)
+    else:
+        output.publish(staged, name)
+    shutil.rmtree(staging)
+    return PlanRows(shard, left.num_rows, rows.file.sha256)
+
+
+def _write_left(
+    output: Output, old: CommitRecord, rows: ShardRows, plan_format: dict[str, typing.Any], staging: pathlib.Path
+) -> CommitRecord:
+    ids = set(rows.table["photo_id"].to_pylist())
+    failures = [failure for failure in failures_of(read_failures(output, old)) if failure.photo_id in ids]
+    with ImageSpool(staging / "images") as spool:
+        images = spool_samples(output, old, rows.table, plan_format, spool)
+        return write_again(rows, images, failures, plan_format, spool, staging)
+
+
+def _commit_of(output: Output, shard: int) -> CommitRecord | None:
+    """Reads the record of a shard; a damaged one counts as none."""
+    try:
+        return read_record(output, layout.commit_file(shard), CommitRecord)
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _drop_shards(output: Output, ids: Ids, shards: typing.Iterable[int]) -> None:
+    """Removes what holds one of the photos while the rows are not complete; all of it is to be made again."""
+    for shard in shards:
+        if _holds(output, ids, layout.rows_file(shard)):
+            output.remove(layout.rows_file(shard))
+        if _holds(output, ids, layout.sidecar_file(shard)) or _holds(output, ids, layout.failures_file(shard)):
+            _remove_built(output, shard)
+
+
+def _holds(output: Output, ids: Ids, name: str) -> bool:
+    """Tells whether a table has one of the photos, or cannot be read."""
+    if not output.exists(name):
+        return False
+    try:
+        with output.open(name) as file:
+            found = pq.read_table(file, columns=["photo_id"])["photo_id"].to_pylist()
+    except (pa.ArrowException, OSError):
+        return True
+    return not ids.isdisjoint(found)
+
+
+def _remove_built(output: Output, shard: int) -> None:
+    for name in (layout.commit_file(shard), *layout.shard_files(shard)):
+        output.remove(name)
+
+
+def _switch_manifest(output: Output, plan: Plan) -> None:
+    """Writes index and manifest anew if there were any; if shards are open, they go: a build writes them at its end."""
+    if not output.exists(layout.MANIFEST):
+        return
+    try:
+        old = read_record(output, layout.MANIFEST, Manifest)
+        run = {**old.run, "taken_down": time.time()}
+        finish = FinishConfig(output=output, configuration=old.configuration, software=old.software, run=run)
+        finish_shards([rows.shard for rows in plan.rows or []], finish)
+    except (FileNotFoundError, ValueError):
+        output.remove(layout.MANIFEST)
