@@ -13,6 +13,7 @@ COMMANDS: typing.Final[dict[str, tuple[str, str]]] = {
     "join": ("join_metadata", "the joined rows alone, as Parquet"),
     "reprocess": ("reprocess_dataset", "a dataset that is there: try its failures again, take photos down"),
     "verify": ("check_dataset", "check every byte and count of a dataset"),
+    "diff": ("diff_datasets", "compare two datasets photo by photo"),
     "show": ("show", "one photo by any of its ids: its row or failure, and its picture"),
     "demo": ("demo", "make a small corpus, build it, verify it, read it back"),
 }

@@ -13,10 +13,11 @@ import typing
 
 from beam_jobs import output_state
 from beam_jobs.build_dataset import finish_config, run_folder, with_lists
-from beam_jobs.derive_job import ORIGINALS, SHARDS, DeriveJob, check_apart, checked_job, wanted_plan
+from beam_jobs.derive_job import ORIGINALS, SHARDS, DeriveJob, check_apart, checked_job, what_stands
 from beam_jobs.errors import JobError, UsageError
 from beam_jobs.flags import FlagParser, positive
 from beam_jobs.image_flags import ImageStep, add_image_flags
+from beam_jobs.interrupt import end_run
 from beam_jobs.progress_line import show_progress
 from beam_jobs.recorded_flags import Flags
 from beam_jobs.report_build import report_build
@@ -42,7 +43,7 @@ OUTPUT = "output"
 def add_derive_flags(parser: FlagParser) -> None:
     """Adds what a second dataset may have otherwise than the first."""
     group = parser.add_argument_group("a second dataset")
-    group.add_argument(f"--{OUTPUT}", metavar="DIR", help="where it goes; the dataset itself stays as it is")
+    group.add_argument(f"--{OUTPUT}", metavar="URL", help="where it goes; the dataset itself stays as it is")
     group.add_argument("--where", metavar="SQL", help="SQL condition on the joined row and the sidecar's columns")
     group.add_argument(
         "--drop_duplicates", action="store_true", help="of photos with the same file keep that of the smallest KEY"
@@ -84,7 +85,7 @@ def run(old: Output, output: Output, given: Flags) -> int:
         job = checked_job(old, output, given)
         output_state.check_is_ours(output)
         output.check_writable()
-        with hold_output(output):
+        with hold_output(output, end_run):
             return _run_held(job)
     except (ConditionError, ImagePlaceError, OutputError, OutputInUseError) as error:
         raise UsageError(str(error)) from error
@@ -93,10 +94,7 @@ def run(old: Output, output: Output, given: Flags) -> int:
 def _run_held(job: DeriveJob) -> int:
     output, overwrite = job.build.output, job.build.overwrite
     settle(output, job.build.workers, overwrite)
-    plan, before = wanted_plan(job)
-    commits = {} if overwrite else output_state.read_commits(output, plan.format)
-    committed = {shard: output_state.made_from(commit) for shard, commit in commits.items()}
-    is_finished = output_state.is_finished(output, plan, commits)
+    plan, before, committed, is_finished = what_stands(job)
     if not is_finished and job.origin == ORIGINALS:
         check_places(job.images.places)
     with run_folder(output) as folder:

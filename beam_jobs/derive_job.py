@@ -6,7 +6,7 @@ import os
 import typing
 
 from beam_jobs import output_state
-from beam_jobs.build_dataset import BuildConfig
+from beam_jobs.build_dataset import BuildConfig, Standing
 from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser
 from beam_jobs.image_flags import ImageStep, add_image_flags, image_options
@@ -68,8 +68,9 @@ def check_apart(old: Output, output: Output) -> None:
     Raises:
         UsageError: the places lie in one another.
     """
-    here, there = (os.path.realpath(str(place)) if "://" not in str(place) else str(place) for place in (old, output))
-    if here == there or (here + "/").startswith(there + "/") or (there + "/").startswith(here + "/"):
+    places = (str(place).rstrip("/") for place in (old, output))
+    here, there = (place if "://" in place else os.path.realpath(place) for place in places)
+    if f"{here}/".startswith(f"{there}/") or f"{there}/".startswith(f"{here}/"):
         raise UsageError(f"--output {output} and the dataset {old} lie in one another; choose another directory")
 
 
@@ -163,8 +164,8 @@ def _check_needs_no_originals(plan: Plan, build: BuildConfig) -> None:
             )
 
 
-def wanted_plan(job: DeriveJob) -> tuple[Plan, Plan | None]:
-    """Returns the plan of this run, with the rows where they still hold, and the one that stands.
+def what_stands(job: DeriveJob) -> Standing:
+    """Returns the plan of this run, and what is in its output already.
 
     Raises:
         UsageError: what stands was made from something else, or with other format flags.
@@ -179,13 +180,16 @@ def wanted_plan(job: DeriveJob) -> tuple[Plan, Plan | None]:
         plan = dataclasses.replace(plan, shards=job.old_plan.shards)
     before = None if job.build.overwrite else output_state.read_plan(output)
     if before is None:
-        return plan, before
+        return Standing(plan, before, {}, False)
     _check_same_source(before, source, output)
     output_state.check_format(before, form)
     plan = dataclasses.replace(plan, shards=before.shards)
-    if output_state.rows_hold(before, output, job.selection, [source]):
-        plan = dataclasses.replace(plan, counts=before.counts, rows=before.rows)
-    return plan, before
+    commits = output_state.read_commits(output, plan)
+    committed = {shard: output_state.made_from(commit) for shard, commit in commits.items()}
+    if not output_state.rows_hold(before, output, job.selection, [source], committed):
+        return Standing(plan, before, committed, False)
+    plan = dataclasses.replace(plan, counts=before.counts, rows=before.rows)
+    return Standing(plan, before, committed, output_state.is_finished(output, plan, commits))
 
 
 def _check_same_source(before: Plan, source: PlanInput, output: Output) -> None:

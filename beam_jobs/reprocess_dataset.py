@@ -14,9 +14,10 @@ from beam_jobs.cli import run_command
 from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser
 from beam_jobs.image_flags import add_place_flags
+from beam_jobs.interrupt import end_run
 from beam_jobs.recorded_flags import Flags, parse_given
 from beam_jobs.settle import settle
-from beam_jobs.store_flags import add_store_flags
+from beam_jobs.store_flags import add_store_flags, s3_options
 from schemas import layout
 from schemas.records import Plan
 from transforms.lease import OutputInUseError, hold_output
@@ -85,18 +86,18 @@ def run(given: Flags) -> int:
         return _derive(given)
     operation = _operation(given)
     operation.check(given)
-    output = build_flags.output_at("OUT", given["dataset"])
+    output = build_flags.output_at("OUT", given["dataset"], s3_options(given))
     if not output.exists(layout.PLAN):
         raise UsageError(f"{output} holds no dataset: there is no {layout.PLAN}; name the --output of a build")
     try:
         output.check_writable()
-        with hold_output(output):
+        with hold_output(output, end_run):
             settle(output, given.get("workers", build_flags.WORKERS))
             plan = output_state.read_plan(output)
             if plan is None:
                 raise UsageError(f"{output} holds no dataset any more")
             code = operation.run(output, plan, given)
-            output_state.sweep(output)
+            output.sweep()
             return code
     except (OutputError, OutputInUseError) as error:
         raise UsageError(str(error)) from error
@@ -106,8 +107,9 @@ def _derive(given: Flags) -> int:
     in_place = _asked(given)
     if in_place:
         raise UsageError(f"{in_place[0].FLAG} changes the dataset itself: leave --output out")
-    old = build_flags.output_at("OUT", given["dataset"])
-    return derive_dataset.run(old, build_flags.output_at("--output", given[derive_dataset.OUTPUT]), given)
+    s3 = s3_options(given)
+    output = build_flags.output_at("--output", given[derive_dataset.OUTPUT], s3)
+    return derive_dataset.run(build_flags.output_at("OUT", given["dataset"], s3), output, given)
 
 
 def _asked(given: Flags) -> list[Operation]:

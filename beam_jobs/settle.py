@@ -20,7 +20,7 @@ def settle(output: Output, workers: int, overwrite: bool = False) -> None:
         UsageError: photos are to be taken out of a shard that is damaged.
     """
     roll_forward(output)
-    output_state.sweep(output)
+    output.sweep()
     if overwrite or output_state.read_plan(output) is None:
         return
     try:

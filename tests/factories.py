@@ -160,15 +160,29 @@ def stage_shard(
         )
 
 
-def make_dataset(root: pathlib.Path, further_sizes: typing.Sequence[int] = ()) -> pathlib.Path:
-    """A whole dataset of three shards: with samples alone, with samples and failures, with failures alone."""
-    ids = np.array(PHOTO_IDS, np.int64)
-    shard_of = shards_of(hash64(ids), SHARDS)
+def make_dataset(
+    root: pathlib.Path,
+    further_sizes: typing.Sequence[int] = (),
+    photo_ids: typing.Sequence[int] = PHOTO_IDS,
+    shards: int = SHARDS,
+    failed: typing.Container[int] | None = None,
+) -> pathlib.Path:
+    """A whole dataset, by default of three shards: with samples alone, with samples and failures, with failures alone.
+
+    Args:
+        root: where it goes.
+        further_sizes: see :func:`stage_shard`.
+        photo_ids: its photos.
+        shards: how many.
+        failed: photos that are failures, instead of those two and those of the third shard.
+    """
+    ids = np.array(photo_ids, np.int64)
+    shard_of = shards_of(hash64(ids), shards)
     commits = []
-    for shard in range(SHARDS):
+    for shard in range(shards):
         own = sorted(ids[shard_of == shard].tolist(), key=key)
-        failed = {0: [], 1: own[:2], 2: own}[shard]
-        commits.append(stage_shard(shard, make_rows(own), root, failed, further_sizes=further_sizes))
+        of_shard = {1: own[:2], 2: own}.get(shard, []) if failed is None else failed
+        commits.append(stage_shard(shard, make_rows(own), root, of_shard, further_sizes=further_sizes))
     _write_input_failures(root)
     write_records(root, commits, format=format_of(further_sizes))
     return root
@@ -257,7 +271,7 @@ def _write_input_failures(root: pathlib.Path) -> None:
         for i, reason in enumerate(reasons)
     ]
     path = root / layout.INPUT_FAILURES
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_pylist(rows, INPUT_FAILURE_SCHEMA), path)
 
 

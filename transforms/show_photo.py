@@ -21,7 +21,7 @@ from schemas.photo_ids import hash64, shards_of
 from schemas.records import Manifest, Plan
 from schemas.samples import json_fields
 from schemas.sources import Source
-from transforms.dataset_files import DatasetFiles, NoDatasetError
+from transforms.dataset_files import DamagedDatasetError, DatasetFiles, NoDatasetError
 
 _MAX_INT64 = 2**63 - 1
 _HEX_ID = re.compile(r"[0-9a-fA-F]{16}")
@@ -41,10 +41,6 @@ class IdKind(str, enum.Enum):
 
 class PhotoNotFoundError(Exception):
     """No photo of the dataset has this id; says what it was looked for as."""
-
-
-class DamagedDatasetError(Exception):
-    """A file of the dataset cannot be read; names it and the remedy."""
 
 
 class NoPictureError(Exception):

@@ -20,7 +20,7 @@ MAX_NAMED_SAMPLES = 5
 """A shard in which every sample is wrong does not give 10,000 faults."""
 
 _ROWS_AT_A_TIME = 500
-_DECODERS = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}
+DECODERS = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}
 
 Row = dict[str, typing.Any]
 
@@ -124,7 +124,7 @@ def _placed(
         TarDamageError: its members do not have these extensions, or its key does not follow the last one.
     """
     names, key = ", ".join(m.name for m in members), _key(members[0])
-    if [_extension(m) for m in members] != extensions or extensions[0] not in _DECODERS:
+    if [_extension(m) for m in members] != extensions or extensions[0] not in DECODERS:
         raise TarDamageError(f"the members {names} are not an image, its JSON and its text: {' '.join(extensions)}")
     if any(_key(m) != key for m in members):
         raise TarDamageError(f"the members {names} are not of one sample")
@@ -166,7 +166,7 @@ def _images_problem(images: list[TarMember], row: Row | None) -> str | None:
     """Decodes the images of a sample; says what is wrong with the first that is wrong."""
     for image in images:
         try:
-            with open_image(_DECODERS[image.name.rpartition(".")[2]], image.data) as opened:
+            with open_image(DECODERS[image.name.rpartition(".")[2]], image.data) as opened:
                 opened.load()
         except DECODER_ERRORS as error:
             return f"its image {image.name} does not decode: {error}"

@@ -7,14 +7,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from beam_jobs import check_dataset, join_metadata, reprocess_dataset
+from beam_jobs import build_dataset, check_dataset, join_metadata, reprocess_dataset
 from schemas import layout
+from schemas.records import Manifest
 from tests.fault_server import Answer, FaultServer
 from tests.jobs.conftest import picture, write_lines
+from tests.jobs.test_build_on_stores import arguments
+from tests.jobs.test_build_on_stores import flags as store_flags
 from tests.jobs.test_build_sources import build as build_sources
 from tests.jobs.test_build_sources import mirrors, serve_four_sources
 from tests.jobs.test_build_yfcc import build, data_hashes, manifest_of, plan_of
 from tests.source_files import write_four_sources
+from tests.store_servers import S3Server
 from tests.yfcc_corpus import mirror_path
 
 SIZE_PX = 32
@@ -202,7 +206,8 @@ def test_the_same_command_goes_on_and_others_are_refused(
     assert reprocess(old, new, *flags) == 0
     assert data_hashes(new) == before
     assert (new / layout.tar_file(1)).stat().st_ino == kept
-    (new / layout.rows_file(2)).unlink()
+    for name in (layout.rows_file(2), layout.commit_file(2)):
+        (new / name).unlink()
     assert reprocess(old, new, *flags) == 0
     assert data_hashes(new) == before
     assert verified(new)
@@ -234,6 +239,32 @@ def test_a_third_dataset_of_a_second_one(
     same = ["--samples_per_shard", 13, "--image_size", 24, "--where", "photo_id % 2 = 0"]
     assert build(source, mirror, tmp_path / "same", *same) == 0
     assert data_hashes(tmp_path / "third") == data_hashes(tmp_path / "same")
+
+
+@pytest.mark.usefixtures("no_credentials")
+def test_from_bucket_to_bucket(
+    tmp_path: pathlib.Path, source: pathlib.Path, mirror: FaultServer, s3: S3Server, bucket: str
+) -> None:
+    s3.put(bucket, {})
+    old, new, keys = f"s3://{bucket}/old", f"s3://{bucket}/new", store_flags(s3)
+    assert build_dataset.main(arguments(source, mirror, old, "--image_size=32", *keys)) == 0
+    before = listed(s3, bucket, "old/")
+    mirror.asked.clear()
+    flags = ["--samples_per_shard=15", "--where=width > 33", "--progress=none", "--workers=2", *keys]
+    assert reprocess_dataset.main([old, "--output", new, *flags]) == 0
+    assert mirror.asked == []
+    assert check_dataset.main([new, *keys]) == 0
+    assert listed(s3, bucket, "old/") == before
+    assert reprocess_dataset.main([old, "--output", f"{old}/new", *flags]) == 2
+    assert build(source, mirror, tmp_path / "local", "--image_size", 32, "--samples_per_shard", 7) == 0
+    assert reprocess(tmp_path / "local", tmp_path / "new", *flags[:2]) == 0
+    manifest = s3.client.get_object(Bucket=bucket, Key=f"new/{layout.MANIFEST}")["Body"].read()
+    assert Manifest.from_json(manifest, new).root_hash == manifest_of(tmp_path / "new").root_hash
+
+
+def listed(s3: S3Server, bucket: str, prefix: str) -> dict[str, str]:
+    found = s3.client.list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"]
+    return {entry["Key"]: f"{entry['ETag']} {entry['LastModified']}" for entry in found}
 
 
 def test_photos_that_were_taken_down_do_not_come_back(tmp_path: pathlib.Path, old: pathlib.Path) -> None:

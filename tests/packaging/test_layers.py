@@ -46,7 +46,16 @@ def test_annotations_stay_objects():
     assert [str(p) for p in _MODULES if "__future__.annotations" in _imports(p)] == []
 
 
-@pytest.mark.parametrize("module", ["transforms.build_shard", "beam_jobs.build_dataset", "beam_jobs.show"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "transforms.build_shard",
+        "beam_jobs.build_dataset",
+        "beam_jobs.check_dataset",
+        "beam_jobs.diff_datasets",
+        "beam_jobs.show",
+    ],
+)
 def test_workers_and_what_runs_no_graph_do_without_beam(module):
     code = f"import sys, {module}; assert 'apache_beam' not in sys.modules, '{module} imports Beam'"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=_ROOT)

@@ -1,0 +1,128 @@
+"""A finished dataset to read from: what its records say, and the tables of one shard at a time.
+
+Each file that is read whole is compared with its SHA-256, so that damage is never taken for data.
+"""
+
+import typing
+
+import pyarrow as pa
+
+from schemas import layout
+from schemas.failures import FAILURE_SCHEMA
+from schemas.records import Manifest, Plan, PlanRows
+from schemas.rows import ROW_SCHEMA
+from schemas.samples import sidecar_schema
+from transforms.dataset_files import DamagedDatasetError, DatasetFiles, Fault, NoDatasetError, unreadable
+from transforms.dataset_records import IMAGE_FLAG
+from transforms.file_digest import bytes_digest
+from transforms.request_signers import S3Options
+from transforms.verify_shard import read_table
+
+
+class FinishedDataset(typing.NamedTuple):
+    """What the records of a finished dataset say.
+
+    Attributes:
+        root: of it, as the operator wrote it.
+        files: of it.
+        format: of the plan: the flags that decide how a row becomes a sample.
+        photos: how many there are, samples and failures.
+        samples: how many have an image.
+        sha256: of the files of each shard, hex, by name; without images of its rows alone.
+        has_images: whether it was made with images; else it ends with its rows.
+    """
+
+    root: str
+    files: DatasetFiles
+    format: dict[str, typing.Any]
+    photos: int
+    samples: int
+    sha256: list[dict[str, str]]
+    has_images: bool
+
+    @property
+    def further_sizes(self) -> list[int]:
+        """Every ``--image_size`` but the first."""
+        return self.format[IMAGE_FLAG][1:]
+
+    def damaged(self, name: str, problem: object) -> DamagedDatasetError:
+        """Returns the error that says what is wrong with a file."""
+        return DamagedDatasetError(f"{self.root}: {name}: {problem}; `photobeam verify {self.root}` says what to do")
+
+
+class ShardTables(typing.NamedTuple):
+    """Photos of one shard: all rows, and of each either a sample or a failure; neither without images."""
+
+    rows: pa.Table
+    samples: pa.Table
+    failures: pa.Table
+
+
+def open_finished(root: str, s3: S3Options | None = None) -> FinishedDataset:
+    """Reads plan and manifest; without images the plan alone.
+
+    Raises:
+        NoDatasetError: there is no dataset, or it is not finished.
+        DamagedDatasetError: a record is damaged, or of another format version.
+    """
+    files = DatasetFiles(root, s3)
+    has_manifest = files.exists(layout.MANIFEST)
+    if not has_manifest and not files.exists(layout.PLAN):
+        raise NoDatasetError(f"{root} holds no dataset: neither {layout.PLAN} nor {layout.MANIFEST} is there")
+    try:
+        plan = Plan.from_json(files.read(layout.PLAN), layout.PLAN)
+        manifest = Manifest.from_json(files.read(layout.MANIFEST), layout.MANIFEST) if has_manifest else None
+    except (OSError, ValueError) as error:
+        raise DamagedDatasetError(f"{root}: {error}; `photobeam verify {root}` says what to do") from error
+    if plan.rows is None or (manifest is None and IMAGE_FLAG in plan.format) or _is_outdated(plan.rows, manifest):
+        raise NoDatasetError(f"{root} is not finished; run the same build again: it goes on")
+    if manifest is None:
+        sha256 = [{layout.rows_file(rows.shard): rows.digest} for rows in plan.rows]
+        return FinishedDataset(root, files, plan.format, sum(r.rows for r in plan.rows), 0, sha256, False)
+    totals, sha256 = manifest.totals, [shard.sha256 for shard in manifest.shards]
+    return FinishedDataset(root, files, plan.format, totals.rows, totals.samples, sha256, True)
+
+
+def read_shard(dataset: FinishedDataset, shard: int, images: bool = True) -> ShardTables:
+    """Reads the tables of a shard; what the dataset does not have is empty.
+
+    Args:
+        dataset: where.
+        shard: its number; it may lie beyond the last.
+        images: whether samples and failures are wanted.
+
+    Raises:
+        DamagedDatasetError: a file is missing or not what was written.
+    """
+    sha256 = dataset.sha256[shard] if shard < len(dataset.sha256) else {}
+    schemas = {layout.rows_file(shard): ROW_SCHEMA}
+    samples_schema = sidecar_schema(dataset.further_sizes if dataset.has_images else ())
+    of_images = {layout.sidecar_file(shard): samples_schema, layout.failures_file(shard): FAILURE_SCHEMA}
+    wanted = sha256.keys() & ({*schemas, *of_images} if images else schemas.keys())
+    tables = (
+        _read_table(dataset, name, sha256[name], schema) if name in wanted else schema.empty_table()
+        for name, schema in (schemas | of_images).items()
+    )
+    return ShardTables(*tables)
+
+
+def _is_outdated(planned: list[PlanRows], manifest: Manifest | None) -> bool:
+    """Tells whether the manifest is of other rows than the plan names: another selection was joined since."""
+    if manifest is None:
+        return False
+    made_from = [shard.sha256.get(layout.rows_file(i)) for i, shard in enumerate(manifest.shards)]
+    return made_from != [rows.digest for rows in planned]
+
+
+def _read_table(dataset: FinishedDataset, name: str, sha256: str, schema: pa.Schema) -> pa.Table:
+    try:
+        data = dataset.files.read(name)
+    except OSError as error:
+        raise dataset.damaged(name, unreadable(error)) from error
+    if bytes_digest(data).sha256 != sha256:
+        raise dataset.damaged(name, "its bytes have changed")
+    faults: list[Fault] = []
+    table = read_table(data, name, schema, "", faults)
+    if table is None:
+        raise dataset.damaged(name, faults[0].problem)
+    return table
