@@ -243,8 +243,9 @@ def test_a_third_dataset_of_a_second_one(
 
 @pytest.mark.usefixtures("no_credentials")
 def test_from_bucket_to_bucket(
-    tmp_path: pathlib.Path, source: pathlib.Path, mirror: FaultServer, s3: S3Server, bucket: str
+    tmp_path: pathlib.Path, lines: list[str], mirror: FaultServer, s3: S3Server, bucket: str
 ) -> None:
+    source = write_lines(tmp_path / "in", lines[:20])
     s3.put(bucket, {})
     old, new, keys = f"s3://{bucket}/old", f"s3://{bucket}/new", store_flags(s3)
     assert build_dataset.main(arguments(source, mirror, old, "--image_size=32", *keys)) == 0
