@@ -20,6 +20,9 @@ from transforms.publish import OutputError
 
 _log = logging.getLogger("photobeam")
 
+DATASET_KIND = "dataset/"
+"""The kind of an input that is a dataset begins with it; then comes where its images are taken from."""
+
 _OWN_NAMES = frozenset({*layout.SHARD_FOLDERS, layout.TMP, layout.PLAN, layout.MANIFEST})
 
 
@@ -83,6 +86,20 @@ def clear(output: Output) -> None:
     """Removes all shards of a dataset; the plan stays, which says that it is ours and what was taken down."""
     for name in layout.SHARD_FOLDERS:
         output.remove_tree(name)
+
+
+def check_is_of_sources(plan: Plan, output: Output) -> None:
+    """Refuses to build on an output that was made from another dataset.
+
+    Raises:
+        UsageError: it was.
+    """
+    old = next((file.url for file in plan.inputs if file.kind.startswith(DATASET_KIND)), None)
+    if old:
+        raise UsageError(
+            f"--output {output} was made from {old} by `photobeam reprocess`, not from sources: give that command "
+            "again, choose another --output, or give --overwrite to start again"
+        )
 
 
 def check_format(plan: Plan, wanted: typing.Mapping[str, typing.Any]) -> None:

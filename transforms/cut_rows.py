@@ -100,16 +100,30 @@ def cut_shard(
     """
     kept = read_kept_rows(cut.buckets_path)
     batches = (_kept_of(batch, kept) for batch in _shard_batches(cut))
-    table = pa.Table.from_batches(list(batches), ROW_SCHEMA)
+    return publish_rows(pa.Table.from_batches(list(batches), ROW_SCHEMA), cut.shard, output, staging, taken_down)
+
+
+def publish_rows(
+    table: pa.Table, shard: int, output: Output, staging: pathlib.Path, taken_down: typing.Collection[int] = ()
+) -> RowsFile:
+    """Writes rows of a shard, given in any order, in KEY order under their final name.
+
+    Args:
+        table: of ROW_SCHEMA.
+        shard: its number.
+        output: the dataset.
+        staging: existing folder for what is unfinished.
+        taken_down: ids of photos that are left out.
+    """
     table = table.take(pa.array(key_order(table["photo_id"].to_numpy())))
     joined_rows = table.num_rows
     if taken_down:
         table = without_photos(table, taken_down)
-    staged = staging / f"{layout.shard_name(cut.shard)}.rows.parquet"
+    staged = staging / f"{layout.shard_name(shard)}.rows.parquet"
     write_rows(table, staged)
     digest = file_digest(staged).sha256
-    output.publish(staged, layout.rows_file(cut.shard))
-    return RowsFile(cut.shard, table.num_rows, digest, joined_rows - table.num_rows)
+    output.publish(staged, layout.rows_file(shard))
+    return RowsFile(shard, table.num_rows, digest, joined_rows - table.num_rows)
 
 
 def _kept_of(batch: pa.RecordBatch, kept: KeptRows) -> pa.RecordBatch:
