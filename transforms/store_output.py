@@ -87,15 +87,14 @@ class StoreOutput(Output):
 
     @as_os_errors()
     def move(self, staged: str, name: str) -> None:
-        """Copies a file within the store, and looks whether all of it is there, before the first one goes."""
+        """Has the store move a file, and looks whether all of it is there."""
         self._check_held()
-        source, final = self._path(staged), self._path(name)
-        size_bytes = self.size(staged)
+        final, size_bytes = self._path(name), self.size(staged)
         self._fs.makedirs(self._fs._parent(final), exist_ok=True)
-        self._fs.cp_file(source, final)
-        if self.size(name) != size_bytes:
-            raise OutputError(f"{self}/{name}: the store has not all of it yet; try again")
-        self._remove(source)
+        self._fs.mv(self._path(staged), final)
+        found_bytes = self.size(name)
+        if found_bytes != size_bytes:
+            raise OutputError(f"{self}/{name}: {size_bytes} bytes were moved, the store has {found_bytes}; try again")
 
     @as_os_errors()
     def remove(self, name: str) -> None:
