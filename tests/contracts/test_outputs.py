@@ -9,10 +9,14 @@ import threading
 import time
 import typing
 
+import pyarrow.parquet as pq
 import pytest
 
+from beam_jobs.settle import settle
 from schemas import layout
+from schemas.records import Plan, Tombstone
 from tests import fault_fs
+from tests.factories import make_dataset
 from tests.store_servers import GcsServer, S3Server
 from transforms import s3_output
 from transforms.lease import OutputInUseError, hold_output
@@ -90,6 +94,31 @@ def test_what_is_published_is_there_whole_and_replaces_what_was(output: Output, 
     assert [n for n in output.entries() if n != "_tmp"] == ["plan.json", "rows"]
     assert output.names("rows") == ["rows/000000.parquet"]
     assert output.names("_tmp") == []
+
+
+def test_what_waits_under_a_passing_name_is_moved_over_what_was(output: Output, tmp_path: pathlib.Path) -> None:
+    output.write("shards/a.tar", b"old")
+    output.publish(staged(tmp_path, b"new"), "_tmp/rewrites/000000/shards/a.tar")
+    output.move("_tmp/rewrites/000000/shards/a.tar", "shards/a.tar")
+    assert output.read("shards/a.tar") == b"new"
+    assert not output.exists("_tmp/rewrites/000000/shards/a.tar")
+
+
+def test_photos_are_taken_out_of_a_dataset(output: Output, tmp_path: pathlib.Path) -> None:
+    root = make_dataset(tmp_path / "local")
+    photo_id = pq.read_table(root / layout.sidecar_file(1))["photo_id"][0].as_py()
+    plan = Plan.from_json((root / layout.PLAN).read_bytes(), layout.PLAN)
+    tombstones = [Tombstone(photo_id, "2026-11-21")]
+    (root / layout.PLAN).write_bytes(dataclasses.replace(plan, tombstones=tombstones).to_json())
+    for path in [path for path in root.rglob("*") if path.is_file()]:
+        output.publish(staged(tmp_path, path.read_bytes()), str(path.relative_to(root)))
+    settle(output, 2)
+    settle(LocalOutput(root), 2)
+    names = [name for folder in ("rows", "shards", "failures", "commits") for name in output.names(folder)]
+    assert {name: output.read(name) for name in names} == {name: (root / name).read_bytes() for name in names}
+    assert output.names(layout.TMP) == []
+    counts = Plan.from_json(output.read(layout.PLAN), layout.PLAN).counts
+    assert (counts["taken_down"], counts["taken_down_unknown"]) == (1, 0)
 
 
 def test_a_large_file_arrives_in_parts(output: Output, tmp_path: pathlib.Path) -> None:

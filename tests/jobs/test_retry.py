@@ -21,6 +21,7 @@ from tests.jobs.test_build_sources import build as build_sources
 from tests.jobs.test_build_sources import mirrors, serve_four_sources
 from tests.source_files import write_four_sources
 from tests.yfcc_corpus import dataset_line, mirror_path
+from transforms.output import LocalOutput
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -135,6 +136,7 @@ def test_a_manifest_that_was_not_switched_yet_is_written_by_the_next_build(
     old = (output / layout.MANIFEST).read_bytes()
     assert reprocess(output, "--retry") == 0
     (output / layout.MANIFEST).write_bytes(old)
+    LocalOutput(output).write(layout.REWRITES_BEGUN, b"")
     mirror.asked.clear()
     assert check_dataset.main([str(output)]) == 1
     assert build(tmp_path / "in", mirror, output, "--image_size=32,16") == 0
