@@ -34,7 +34,7 @@ from beam_jobs.settle import settle
 from beam_jobs.store_flags import add_store_flags
 from schemas import layout
 from schemas.classes import ChosenClass
-from schemas.records import Plan, PlanInput
+from schemas.records import Plan
 from schemas.sources import Source
 from transforms.fetch_published import PublishedPlaces, fetch_published
 from transforms.filter_rows import RowSelection
@@ -176,7 +176,8 @@ def run(config: BuildConfig) -> int:
 
 
 def _config_of_split(config: BuildConfig, split: str, output: Output) -> BuildConfig:
-    return dataclasses.replace(config, output=output, selection=dataclasses.replace(config.selection, split=split))
+    selection, flags = dataclasses.replace(config.selection, split=split), {**config.flags, "split": split}
+    return dataclasses.replace(config, output=output, selection=selection, flags=flags)
 
 
 def _run_one(config: BuildConfig) -> int:
@@ -249,8 +250,7 @@ class Standing(typing.NamedTuple):
 
 
 def _what_stands(config: BuildConfig, found: FoundInputs) -> Standing:
-    inputs = [PlanInput(f.url, f"{f.source.value}/{f.kind}", f.size, f.fingerprint) for f in found.files]
-    selection = config.selection.as_json()
+    inputs, selection = found.plan_inputs(), config.selection.as_json()
     plan = Plan(selection=selection, format=config.format, inputs=inputs)
     if config.overwrite:
         tombstones = output_state.read_tombstones(config.output)

@@ -2,25 +2,37 @@
 
     photobeam verify OUT
     photobeam verify OUT --fast
+    photobeam verify OUT --repair
 
 In full it checks every hash, the structure of every tar, the offsets of every index, every sample's JSON and text
 against its row, that every image decodes to the size it should have, and that every line and photo is accounted for.
 With --fast it reads the records and lists the files: sizes, counts, and whether plan, commit records and manifest fit
 one another.
 
+With --repair what is damaged or lost is made again, and no other file is touched: samples from the shards as far as
+they are whole, else from their photos; rows from the inputs. Where a flag is not given, it is as the build had it.
+
 Exit code 0: all is well; 1: there are faults, one a line; 2: there is no dataset.
 """
 
+import argparse
 import os
 import sys
 import typing
 
+from beam_jobs import build_flags
 from beam_jobs.cli import run_command
 from beam_jobs.errors import FAILED, OK, UsageError
-from beam_jobs.flags import FlagParser, parse
-from beam_jobs.store_flags import add_store_flags, reach_dataset
+from beam_jobs.flags import FlagParser
+from beam_jobs.image_flags import add_place_flags
+from beam_jobs.recorded_flags import Flags, parse_given
+from beam_jobs.repair_dataset import repair
+from beam_jobs.store_flags import add_store_flags, reach_dataset, s3_options
 from transforms.dataset_files import NoDatasetError
 from transforms.verify_dataset import VerifyReport, verify
+
+_OF_CHECKS = frozenset({"dataset", "config", "fast"})
+"""What a check takes beside the flags of stores; all else is of repairs."""
 
 
 def main(argv: typing.Sequence[str] | None = None) -> int:
@@ -34,17 +46,47 @@ def run(argv: typing.Sequence[str]) -> int:
     Raises:
         UsageError: the command line is wrong, or there is no dataset.
     """
-    parser = FlagParser("verify", __doc__ or "")
-    parser.add_argument("output", metavar="OUT", help="the dataset: local path or any fsspec URL")
-    parser.add_argument("--fast", action="store_true", help="records, counts and sizes alone: data are not read")
-    add_store_flags(parser)
-    flags = parse(parser, argv)
+    given = parse_given(make_parser(), argv)
+    if "repair" in given:
+        return _repair(given)
+    fast = "fast" in given
+    without_effect = [name for name in given if name not in _OF_CHECKS and not name.startswith("s3_")]
+    if without_effect:
+        raise UsageError(f"--{without_effect[0]} has no effect without --repair; leave it out")
     try:
-        report = verify(os.path.expanduser(flags.output), flags.fast, s3=reach_dataset(flags.output, flags))
+        s3 = reach_dataset(given["dataset"], argparse.Namespace(**given))
+        report = verify(os.path.expanduser(given["dataset"]), fast, s3=s3)
     except NoDatasetError as error:
         raise UsageError(str(error)) from error
-    sys.stdout.write(describe(report, flags.fast))
+    sys.stdout.write(describe(report, fast))
     return FAILED if report.faults else OK
+
+
+def make_parser() -> FlagParser:
+    """Returns the parser of all flags but ``--config``."""
+    parser = FlagParser("verify", __doc__ or "")
+    parser.add_argument("dataset", metavar="OUT", help="the dataset: local path or any fsspec URL")
+    parser.add_argument("--fast", action="store_true", help="records, counts and sizes alone: data are not read")
+    parser.add_argument("--repair", action="store_true", help="make what is damaged or lost again, and nothing else")
+    add_place_flags(parser)
+    build_flags.add_fetch_flags(parser)
+    add_store_flags(parser)
+    build_flags.add_worker_flags(parser)
+    build_flags.add_failure_flag(parser)
+    return parser
+
+
+def _repair(given: Flags) -> int:
+    if "fast" in given:
+        raise UsageError("--fast and --repair exclude each other: what is repaired is read; leave one out")
+    repaired = repair(build_flags.output_at("OUT", given["dataset"], s3_options(given)), given)
+    sys.stdout.write(describe(repaired.report))
+    if repaired.lost:
+        sys.stderr.write(
+            f"photobeam: {repaired.lost:,} samples of shards that were made again are failures now, their photos could "
+            "not be fetched; `photobeam reprocess OUT --retry` tries them again\n"
+        )
+    return FAILED if repaired.report.faults or repaired.lost else OK
 
 
 def describe(report: VerifyReport, fast: bool = False) -> str:

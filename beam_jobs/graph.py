@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import typing
 
 import apache_beam as beam
 
@@ -21,6 +22,7 @@ from transforms.input_files import InputFile
 from transforms.input_ranges import ranges_of
 from transforms.join_rows import JoinConfig, JoinRows
 from transforms.output import Output
+from transforms.shard_remains import Remains
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,6 +42,7 @@ class Work:
         finish: what the manifest says besides; None to write no manifest.
         max_failure_ratio: above it the run ends.
         retry: SQL condition on the failures that are tried again in shards that do not stand; '' to build these.
+        remains: what is left of shards that do not stand and are restored; None to build these.
     """
 
     output: Output
@@ -54,6 +57,7 @@ class Work:
     finish: FinishConfig | None
     max_failure_ratio: float = 1.0
     retry: str = ""
+    remains: typing.Mapping[int, Remains] | None = None
 
 
 def run(work: Work) -> None:
@@ -118,6 +122,7 @@ def _build_config(work: Work, images: ImageStep) -> ShardsConfig:
             format=work.plan.format,
             max_failure_ratio=work.max_failure_ratio,
             retry=work.retry,
+            remains=work.remains,
         ),
         finish=work.finish,
         committed=work.committed,

@@ -149,10 +149,9 @@ def is_finished(output: Output, plan: Plan, commits: typing.Mapping[int, CommitR
         manifest = read_record(output, layout.MANIFEST, Manifest)
     except (FileNotFoundError, ValueError):
         return False
-    planned = [commits.get(rows.shard) for rows in plan.rows or []]
-    return [rows.digest for rows in plan.rows or []] == [made_from(c) for c in planned if c] and manifest.shards == [
-        manifest_shard(commit) for commit in planned if commit
-    ]
+    planned = [commits[rows.shard] for rows in plan.rows or [] if rows.shard in commits]
+    as_planned = [made_from(commit) for commit in planned] == [rows.digest for rows in plan.rows or []]
+    return as_planned and manifest.shards == [manifest_shard(commit) for commit in planned]
 
 
 def committed_shards(output: Output, plan: Plan) -> dict[int, str]:

@@ -12,6 +12,7 @@ from beam_jobs.output_state import DATASET_KIND
 from schemas import layout
 from schemas.records import Manifest, OtherFormatError, Plan
 from schemas.sources import Source
+from transforms.dataset_records import IMAGE_FLAG
 from transforms.output import Output, read_record
 
 _OF_ONE_RUN = frozenset({"output", "overwrite", "by_split", "config", "workers", "progress", "runner"})
@@ -31,7 +32,7 @@ def parse_given(parser: FlagParser, argv: typing.Sequence[str]) -> Flags:
     return vars(parse(parser, argv))
 
 
-def recorded_build(output: Output, plan: Plan, given: Flags) -> BuildConfig:
+def recorded_build(output: Output, plan: Plan | None, given: Flags) -> BuildConfig:
     """Returns the build that would make a dataset as it is.
 
     What decides its rows and samples comes from the plan. The other flags are those given now; else those of the
@@ -39,7 +40,7 @@ def recorded_build(output: Output, plan: Plan, given: Flags) -> BuildConfig:
 
     Args:
         output: holds the dataset.
-        plan: of it.
+        plan: of it; None if it is lost: then what decides rows and samples is as the manifest records it.
         given: flags of this command line, by name; those that no build has are left out.
 
     Raises:
@@ -48,8 +49,8 @@ def recorded_build(output: Output, plan: Plan, given: Flags) -> BuildConfig:
     defaults = vars(build_dataset.make_parser().parse_args(["--output", str(output)]))
     recorded = recorded_flags(output)
     of_data = {name: value for name, value in recorded.items() if name not in _OF_ONE_RUN}
-    flags = _only(defaults, defaults | of_data | _planned(plan) | given)
-    images = build_flags.image_step(flags) if "image_size" in plan.format else None
+    flags = _only(defaults, defaults | of_data | (_planned(plan) if plan else {}) | given)
+    images = build_flags.image_step(flags) if plan is None or IMAGE_FLAG in plan.format else None
     config = build_dataset.config_of(flags, images, flags.max_failure_ratio)
     said = build_flags.published_flags(_only(defaults, config.flags | recorded | given))
     return dataclasses.replace(config, output=output, flags=said)

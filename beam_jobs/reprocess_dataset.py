@@ -6,6 +6,7 @@
 In place one operation a call. Where a flag is not given, it is as the build had it.
 """
 
+import dataclasses
 import sys
 import typing
 
@@ -23,6 +24,7 @@ from schemas.records import Plan
 from transforms.lease import OutputInUseError, hold_output
 from transforms.output import Output
 from transforms.publish import OutputError
+from transforms.request_signers import S3Options
 
 
 class Operation(typing.Protocol):
@@ -40,6 +42,7 @@ class Operation(typing.Protocol):
         """Carries it out on an output that is held; returns the exit code."""
 
 
+_S3_DEFAULTS = {f"s3_{name}": value for name, value in dataclasses.asdict(S3Options()).items()}
 OPERATIONS: tuple[Operation, ...] = (retry_failures, take_down, check_alive)
 
 

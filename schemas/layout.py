@@ -9,11 +9,14 @@ SHARD_INDEX = "shards/index.json"
 INPUT_FAILURES = "failures/input.parquet"
 TMP = "_tmp"
 LEASE = "_tmp/lease.json"
+REWRITES_BEGUN = "_tmp/rewrites/begun"
+"""There from before the first shard is replaced until the manifest says what all of them are."""
 NOT_PUBLIC = "log/not_public.txt"
 REWRITES = "_tmp/rewrites"
 """Holds a folder for each shard whose files are being replaced: the new files, and the intent record."""
 
-SHARD_FOLDERS = ("commits", "shards", "failures", "rows", "log")
+LOG = "log"
+SHARD_FOLDERS = ("commits", "shards", "failures", "rows", LOG)
 """Folders whose files are of one shard each; what says that a shard is complete comes first."""
 
 
@@ -25,6 +28,18 @@ def shard_name(shard: int) -> str:
         '000042'
     """
     return f"{shard:06d}"
+
+
+def shard_of(name: str) -> int | None:
+    """Returns the number of the shard that a file of the dataset is of, None if it is of none.
+
+    Example:
+        >>> shard_of("shards/000042.tar"), shard_of("shards/index.json")
+        (42, None)
+    """
+    folder, _, file = name.partition("/")
+    stem = file.partition(".")[0]
+    return int(stem) if folder in SHARD_FOLDERS and stem.isdecimal() else None
 
 
 def rows_file(shard: int) -> str:

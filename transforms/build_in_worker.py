@@ -11,6 +11,7 @@ from schemas.records import CommitRecord
 from transforms import progress
 from transforms.build_shard import ShardConfig, build_shard
 from transforms.probe_photos import probe_photos
+from transforms.restore_shard import restore_shard
 from transforms.retry_shard import retry_shard
 from transforms.worker_pool import PoolStoppedError, WorkerPool
 from transforms.worker_process import WorkerDiedError
@@ -19,13 +20,13 @@ _log = logging.getLogger("photobeam")
 
 
 def build_in_worker(pool: WorkerPool, rows: RowsFile, config: ShardConfig) -> CommitRecord:
-    """Builds a shard, or retries its failures, in a child process; if that crashes, once more with every image in one.
+    """Builds, retries or restores a shard in a child process; if that crashes, once more with every image in one.
 
     Raises:
         PoolStoppedError: a child was killed, or has crashed even so.
         Exception: as :func:`transforms.build_shard.build_shard`; each of these stops the pool for all.
     """
-    build = retry_shard if config.retry else build_shard
+    build = _work_of(config)
     with _stopping_at_errors(pool), progress.lent_slot() as slot:
         try:
             return pool.call(progress.counted_in, slot, build, rows.shard, rows.digest, config)
@@ -55,6 +56,12 @@ def probe_in_worker(pool: WorkerPool, shards: typing.Sequence[int], config: Shar
             if not error.crashed:
                 raise _failed(error, "the first photos") from error
             _log.warning("%s while it tried the first photos", error)
+
+
+def _work_of(config: ShardConfig) -> typing.Callable[[int, str, ShardConfig], CommitRecord]:
+    if config.remains is not None:
+        return restore_shard
+    return retry_shard if config.retry else build_shard
 
 
 @contextlib.contextmanager

@@ -35,9 +35,11 @@ from transforms.output import Output
 from transforms.photo_refs import FETCH_COLUMNS, PhotoRef, photo_ref
 from transforms.progress import count
 from transforms.publish import OutputError
+from transforms.remedies import REDO_ROWS
 from transforms.remote_copies import default_mirror_url
 from transforms.row_annotations import RowAnnotations
 from transforms.shard_failures import ShardFailures
+from transforms.shard_remains import Remains
 from transforms.shards_under_way import is_oldest, ranked
 from transforms.write_shard import ShardRows, SpooledImage, write_shard
 
@@ -67,6 +69,7 @@ class ShardConfig:
         max_failure_ratio: the run ends when more than this share of its photos has failed.
         retry: SQL condition on the failures of shards that are built already: those photos are tried again, and the
             rest of the shard is kept; '' to build whole shards.
+        remains: what is left of damaged shards, by shard; these are restored. None to build shards anew.
         decode_limit_s: the most processor time that one photo may take between its bytes and its image.
         old: dataset whose images and failures are taken where they will do; None if every photo is fetched.
         isolated: make every image in a process of its own, since some photo of the shard ends the process it is in.
@@ -80,6 +83,7 @@ class ShardConfig:
     format: dict[str, typing.Any]
     max_failure_ratio: float = 1.0
     retry: str = ""
+    remains: typing.Mapping[int, Remains] | None = None
     decode_limit_s: float = DECODE_LIMIT_S
     old: OldDataset | None = None
     isolated: bool = False
@@ -172,18 +176,10 @@ def build_shard(shard: int, digest: str, config: ShardConfig) -> CommitRecord:
         OutputError: the rows file is not the one that was planned.
     """
     started = time.time()
-    name = layout.rows_file(shard)
-    data = config.output.read(name)
-    rows_file = bytes_digest(data)
-    if rows_file.sha256 != digest:
-        raise OutputError(
-            f"{config.output}/{name} is damaged or was replaced; remove it, and the rows are joined again"
-        )
-    table = pq.read_table(io.BytesIO(data))
+    rows = read_planned_rows(shard, digest, config.output)
     staging = make_staging(shard, config)
     with ImageSpool(staging / "images") as spool:
-        images = run_in_loop(build_images(table, range(table.num_rows), config, spool))
-        rows = ShardRows(shard, table, rows_file)
+        images = run_in_loop(build_images(rows.table, range(rows.table.num_rows), config, spool))
         failures = images.failures.final
         sizes = config.image.further_sizes
         commit = write_shard(rows, images.images, failures, spool, staging, config.format, config.image.format, sizes)
@@ -191,6 +187,25 @@ def build_shard(shard: int, digest: str, config: ShardConfig) -> CommitRecord:
     write_log(shard, started, images, config.output)
     shutil.rmtree(staging)
     return commit
+
+
+def read_planned_rows(shard: int, digest: str, output: Output) -> ShardRows:
+    """Reads the rows that a shard is to be made from.
+
+    Args:
+        shard: its number.
+        digest: SHA-256 of the file, hex.
+        output: the dataset.
+
+    Raises:
+        OutputError: the rows file is not the one that was planned.
+    """
+    name = layout.rows_file(shard)
+    data = output.read(name)
+    file = bytes_digest(data)
+    if file.sha256 != digest:
+        raise OutputError(f"{output}/{name} is damaged or was replaced; {REDO_ROWS}")
+    return ShardRows(shard, pq.read_table(io.BytesIO(data)), file)
 
 
 def make_staging(shard: int, config: ShardConfig) -> pathlib.Path:

@@ -36,7 +36,7 @@ class ShardsConfig:
 
 
 class BuildShards(beam.PTransform):
-    """Builds every shard that is not committed yet, or retries failures in it; then writes index and manifest.
+    """Builds, retries or restores every shard that is not committed yet; then writes index and manifest.
 
     Input: RowsFile, one per shard. Output: ShardDone of the shards built now.
 
@@ -75,8 +75,8 @@ class _ProbeFn(beam.DoFn):
 
     def process(self, shards: list[RowsFile]) -> typing.Iterator[int]:
         photos = sum(rows.rows for rows in shards)
-        takes_all = not self._config.shard.retry and self._config.shard.old is None
-        if photos >= MIN_PHOTOS and takes_all:
+        shard = self._config.shard
+        if photos >= MIN_PHOTOS and not shard.retry and shard.remains is None and shard.old is None:
             probe_in_worker(shared_pool(self._config.workers), [rows.shard for rows in shards], self._config.shard)
         yield photos
 

@@ -7,7 +7,6 @@ import typing
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from schemas import layout
 from schemas.elements import JoinedBucket, RowsFile, ShardCut
@@ -17,14 +16,8 @@ from transforms.class_limit import left_by_classes, max_class_hashes
 from transforms.file_digest import file_digest
 from transforms.filter_rows import RowSelection
 from transforms.output import Output
+from transforms.rows_file import without_photos, write_rows
 
-ROW_GROUP_ROWS = 5_000
-_DICTIONARY_COLUMNS = [
-    "id_source", "sources.list.element", "user_id", "user_nickname", "capture_device", "license_name", "license_url",
-    "extension", "user_tags.list.element", "machine_tags.list.element", "autotags.list.element.name",
-    "exif.list.element.tag", "exif.list.element.value", "places.list.element.woeid", "places.list.element.name",
-    "places.list.element.type", "warnings.list.element",
-]  # fmt: skip
 _LIMIT_BINS = 1 << 16
 
 
@@ -131,26 +124,6 @@ def publish_rows(
     digest = file_digest(staged).sha256
     output.publish(staged, layout.rows_file(shard))
     return RowsFile(shard, table.num_rows, digest, joined_rows - table.num_rows)
-
-
-def without_photos(table: pa.Table, ids: typing.Container[int]) -> pa.Table:
-    """Returns a table with a column ``photo_id`` without the rows of some photos."""
-    return table.filter(pa.array([photo_id not in ids for photo_id in table["photo_id"].to_pylist()], pa.bool_()))
-
-
-def write_rows(table: pa.Table, path: pathlib.Path) -> None:
-    """Writes a table of ROW_SCHEMA: zstd, row groups of 5,000 rows, same bytes for the same rows.
-
-    A table that was read from Parquet has field metadata of its own, which the cast drops.
-    """
-    pq.write_table(
-        table.cast(ROW_SCHEMA).combine_chunks(),
-        path,
-        compression="zstd",
-        row_group_size=ROW_GROUP_ROWS,
-        use_dictionary=_DICTIONARY_COLUMNS,
-        write_statistics=["photo_id"],
-    )
 
 
 def _kept_of(batch: pa.RecordBatch, kept: KeptRows) -> pa.RecordBatch:

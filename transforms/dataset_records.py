@@ -5,7 +5,7 @@ import typing
 from schemas import layout
 from schemas.records import CommitRecord, Manifest, OtherFormatError, Plan, PlanRows, Record
 from transforms.dataset_files import DatasetFiles, Fault, NoDatasetError, unreadable
-from transforms.remedies import GO_ON, REDO_RECORD, REDO_ROWS
+from transforms.remedies import GO_ON, JOIN_ANEW, REDO_RECORD
 
 IMAGE_FLAG = "image_size"
 """The plan's format has it if images are made."""
@@ -67,22 +67,23 @@ def read_records(dataset: DatasetFiles, root: str, faults: list[Fault]) -> Recor
     has_manifest = dataset.exists(layout.MANIFEST)
     if not has_manifest and not dataset.exists(layout.PLAN):
         raise NoDatasetError(f"{root} holds no dataset: neither {layout.PLAN} nor {layout.MANIFEST} is there")
-    plan = _read_record(dataset, layout.PLAN, Plan, REDO_ROWS, faults)
+    plan = _read_record(dataset, layout.PLAN, Plan, REDO_RECORD if has_manifest else JOIN_ANEW, REDO_RECORD, faults)
     rows_only = bool(plan and plan.rows is not None and IMAGE_FLAG not in plan.format and not has_manifest)
     manifest = None
     if not rows_only:
-        manifest = _read_record(dataset, layout.MANIFEST, Manifest, REDO_RECORD, faults)
+        manifest = _read_record(dataset, layout.MANIFEST, Manifest, REDO_RECORD, GO_ON, faults)
     shards = _count_shards(dataset, plan, manifest)
-    commits = {} if rows_only else _read_commits(dataset, shards, faults)
+    missing = REDO_RECORD if has_manifest else GO_ON
+    commits = {} if rows_only else _read_commits(dataset, shards, missing, faults)
     planned = {rows.shard: rows for rows in (plan and plan.rows) or []}
     return Records(plan, planned, manifest, commits, shards, rows_only)
 
 
-def _read_commits(dataset: DatasetFiles, shards: int, faults: list[Fault]) -> dict[int, CommitRecord]:
+def _read_commits(dataset: DatasetFiles, shards: int, missing: str, faults: list[Fault]) -> dict[int, CommitRecord]:
     commits: dict[int, CommitRecord] = {}
     for shard in range(shards):
         name = layout.commit_file(shard)
-        commit = _read_record(dataset, name, CommitRecord, REDO_RECORD, faults)
+        commit = _read_record(dataset, name, CommitRecord, REDO_RECORD, missing, faults)
         if commit and commit.shard == shard:
             commits[shard] = commit
         elif commit:
@@ -90,17 +91,20 @@ def _read_commits(dataset: DatasetFiles, shards: int, faults: list[Fault]) -> di
     return commits
 
 
-def _read_record(dataset: DatasetFiles, name: str, record: type[R], remedy: str, faults: list[Fault]) -> R | None:
+def _read_record(
+    dataset: DatasetFiles, name: str, record: type[R], damaged: str, missing: str, faults: list[Fault]
+) -> R | None:
+    """Reads a record; if it is damaged or missing, a fault with the remedy for that is added."""
     try:
         return record.from_json(dataset.read(name), name)
     except FileNotFoundError as error:
-        faults.append(Fault(name, unreadable(error), GO_ON))
+        faults.append(Fault(name, unreadable(error), missing))
     except OSError as error:
-        faults.append(Fault(name, unreadable(error), remedy))
+        faults.append(Fault(name, unreadable(error), damaged))
     except OtherFormatError as error:
         faults.append(Fault(name, f"it {error.problem}", error.remedy))
     except ValueError as error:
-        faults.append(Fault(name, str(error), remedy))
+        faults.append(Fault(name, str(error), damaged))
     return None
 
 

@@ -6,6 +6,7 @@ import typing
 import fsspec
 
 from schemas.open_images import OpenImagesKind, split_of
+from schemas.records import PlanInput
 from schemas.sources import ALL_SOURCES, Source
 from schemas.yfcc import Pack
 from transforms.find_open_images import find_open_images
@@ -41,6 +42,10 @@ class FoundInputs(typing.NamedTuple):
 
     files: list[InputFile]
     left_out: list[str]
+
+    def plan_inputs(self) -> list[PlanInput]:
+        """Returns the files as a plan lists them."""
+        return [PlanInput(f.url, f"{f.source.value}/{f.kind}", f.size, f.fingerprint) for f in self.files]
 
 
 def find_inputs(specs: typing.Mapping[Source, typing.Iterable[str]]) -> FoundInputs:

@@ -30,7 +30,7 @@ class FinishConfig:
 
 
 def finish_shards(shards: typing.Iterable[int], config: FinishConfig) -> Manifest:
-    """Writes ``shards/index.json`` and, last of all, ``manifest.json``.
+    """Writes ``shards/index.json``, unless it says the same already, and, last of all, ``manifest.json``.
 
     Raises:
         FileNotFoundError: a shard is not committed.
@@ -40,7 +40,8 @@ def finish_shards(shards: typing.Iterable[int], config: FinishConfig) -> Manifes
     plan = read_record(output, layout.PLAN, Plan)
     commits = [read_record(output, layout.commit_file(shard), CommitRecord) for shard in sorted(shards)]
     index = wids_index(indexed_tar(commit) for commit in commits if commit.samples)
-    output.write(layout.SHARD_INDEX, index)
+    if not output.exists(layout.SHARD_INDEX) or output.read(layout.SHARD_INDEX) != index:
+        output.write(layout.SHARD_INDEX, index)
     index_digest = bytes_digest(index)
     with output.open(layout.INPUT_FAILURES) as file:
         input_failures = DigestingReader(file).finish()
@@ -57,6 +58,19 @@ def finish_shards(shards: typing.Iterable[int], config: FinishConfig) -> Manifes
     check_accounts(manifest.totals, plan.counts["rows"])
     output.write(layout.MANIFEST, manifest.to_json())
     return manifest
+
+
+def finish_again(output: Output, plan: Plan) -> None:
+    """Writes index and manifest anew, if there is a manifest, since shards are others than it says.
+
+    If it is damaged, or a shard is not committed any more, it goes, and a build writes it at its end.
+    """
+    try:
+        old = read_record(output, layout.MANIFEST, Manifest)
+        config = FinishConfig(output=output, configuration=old.configuration, software=old.software, run=old.run)
+        finish_shards([rows.shard for rows in plan.rows or []], config)
+    except (FileNotFoundError, ValueError):
+        output.remove(layout.MANIFEST)
 
 
 def check_accounts(totals: Totals, rows: int) -> None:

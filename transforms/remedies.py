@@ -1,17 +1,13 @@
-"""What to do about a fault of a dataset: the same build again, after what is damaged was removed."""
+"""What to do about a fault of a dataset: go on with what is not finished, have what is damaged made again."""
 
-from schemas import layout
-
-JOINED_AGAIN = "the rows are joined again, and shards whose rows are the same are kept"
-GO_ON = f"remove {layout.MANIFEST} if it is there and run the same build again: it goes on"
-REDO_ROWS = f"remove {layout.PLAN} and run the same build again: {JOINED_AGAIN}"
-REDO_RECORD = f"remove it and {layout.MANIFEST} and run the same build again"
+REPAIR_COMMAND = "photobeam verify OUT --repair"
+GO_ON = "run the same build again: it goes on"
 REDO_OUTDATED = "run the same build again: the shard is built again"
-REDO_MANIFEST = f"remove {layout.MANIFEST} and run the same build again: it and {layout.SHARD_INDEX} are written anew"
-REDO_INPUT_FAILURES = REDO_ROWS
+REDO_ROWS = f"`{REPAIR_COMMAND}` joins the rows again"
+REDO_SHARD = f"`{REPAIR_COMMAND}` makes the shard again"
+REDO_RECORD = f"`{REPAIR_COMMAND}` restores it"
+JOIN_ANEW = (
+    "remove it and run the same build again: the rows are joined again, and shards whose rows are the same are kept"
+)
 MOVE_AWAY = "move it elsewhere: readers take every file there for data"
-
-
-def redo_shard(shard: int) -> str:
-    """Returns the remedy for a damaged file of a shard's samples or failures."""
-    return f"remove {layout.commit_file(shard)} and {layout.MANIFEST} and {REDO_OUTDATED}"
+SWEEP = f"a run is under way or has died; if none is, `{REPAIR_COMMAND}` removes it"

@@ -10,7 +10,8 @@ from schemas.rows import ROW_SCHEMA
 from transforms.dataset_files import DatasetFiles, Fault, digest_problem, read_checked, unreadable
 from transforms.dataset_records import Records, read_records
 from transforms.file_digest import DigestingReader, bytes_digest
-from transforms.remedies import MOVE_AWAY, REDO_INPUT_FAILURES, REDO_MANIFEST, REDO_ROWS
+from transforms.manifest_commit import commit_by_manifest
+from transforms.remedies import MOVE_AWAY, REDO_RECORD, REDO_ROWS, SWEEP
 from transforms.request_signers import S3Options
 from transforms.tar_shard import indexed_tar, wids_index
 from transforms.verify_records import check_records
@@ -43,7 +44,9 @@ class VerifyReport(typing.NamedTuple):
     bytes: int
 
 
-def verify(root: str, fast: bool = False, *, s3: S3Options | None = None) -> VerifyReport:
+def verify(
+    root: str, fast: bool = False, *, only: typing.Container[int] | None = None, s3: S3Options | None = None
+) -> VerifyReport:
     """Checks everything that can be checked without the inputs.
 
     Damage of any kind is a fault in the report and never an exception. Reads every file once, one
@@ -53,6 +56,7 @@ def verify(root: str, fast: bool = False, *, s3: S3Options | None = None) -> Ver
         root: of the dataset, a local path or any URL that fsspec opens.
         fast: read the records alone, and look whether every file is there with its size. Where no size is
             stated, which is so of rows without images, the number of rows in the file's footer is compared.
+        only: shards whose files are read; None for all. Records and listings are checked as a whole in any case.
         s3: how S3 is reached.
 
     Raises:
@@ -61,20 +65,22 @@ def verify(root: str, fast: bool = False, *, s3: S3Options | None = None) -> Ver
     dataset, faults = DatasetFiles(root, s3), list[Fault]()
     records = read_records(dataset, root, faults)
     sizes = {name: size for folder in FOLDERS for name, size in dataset.sizes(folder).items()}
-    faults += check_sizes(dataset, records, sizes) if fast else _check_contents(dataset, records)
+    faults += check_sizes(dataset, records, sizes) if fast else _check_contents(dataset, records, only)
     faults += check_records(records)
     faults += _check_strays(sizes, records)
+    faults += _check_leftovers(dataset, records)
     totals = totals_of(list(records.commits.values()))
     rows = sum(r.rows for r in records.planned.values()) if records.rows_only else totals.rows
     return VerifyReport(faults, records.rows_only, records.shards, rows, totals.samples, totals.failed, totals.bytes)
 
 
-def _check_contents(dataset: DatasetFiles, records: Records) -> list[Fault]:
-    """Reads every file."""
+def _check_contents(dataset: DatasetFiles, records: Records, only: typing.Container[int] | None) -> list[Fault]:
+    """Reads every file of some shards or all, and those that are of no shard."""
     faults, sizes = list[Fault](), records.image_sizes()
-    for shard in range(records.shards):
-        if records.is_current(shard):
-            faults += verify_shard(dataset, records.commits[shard], records.shards, sizes)
+    for shard in (shard for shard in range(records.shards) if only is None or shard in only):
+        commit = records.commits[shard] if records.is_current(shard) else commit_by_manifest(dataset, records, shard)
+        if commit:
+            faults += verify_shard(dataset, commit, records.shards, sizes)
         else:
             faults += _check_planned_rows(dataset, records, shard)
     return [*faults, *_check_index(dataset, records), *_check_input_failures(dataset, records)]
@@ -110,10 +116,10 @@ def _check_index(dataset: DatasetFiles, records: Records) -> list[Fault]:
             faults += _check_digest(dataset, name, expected)
     if faults or len(records.commits) < records.shards:
         return faults
-    found = read_checked(dataset, layout.SHARD_INDEX, None, REDO_MANIFEST, faults)
+    found = read_checked(dataset, layout.SHARD_INDEX, None, REDO_RECORD, faults)
     index = wids_index(indexed_tar(c) for c in records.commits.values() if layout.tar_file(c.shard) in c.files)
     if found is not None and found != index:
-        faults.append(Fault(layout.SHARD_INDEX, "it is not the index of the shards", REDO_MANIFEST))
+        faults.append(Fault(layout.SHARD_INDEX, "it is not the index of the shards", REDO_RECORD))
     return faults
 
 
@@ -123,25 +129,25 @@ def _check_digest(dataset: DatasetFiles, name: str, expected: FileDigest) -> lis
             problem = digest_problem(DigestingReader(file).finish(), expected)
     except OSError as error:
         problem = unreadable(error)
-    return [Fault(name, problem, REDO_MANIFEST)] if problem else []
+    return [Fault(name, problem, REDO_RECORD)] if problem else []
 
 
 def _check_input_failures(dataset: DatasetFiles, records: Records) -> list[Fault]:
     """Checks the table of input lines that became no row, and that it has as many as were counted."""
     name, faults = layout.INPUT_FAILURES, list[Fault]()
     expected = records.manifest.files.get(name) if records.manifest else None
-    data = read_checked(dataset, name, expected, REDO_INPUT_FAILURES, faults)
-    table = None if data is None else read_table(data, name, INPUT_FAILURE_SCHEMA, REDO_INPUT_FAILURES, faults)
+    data = read_checked(dataset, name, expected, REDO_ROWS, faults)
+    table = None if data is None else read_table(data, name, INPUT_FAILURE_SCHEMA, REDO_ROWS, faults)
     if table is None:
         return faults
     values = collections.Counter(zip(table["reason"].to_pylist(), table["stage"].to_pylist(), strict=True))
     known = {(reason.value, stage.value) for reason in FailureReason for stage in Stage}
     if values.keys() - known:
-        faults.append(Fault(name, "it has reasons or stages that do not exist", REDO_INPUT_FAILURES))
+        faults.append(Fault(name, "it has reasons or stages that do not exist", REDO_ROWS))
     counted = records.input_failures()
     if counted is not None and table.num_rows != counted:
         problem = f"it has {table.num_rows:,} lines, {counted:,} failures were counted"
-        faults.append(Fault(name, problem, REDO_INPUT_FAILURES))
+        faults.append(Fault(name, problem, REDO_ROWS))
     return faults
 
 
@@ -153,3 +159,14 @@ def _check_strays(found: typing.Iterable[str], records: Records) -> list[Fault]:
         own.update([layout.rows_file(shard), layout.commit_file(shard)])
         own.update(layout.shard_files(shard, commit.samples if commit else 1))
     return [Fault(name, "it is not part of this dataset", MOVE_AWAY) for name in sorted(found) if name not in own]
+
+
+def leftovers(dataset: DatasetFiles, shards: int) -> list[str]:
+    """Lists what runs that died, or are under way, left: folders and files below `_tmp`, and logs of no shard."""
+    unfinished = {"/".join(name.split("/")[:2]) for name in dataset.names(layout.TMP)} - {layout.LEASE}
+    logs = set(dataset.names(layout.LOG)) - {layout.log_file(shard) for shard in range(shards)}
+    return sorted([*unfinished, *(name for name in logs if layout.shard_of(name) is not None)])
+
+
+def _check_leftovers(dataset: DatasetFiles, records: Records) -> list[Fault]:
+    return [Fault(name, "it is left of a run", SWEEP) for name in leftovers(dataset, records.shards)]

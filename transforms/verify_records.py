@@ -4,7 +4,7 @@ from schemas import layout
 from schemas.records import CommitRecord, Manifest, Plan, manifest_shard, root_hash, rows_digest, totals_of
 from transforms.dataset_files import Fault
 from transforms.dataset_records import IMAGE_FLAG, Records
-from transforms.remedies import GO_ON, REDO_MANIFEST, REDO_OUTDATED, REDO_RECORD, REDO_ROWS
+from transforms.remedies import GO_ON, REDO_OUTDATED, REDO_RECORD, REDO_ROWS
 
 
 def check_records(records: Records) -> list[Fault]:
@@ -109,4 +109,4 @@ def _check_manifest(records: Records, manifest: Manifest) -> list[Fault]:
     if manifest.root_hash != root_hash(hashes):
         problems.append("its root hash is not that of the files it lists")
     problems += [f"it lacks {n}" for n in (layout.SHARD_INDEX, layout.INPUT_FAILURES) if n not in manifest.files]
-    return [Fault(layout.MANIFEST, problem, REDO_MANIFEST) for problem in problems]
+    return [Fault(layout.MANIFEST, problem, REDO_RECORD) for problem in problems]

@@ -15,7 +15,7 @@ from schemas.records import CommitRecord
 from schemas.rows import ROW_SCHEMA
 from schemas.samples import SIDECAR_SCHEMA, sidecar_schema
 from transforms.dataset_files import DatasetFiles, Fault, read_checked
-from transforms.remedies import REDO_RECORD, REDO_ROWS, redo_shard
+from transforms.remedies import REDO_RECORD, REDO_ROWS, REDO_SHARD
 from transforms.tar_shard import PlacedSample, dali_index
 from transforms.verify_geometry import geometry_problems
 from transforms.verify_records import lists_its_files
@@ -48,14 +48,14 @@ def verify_shard(
     rows = _table(dataset, commit, layout.rows_file(shard), ROW_SCHEMA, REDO_ROWS, faults)
     if rows is not None:
         faults += check_rows(rows, shard, shards)
-    failures = _table(dataset, commit, layout.failures_file(shard), FAILURE_SCHEMA, redo_shard(shard), faults)
+    failures = _table(dataset, commit, layout.failures_file(shard), FAILURE_SCHEMA, REDO_SHARD, faults)
     if failures is not None:
         faults += _check_failures(failures, commit)
     sidecar = None
     if commit.samples:
         schema = sidecar_schema(sizes[1:]) if sizes else None
-        sidecar = _table(dataset, commit, layout.sidecar_file(shard), schema, redo_shard(shard), faults)
-        samples = verify_tar(dataset, commit, sidecar, sizes, redo_shard(shard), faults)
+        sidecar = _table(dataset, commit, layout.sidecar_file(shard), schema, REDO_SHARD, faults)
+        samples = verify_tar(dataset, commit, sidecar, sizes, faults)
         _check_idx(dataset, commit, samples, faults)
     elif rows is not None:
         sidecar = SIDECAR_SCHEMA.empty_table()
@@ -133,7 +133,7 @@ def _check_failures(failures: pa.Table, commit: CommitRecord) -> list[Fault]:
         != commit.failures_by_reason,
     }
     name = layout.failures_file(commit.shard)
-    return [Fault(name, problem, redo_shard(commit.shard)) for problem, found in problems.items() if found]
+    return [Fault(name, problem, REDO_SHARD) for problem, found in problems.items() if found]
 
 
 def _check_against_rows(
@@ -143,7 +143,7 @@ def _check_against_rows(
     shard, faults = commit.shard, list[Fault]()
 
     def add(name: str, problem: str) -> None:
-        faults.append(Fault(name, problem, redo_shard(shard)))
+        faults.append(Fault(name, problem, REDO_SHARD))
 
     if commit.rows != rows.num_rows:
         problem = f"it says {commit.rows:,} rows, there are {rows.num_rows:,}"
@@ -191,7 +191,7 @@ def _check_idx(
     dataset: DatasetFiles, commit: CommitRecord, samples: list[PlacedSample] | None, faults: list[Fault]
 ) -> None:
     """Checks the DALI index against the places found in the tar; they are None if it is damaged."""
-    name, remedy = layout.idx_file(commit.shard), redo_shard(commit.shard)
-    data = read_checked(dataset, name, commit.files[name], remedy, faults)
+    name = layout.idx_file(commit.shard)
+    data = read_checked(dataset, name, commit.files[name], REDO_SHARD, faults)
     if data is not None and samples is not None and data != dali_index(samples):
-        faults.append(Fault(name, "it is not the index of the tar beside it", remedy))
+        faults.append(Fault(name, "it is not the index of the tar beside it", REDO_SHARD))

@@ -9,7 +9,7 @@ from schemas import layout
 from schemas.records import CommitRecord, FileDigest
 from transforms.dataset_files import DatasetFiles, Fault, digest_problem, unreadable
 from transforms.dataset_records import Records
-from transforms.remedies import REDO_INPUT_FAILURES, REDO_MANIFEST, REDO_ROWS, redo_shard
+from transforms.remedies import REDO_RECORD, REDO_ROWS, REDO_SHARD
 from transforms.verify_records import lists_its_files
 
 
@@ -33,11 +33,11 @@ def check_sizes(dataset: DatasetFiles, records: Records, sizes: typing.Mapping[s
             faults += _check_footer(dataset, name, rows, "the plan says", REDO_ROWS)
     files = records.manifest.files if records.manifest else {}
     for name, expected in files.items():
-        remedy = REDO_INPUT_FAILURES if name == layout.INPUT_FAILURES else REDO_MANIFEST
+        remedy = REDO_ROWS if name == layout.INPUT_FAILURES else REDO_RECORD
         faults += _check_size(name, expected, sizes, remedy)
     counted = records.input_failures()
     if layout.INPUT_FAILURES not in files and counted is not None:
-        faults += _check_footer(dataset, layout.INPUT_FAILURES, counted, "failures counted are", REDO_INPUT_FAILURES)
+        faults += _check_footer(dataset, layout.INPUT_FAILURES, counted, "failures counted are", REDO_ROWS)
     return faults
 
 
@@ -46,7 +46,7 @@ def _check_shard(commit: CommitRecord, sizes: typing.Mapping[str, int]) -> list[
         return []
     faults: list[Fault] = []
     for name, expected in commit.files.items():
-        remedy = REDO_ROWS if name == layout.rows_file(commit.shard) else redo_shard(commit.shard)
+        remedy = REDO_ROWS if name == layout.rows_file(commit.shard) else REDO_SHARD
         faults += _check_size(name, expected, sizes, remedy)
     return faults
 

@@ -13,6 +13,7 @@ from transforms.affine import apply
 from transforms.dataset_files import DatasetFiles, Fault, digest_problem, unreadable
 from transforms.decode_image import DECODER_ERRORS, open_image
 from transforms.file_digest import DigestingReader
+from transforms.remedies import REDO_SHARD
 from transforms.tar_shard import Member, PlacedSample, TarDamageError, TarMember, read_tar
 from transforms.write_shard import sample_members
 
@@ -30,7 +31,6 @@ def verify_tar(
     commit: CommitRecord,
     sidecar: pa.Table | None,
     sizes: typing.Sequence[int] | None,
-    remedy: str,
     faults: list[Fault],
 ) -> list[PlacedSample] | None:
     """Reads a tar once and checks it.
@@ -40,7 +40,6 @@ def verify_tar(
         commit: says what it should be.
         sidecar: its rows; None if they are damaged: then they are not compared.
         sizes: every ``--image_size``, the first one first; None if no record says them.
-        remedy: for every fault.
         faults: what is found is added here.
 
     Returns:
@@ -53,13 +52,13 @@ def verify_tar(
             samples, problems = _read_samples(reader, sidecar, sizes)
             changed = digest_problem(reader.finish(), commit.files[name])
     except OSError as error:
-        faults.append(Fault(name, unreadable(error), remedy))
+        faults.append(Fault(name, unreadable(error), REDO_SHARD))
         return None
     if samples is not None and len(samples) != commit.samples:
         problems.append(f"it has {len(samples):,} samples, the commit record says {commit.samples:,}")
     if len(problems) > MAX_NAMED_SAMPLES:
         problems[MAX_NAMED_SAMPLES:] = [f"and {len(problems) - MAX_NAMED_SAMPLES:,} more such samples"]
-    faults += [Fault(name, problem, remedy) for problem in ([changed] if changed else []) + problems]
+    faults += [Fault(name, problem, REDO_SHARD) for problem in ([changed] if changed else []) + problems]
     return None if changed else samples
 
 

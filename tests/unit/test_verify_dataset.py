@@ -628,25 +628,25 @@ def test_rows_of_another_selection_over_a_finished_build_are_not_damaged(dataset
 
 
 @pytest.mark.parametrize(
-    ("name", "removed"),
-    [
-        (layout.PLAN, layout.PLAN),
-        (layout.MANIFEST, f"it and {layout.MANIFEST}"),
-        (COMMIT, f"it and {layout.MANIFEST}"),
-        (ROWS, layout.PLAN),
-        (layout.INPUT_FAILURES, layout.PLAN),
-        (layout.SHARD_INDEX, layout.MANIFEST),
-        (TAR, f"{COMMIT} and {layout.MANIFEST}"),
-        (SIDECAR, f"{COMMIT} and {layout.MANIFEST}"),
-        (FAILURES, f"{COMMIT} and {layout.MANIFEST}"),
-    ],
+    "name",
+    [layout.PLAN, layout.MANIFEST, layout.INPUT_FAILURES, layout.SHARD_INDEX, COMMIT, ROWS, TAR, SIDECAR, FAILURES],
 )
-def test_the_remedy_keeps_what_is_whole(dataset: pathlib.Path, name: str, removed: str) -> None:
+def test_the_remedy_of_damage_is_repair(dataset: pathlib.Path, name: str) -> None:
     (dataset / name).write_bytes(b"damaged")
     remedies = {f.remedy for f in _faults(dataset) if f.file == name}
-    assert all(r.startswith(f"remove {removed} and run the same build again") for r in remedies), remedies
+    assert remedies, "the damage was not found"
+    assert all(r.startswith("`photobeam verify OUT --repair` ") for r in remedies), remedies
     (dataset / name).unlink()
     assert not [f for f in _faults(dataset) if "--overwrite" in f.remedy]
+
+
+def test_what_runs_left_is_named(dataset: pathlib.Path) -> None:
+    for name in ("_tmp/run-1/shard-000001/images", "_tmp/run-1/x", "_tmp/lease.json", "log/000001.json"):
+        (dataset / name).parent.mkdir(parents=True, exist_ok=True)
+        (dataset / name).write_bytes(b"x")
+    assert _files_at_fault(dataset) == {"_tmp/run-1"}
+    (dataset / "log/000003.json").write_bytes(b"x")
+    assert _files_at_fault(dataset) == {"_tmp/run-1", "log/000003.json"}
 
 
 @pytest.mark.parametrize("root", ["nowhere", "", "zork://x"])
@@ -666,7 +666,7 @@ def test_the_command_prints_one_line_a_fault(dataset: pathlib.Path, capsys: pyte
     (dataset / TAR).unlink()
     assert check_dataset.main([str(dataset)]) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith(f"{TAR}: it is missing; remove {COMMIT} and {layout.MANIFEST} and run the same build ag")
+    assert lines[0] == f"{TAR}: it is missing; `photobeam verify OUT --repair` makes the shard again"
     assert lines[-1].startswith("1 fault in 3 shards")
 
 

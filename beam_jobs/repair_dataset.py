@@ -1,0 +1,122 @@
+"""`photobeam verify OUT --repair`: what is damaged or lost of a dataset is made again, and nothing else is touched."""
+
+import logging
+import pathlib
+import typing
+
+from beam_jobs import build_dataset, build_flags
+from beam_jobs.build_dataset import BuildConfig
+from beam_jobs.errors import UsageError
+from beam_jobs.interrupt import end_run
+from beam_jobs.recorded_flags import Flags, recorded_build
+from beam_jobs.repair_rows import repair_rows, restore_plan
+from beam_jobs.repair_shards import RepairedShards, repair_shards
+from beam_jobs.settle import end_take_down, roll_forward_and_sweep
+from schemas import layout
+from schemas.records import CommitRecord, Manifest, OtherFormatError, Plan
+from transforms.dataset_files import Fault
+from transforms.dataset_records import read_records
+from transforms.finish_shards import finish_shards
+from transforms.lease import OutputInUseError, hold_output
+from transforms.output import Output, read_record
+from transforms.publish import OutputError
+from transforms.tar_shard import indexed_tar, wids_index
+from transforms.verify_dataset import VerifyReport, leftovers, verify
+
+_log = logging.getLogger("photobeam")
+
+
+class Repaired(typing.NamedTuple):
+    """What came of a repair.
+
+    Attributes:
+        report: what is still wrong.
+        lost: samples of shards made again that are failures now, since their photos could not be fetched.
+    """
+
+    report: VerifyReport
+    lost: int
+
+
+def repair(output: Output, given: Flags) -> Repaired:
+    """Repairs a dataset; what a repair that dies leaves undone is done by the next.
+
+    Args:
+        output: holds the dataset.
+        given: flags of this command line, by name: they win over those recorded.
+
+    Raises:
+        UsageError: it cannot be repaired; nothing was done.
+        JobError: it failed on the way; what is repaired stays.
+    """
+    _check_records(output)
+    try:
+        output.check_writable()
+        with hold_output(output, end_run):
+            roll_forward_and_sweep(output)
+            return _repair_held(output, given)
+    except (OutputError, OutputInUseError) as error:
+        raise UsageError(str(error)) from error
+
+
+def _check_records(output: Output) -> None:
+    """Refuses what is no dataset, and one that another version of the format wrote, be it in part."""
+    if not output.exists(layout.PLAN) and not output.exists(layout.MANIFEST):
+        raise UsageError(f"{output} holds no dataset: neither {layout.PLAN} nor {layout.MANIFEST} is there")
+    kinds = {layout.PLAN: Plan, layout.MANIFEST: Manifest, **dict.fromkeys(output.names("commits"), CommitRecord)}
+    for name, kind in kinds.items():
+        try:
+            read_record(output, name, kind)
+        except OtherFormatError as error:
+            raise UsageError(str(error)) from error
+        except (OSError, ValueError):
+            continue
+
+
+def _repair_held(output: Output, given: Flags) -> Repaired:
+    with build_dataset.run_folder(output) as folder:
+        restore_plan(output, given, folder)
+        end_take_down(output, given.get("workers", build_flags.WORKERS))
+        report = verify(output.root, s3=output.s3)
+        faults = [fault for fault in report.faults if not fault.file.startswith(f"{layout.TMP}/")]
+        if not faults:
+            return Repaired(report._replace(faults=[]), 0)
+        repaired = _repair_faults(output, read_record(output, layout.PLAN, Plan), faults, given, folder)
+    for name in leftovers(output, report.shards):
+        output.remove_tree(name)
+    return Repaired(verify(output.root, only=repaired.shards, s3=output.s3), repaired.lost)
+
+
+def _repair_faults(
+    output: Output, plan: Plan, faults: typing.Iterable[Fault], given: Flags, folder: pathlib.Path
+) -> RepairedShards:
+    for fault in faults:
+        _log.info("found: %s: %s", fault.file, fault.problem)
+    if plan.rows is None:
+        return RepairedShards(set(), 0)
+    config = recorded_build(output, plan, given)
+    files = {fault.file for fault in faults}
+    joined = repair_rows(config, plan, files, folder)
+    with_rows = {rows.shard for rows in plan.rows if layout.rows_file(rows.shard) in files}
+    if config.images is None:
+        return RepairedShards(with_rows, 0)
+    of_images = {layout.shard_of(name) for name in files if not name.startswith(("rows/", f"{layout.LOG}/"))}
+    repaired = repair_shards(config, plan, of_images, folder)
+    _repair_records(config, layout.INPUT_FAILURES in joined, folder.name)
+    return repaired._replace(shards=repaired.shards | with_rows)
+
+
+def _repair_records(config: BuildConfig, has_new_failures: bool, run_id: str) -> None:
+    """Writes shard index and manifest anew, each if it does not fit the commit records, once all shards stand."""
+    output = config.output
+    records = read_records(output, str(output), [])
+    if not all(map(records.is_current, range(records.shards))):
+        return
+    index = wids_index(indexed_tar(commit) for commit in records.commits.values() if commit.samples)
+    if not output.exists(layout.SHARD_INDEX) or output.read(layout.SHARD_INDEX) != index:
+        output.write(layout.SHARD_INDEX, index)
+    at_fault = {fault.file for fault in verify(output.root, only=(), s3=output.s3).faults}
+    if layout.INPUT_FAILURES in at_fault and not has_new_failures:
+        return
+    if at_fault & {layout.MANIFEST, layout.SHARD_INDEX, layout.INPUT_FAILURES}:
+        finish_shards(records.planned, build_dataset.finish_config(config, run_id))

@@ -1,0 +1,124 @@
+"""The damaged shards of a dataset, made again: from what is whole of them, else from their photos."""
+
+import logging
+import pathlib
+import typing
+
+from beam_jobs import build_dataset
+from beam_jobs.build_dataset import BuildConfig
+from beam_jobs.errors import JobError
+from beam_jobs.image_flags import ImageStep
+from beam_jobs.progress_line import show_progress
+from schemas import layout
+from schemas.records import Plan, PlanRows
+from transforms.dataset_records import Records, read_records
+from transforms.file_digest import bytes_digest
+from transforms.image_files import ImagePlaceError
+from transforms.image_places import check_places
+from transforms.output import Output
+from transforms.shard_remains import Remains, find_remains
+from transforms.worker_pool import stop_shared_pool
+
+_log = logging.getLogger("photobeam")
+
+_Todo = dict[int, Remains | None]
+"""What is left of each shard that is to be made again."""
+
+
+class RepairedShards(typing.NamedTuple):
+    """The damaged shards.
+
+    Attributes:
+        shards: their numbers; most of them are whole now.
+        lost: samples that are failures now, since their photos could not be fetched.
+    """
+
+    shards: set[int]
+    lost: int
+
+
+def repair_shards(
+    config: BuildConfig, plan: Plan, at_fault: typing.Container[int | None], folder: pathlib.Path
+) -> RepairedShards:
+    """Makes damaged shards again. Those that are still to be built are left to a build.
+
+    Args:
+        config: of the build that made the dataset; with images.
+        plan: of the dataset.
+        at_fault: shards of which a file, other than the rows, is damaged or lost.
+        folder: existing local folder for what is unfinished.
+
+    Raises:
+        JobError: it failed on the way, or the places of photos are not there; shards that are made again stay.
+    """
+    output = config.output
+    records = _read(output)
+    damaged = [r for r in plan.rows or [] if r.shard in at_fault and not _is_open(output, records, r.shard)]
+    todo: _Todo = {}
+    for rows in damaged:
+        remains = find_remains(output, records, rows)
+        if remains is None or not remains.is_whole:
+            todo |= {rows.shard: remains} if _are_whole(rows, output) else {}
+        elif remains.commit != records.commits.get(rows.shard):
+            output.write(layout.commit_file(rows.shard), remains.commit.to_json())
+    if todo:
+        _restore(config, plan, todo, folder)
+    return RepairedShards({rows.shard for rows in damaged}, _lost_samples(todo, _read(output)))
+
+
+def _read(output: Output) -> Records:
+    return read_records(output, str(output), [])
+
+
+def _is_open(output: Output, records: Records, shard: int) -> bool:
+    """Tells whether a shard is not damaged but still to be built; with a manifest, all have been."""
+    if output.exists(layout.MANIFEST):
+        return False
+    return records.is_outdated(shard) if shard in records.commits else not output.exists(layout.commit_file(shard))
+
+
+def _are_whole(rows: PlanRows, output: Output) -> bool:
+    name = layout.rows_file(rows.shard)
+    return output.exists(name) and bytes_digest(output.read(name)).sha256 == rows.digest
+
+
+def _lost_samples(todo: _Todo, records: Records) -> int:
+    had = {shard: remains.commit.samples for shard, remains in todo.items() if remains and shard in records.commits}
+    return sum(max(0, samples - records.commits[shard].samples) for shard, samples in had.items())
+
+
+def _restore(config: BuildConfig, plan: Plan, todo: _Todo, folder: pathlib.Path) -> None:
+    images = config.images
+    if images and any(left is None or not (left.has_samples and left.has_failures) for left in todo.values()):
+        config = _with_places(config, images, folder)
+    with show_progress(config.progress, sum(rows.rows for rows in plan.rows or [] if rows.shard in todo)):
+        try:
+            from beam_jobs import graph
+
+            graph.run(
+                graph.Work(
+                    output=config.output,
+                    folder=folder,
+                    files=[],
+                    plan=plan,
+                    selection=config.selection,
+                    classes=(),
+                    images=config.images,
+                    committed={rows.shard: rows.digest for rows in plan.rows or [] if rows.shard not in todo},
+                    workers=config.workers,
+                    finish=None,
+                    max_failure_ratio=config.max_failure_ratio,
+                    remains={shard: left for shard, left in todo.items() if left},
+                )
+            )
+        finally:
+            stop_shared_pool()
+
+
+def _with_places(config: BuildConfig, images: ImageStep, folder: pathlib.Path) -> BuildConfig:
+    """Looks at the places of photos, of which some are to be fetched."""
+    try:
+        check_places(images.places)
+        return build_dataset.with_lists(config, folder)
+    except ImagePlaceError as error:
+        raise JobError(str(error)) from error

@@ -1,0 +1,86 @@
+"""A damaged shard is written again: from what is whole of it, and from its photos where that is not enough."""
+
+import collections
+import logging
+import shutil
+import time
+
+from schemas import layout
+from schemas.records import CommitRecord
+from transforms.build_shard import ShardConfig, ShardImages, build_images, make_staging, read_planned_rows, write_log
+from transforms.failure_share import too_many
+from transforms.fetch_loop import run_in_loop
+from transforms.image_spool import ImageSpool
+from transforms.intents import replace_shard
+from transforms.rewrite_shard import failures_of, read_failures, spool_samples, write_again
+from transforms.shard_remains import Remains
+from transforms.write_shard import ShardRows
+
+_log = logging.getLogger("photobeam")
+
+
+def restore_shard(shard: int, digest: str, config: ShardConfig) -> CommitRecord:
+    """Writes the damaged files of a shard again. Runs in a worker process.
+
+    Samples and failures whose files are whole are kept; other photos are fetched. Files that would get the bytes
+    that they have are not touched. If too many samples would be lost, since their photos cannot be fetched any more
+    or not now, nothing is written.
+
+    Args:
+        shard: its number.
+        digest: SHA-256 of its rows, hex.
+        config: how; ``remains`` says what is left.
+
+    Returns:
+        The shard's commit record, be it written or not.
+
+    Raises:
+        OutputError: a file changed under way.
+    """
+    started = time.time()
+    remains = (config.remains or {}).get(shard)
+    rows = read_planned_rows(shard, digest, config.output)
+    staging = make_staging(shard, config)
+    with ImageSpool(staging / "images") as spool:
+        new, images = _write(rows, remains, config, spool)
+    if not _loses_too_much(new, remains, images, config):
+        whole = {n for n in remains.whole if new.files.get(n) == remains.commit.files.get(n)} if remains else set()
+        names = [name for name in layout.shard_files(shard) if name in new.files and name not in whole]
+        replace_shard(new, names, staging, config.output)
+        if images:
+            write_log(shard, started, images, config.output)
+    shutil.rmtree(staging)
+    return new
+
+
+def _write(
+    rows: ShardRows, remains: Remains | None, config: ShardConfig, spool: ImageSpool
+) -> tuple[CommitRecord, ShardImages | None]:
+    """Writes all files of the shard into its staging folder; returns what was fetched too, None if nothing was."""
+    samples, failures = [], []
+    if remains and remains.has_samples:
+        samples = spool_samples(config.output, remains.commit, rows.table, config.format, spool)
+    if remains and remains.has_failures:
+        failures = failures_of(read_failures(config.output, remains.commit))
+    kept, failed = {image.row for image in samples}, {failure.photo_id for failure in failures}
+    photo_ids = rows.table["photo_id"].to_pylist()
+    wanted = [row for row, photo_id in enumerate(photo_ids) if row not in kept and photo_id not in failed]
+    images = run_in_loop(build_images(rows.table, wanted, config, spool)) if wanted else None
+    if images:
+        samples, failures = [*samples, *images.images], [*failures, *images.failures.final]
+    staging = config.folder / f"shard-{layout.shard_name(rows.shard)}"
+    return write_again(rows, samples, failures, config.format, spool, staging), images
+
+
+def _loses_too_much(
+    new: CommitRecord, remains: Remains | None, images: ShardImages | None, config: ShardConfig
+) -> bool:
+    """Tells, and warns, whether more of the samples that the shard had failed now than the configuration permits."""
+    had = remains.commit.samples if remains else new.rows
+    lost = had - new.samples
+    if not images or lost <= config.max_failure_ratio * had:
+        return False
+    reasons = collections.Counter(failure.reason for failure in images.failures.final)
+    why = too_many(lost, had, config.max_failure_ratio, reasons)
+    _log.warning("shard %s is left as it is: %s", layout.shard_name(new.shard), why)
+    return True
