@@ -25,7 +25,6 @@ from tests.fault_server import Answer, FaultServer
 from tests.jobs.conftest import picture, write_lines
 from tests.yfcc_corpus import mirror_path
 from transforms import input_ranges, join_rows, spool_lines
-from transforms.verify_dataset import verify
 
 Flags = typing.Sequence[typing.Any]
 
@@ -205,24 +204,6 @@ def test_files_that_were_moved_away_count_as_done(
     assert check_dataset.main([str(out)]) == 1
     found = capsys.readouterr().out
     assert [name for name in moved if f"{name}: it is missing" in found] == moved
-
-
-@pytest.mark.parametrize(
-    "name", ["shards/000001.tar", "shards/index.json", "failures/input.parquet", "rows/000001.parquet"]
-)
-def test_the_remedy_for_a_lost_file_brings_it_back(
-    tmp_path: pathlib.Path, lines: list[str], mirror: FaultServer, name: str
-) -> None:
-    source, out = write_lines(tmp_path / "in", lines), tmp_path / "out"
-    build(source, mirror, out)
-    before = data_hashes(out)
-    (out / name).unlink()
-    (remedy,) = {fault.remedy for fault in verify(str(out)).faults}
-    for named in remedy.partition(" and run")[0].removeprefix("remove ").split(" and "):
-        (out / named).unlink()
-    assert build(source, mirror, out) == 0
-    assert data_hashes(out) == before
-    assert check_dataset.main([str(out)]) == 0
 
 
 def test_a_damaged_manifest_is_written_again(tmp_path: pathlib.Path, lines: list[str], mirror: FaultServer) -> None:
