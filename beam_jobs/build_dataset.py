@@ -26,7 +26,7 @@ from beam_jobs.download_line import show_download
 from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser, parse
 from beam_jobs.image_flags import ImageStep, add_image_flags, add_place_flags, image_format
-from beam_jobs.interrupt import end_on_signals
+from beam_jobs.interrupt import end_on_signals, end_run
 from beam_jobs.progress_line import show_progress
 from beam_jobs.report_build import report_build
 from beam_jobs.selection_flags import add_selection_flags, row_selection
@@ -34,7 +34,7 @@ from beam_jobs.settle import settle
 from beam_jobs.store_flags import add_store_flags
 from schemas import layout
 from schemas.classes import ChosenClass
-from schemas.records import CommitRecord, Plan
+from schemas.records import Plan
 from schemas.sources import Source
 from transforms.fetch_published import PublishedPlaces, fetch_published
 from transforms.filter_rows import RowSelection
@@ -195,7 +195,7 @@ def _run_one(config: BuildConfig) -> int:
             check_names_splits(found)
         classes = choose_classes(config.selection, found.files)
         config.output.check_writable()
-        with hold_output(config.output):
+        with hold_output(config.output, end_run):
             return _run_held(config, found, classes)
     except (ConditionError, ImagePlaceError, InputError, OutputError, OutputInUseError) as error:
         raise UsageError(str(error)) from error
@@ -210,12 +210,7 @@ def _run_held(config: BuildConfig, found: FoundInputs, classes: Classes) -> int:
             "get surrogate ids and cannot be joined with other sources"
         )
     settle(config.output, config.workers, config.overwrite)
-    plan, old = _wanted_plan(config, found)
-    commits: dict[int, CommitRecord] = {}
-    if config.images and not config.overwrite:
-        commits = output_state.read_commits(config.output, plan.format)
-    committed = {shard: output_state.made_from(commit) for shard, commit in commits.items()}
-    is_finished = _is_finished(config, plan, commits)
+    plan, old, committed, is_finished = _what_stands(config, found)
     with run_folder(config.output) as folder:
         if plan.rows is None:
             check_space(folder, SPOOL_FACTOR * decoded_bytes(found.files))
@@ -238,32 +233,41 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:NAMES_SHOWN]) + more
 
 
-def _wanted_plan(config: BuildConfig, found: FoundInputs) -> tuple[Plan, Plan | None]:
-    """Returns the plan of this run, with the rows where they still hold, and the one that stands."""
+class _Standing(typing.NamedTuple):
+    """What is in the output already.
+
+    Attributes:
+        plan: of this run, with the rows where they still hold.
+        old: the plan that stands.
+        committed: shards that stand, with the digest of their rows.
+        is_finished: whether nothing is left to do.
+    """
+
+    plan: Plan
+    old: Plan | None
+    committed: dict[int, str]
+    is_finished: bool
+
+
+def _what_stands(config: BuildConfig, found: FoundInputs) -> _Standing:
     inputs, selection = found.plan_inputs(), config.selection.as_json()
     plan = Plan(selection=selection, format=config.format, inputs=inputs)
-    old = None if config.overwrite else output_state.read_plan(config.output)
-    if old is None:
-        return dataclasses.replace(plan, tombstones=output_state.read_tombstones(config.output)), old
-    output_state.check_format(old, config.format)
-    kept: dict[str, typing.Any] = {
-        "format": {**old.format, **config.format},
-        "shards": old.shards,
-        "tombstones": old.tombstones,
-    }
-    if output_state.rows_hold(old, config.output, selection, inputs):
-        kept |= {"counts": old.counts, "rows": old.rows}
-    return dataclasses.replace(plan, **kept), old
-
-
-def _is_finished(config: BuildConfig, plan: Plan, commits: dict[int, CommitRecord]) -> bool:
-    if plan.rows is None:
-        return False
-    if config.images is None:
-        return True
-    committed = [commits[rows.shard] for rows in plan.rows if rows.shard in commits]
-    as_planned = [output_state.made_from(commit) for commit in committed] == [rows.digest for rows in plan.rows]
-    return as_planned and output_state.manifest_holds(config.output, committed)
+    if config.overwrite:
+        tombstones = output_state.read_tombstones(config.output)
+        return _Standing(dataclasses.replace(plan, tombstones=tombstones), None, {}, False)
+    old = output_state.read_plan(config.output)
+    if old is not None:
+        output_state.check_format(old, config.format)
+        plan = dataclasses.replace(
+            plan, format={**old.format, **config.format}, shards=old.shards, tombstones=old.tombstones
+        )
+    commits = output_state.read_commits(config.output, plan) if config.images else {}
+    committed = {shard: output_state.made_from(commit) for shard, commit in commits.items()}
+    if old is None or not output_state.rows_hold(old, config.output, selection, inputs, committed):
+        return _Standing(plan, old, committed, False)
+    plan = dataclasses.replace(plan, counts=old.counts, rows=old.rows)
+    is_finished = config.images is None or output_state.is_finished(config.output, plan, commits)
+    return _Standing(plan, old, committed, is_finished)
 
 
 @contextlib.contextmanager

@@ -9,16 +9,19 @@ import typing
 from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser, positive, ratio
 from beam_jobs.image_flags import ImageStep, image_values
-from beam_jobs.store_flags import SECRET_FLAGS, s3_values
+from beam_jobs.store_flags import SECRET_FLAGS, s3_options
 from schemas.published_sets import PUBLISHED_ROOTS
 from schemas.sources import ALL_SOURCES, Source, default_base
+from transforms.dataset_files import NoDatasetError
 from transforms.env_proxies import env_proxies
 from transforms.fetch_options import FetchOptions
 from transforms.fetch_published import PublishedPlaces
 from transforms.flickr_requests import REQUESTS_PER_S
 from transforms.image_codec import ImageOptions
 from transforms.image_places import PlacesConfig
-from transforms.output import LocalOutput, Output
+from transforms.open_output import open_output
+from transforms.output import Output
+from transforms.publish import OutputError
 from transforms.request_signers import S3Options
 from transforms.url_credentials import without_credentials
 
@@ -51,7 +54,12 @@ def add_source_flags(parser: FlagParser) -> None:
         default="",
         help="whose photos make the dataset, the other sources enrich them (the first of these that is given)",
     )
-    group.add_argument("--output", required=True, metavar="DIR", help="where the dataset goes")
+    group.add_argument(
+        "--output",
+        required=True,
+        metavar="URL",
+        help="where the dataset goes: local path, s3://, gs://, any fsspec URL",
+    )
     group.add_argument(
         "--samples_per_shard", type=positive, default=SAMPLES_PER_SHARD, metavar="N", help="(%(default)s)"
     )
@@ -170,7 +178,7 @@ def image_step(flags: argparse.Namespace) -> ImageStep | None:
                 "base": base(flags),
                 "with_coco": bool(flags.coco),
                 "flickr_requests_per_s": REQUESTS_PER_S / flags.workers if flags.flickr_fallback else 0.0,
-                "s3": _checked(S3Options, s3_values(flags)),
+                "s3": s3_options(vars(flags)),
                 "fetch": fetch,
             },
         ),
@@ -214,21 +222,23 @@ def output(flags: argparse.Namespace) -> Output:
     """Returns where the dataset goes.
 
     Raises:
-        UsageError: it is not on a local file system.
+        UsageError: it cannot be opened.
     """
-    return output_at("--output", flags.output)
+    return output_at("--output", flags.output, s3_options(vars(flags)))
 
 
-def output_at(flag: str, place: str) -> Output:
+def output_at(flag: str, place: str, s3: S3Options) -> Output:
     """Returns the output at a place that a flag names.
 
     Raises:
-        UsageError: it is not on a local file system.
+        UsageError: it cannot be opened.
     """
-    url = printable(flag, place)
-    if "://" in url and not url.startswith("file://"):
-        raise UsageError(f"{flag} {url}: only local paths can be written so far")
-    return LocalOutput(pathlib.Path(url.removeprefix("file://")).expanduser().absolute())
+    try:
+        return open_output(printable(flag, place), s3)
+    except NoDatasetError as error:
+        raise UsageError(f"{flag} {error}") from error
+    except OutputError as error:
+        raise UsageError(str(error)) from error
 
 
 def printable(flag: str, path: str) -> str:

@@ -50,7 +50,7 @@ def run(output: Output, plan: Plan, given: Flags) -> int:
     Returns:
         Exit code.
     """
-    commits = output_state.read_commits(output, plan.format)
+    commits = output_state.read_commits(output, plan)
     shards = [shard for shard, commit in sorted(commits.items()) if commit.samples]
     answers: collections.Counter[Answer] = collections.Counter()
     gone: set[int] = set()

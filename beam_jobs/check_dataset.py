@@ -15,6 +15,7 @@ they are whole, else from their photos; rows from the inputs. Where a flag is no
 Exit code 0: all is well; 1: there are faults, one a line; 2: there is no dataset.
 """
 
+import argparse
 import os
 import sys
 import typing
@@ -26,9 +27,12 @@ from beam_jobs.flags import FlagParser
 from beam_jobs.image_flags import add_place_flags
 from beam_jobs.recorded_flags import Flags, parse_given
 from beam_jobs.repair_dataset import repair
-from beam_jobs.store_flags import add_store_flags
+from beam_jobs.store_flags import add_store_flags, reach_dataset, s3_options
 from transforms.dataset_files import NoDatasetError
 from transforms.verify_dataset import VerifyReport, verify
+
+_OF_CHECKS = frozenset({"dataset", "config", "fast"})
+"""What a check takes beside the flags of stores; all else is of repairs."""
 
 
 def main(argv: typing.Sequence[str] | None = None) -> int:
@@ -43,13 +47,15 @@ def run(argv: typing.Sequence[str]) -> int:
         UsageError: the command line is wrong, or there is no dataset.
     """
     given = parse_given(make_parser(), argv)
-    fast, of_repair = "fast" in given, sorted(given.keys() - {"dataset", "config", "fast", "repair"})
     if "repair" in given:
         return _repair(given)
-    if of_repair:
-        raise UsageError(f"--{of_repair[0]} has no effect without --repair; leave it out")
+    fast = "fast" in given
+    without_effect = [name for name in given if name not in _OF_CHECKS and not name.startswith("s3_")]
+    if without_effect:
+        raise UsageError(f"--{without_effect[0]} has no effect without --repair; leave it out")
     try:
-        report = verify(os.path.expanduser(given["dataset"]), fast)
+        s3 = reach_dataset(given["dataset"], argparse.Namespace(**given))
+        report = verify(os.path.expanduser(given["dataset"]), fast, s3=s3)
     except NoDatasetError as error:
         raise UsageError(str(error)) from error
     sys.stdout.write(describe(report, fast))
@@ -73,7 +79,7 @@ def make_parser() -> FlagParser:
 def _repair(given: Flags) -> int:
     if "fast" in given:
         raise UsageError("--fast and --repair exclude each other: what is repaired is read; leave one out")
-    repaired = repair(build_flags.output_at("OUT", given["dataset"]), given)
+    repaired = repair(build_flags.output_at("OUT", given["dataset"], s3_options(given)), given)
     sys.stdout.write(describe(repaired.report))
     if repaired.lost:
         sys.stderr.write(

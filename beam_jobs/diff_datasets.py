@@ -22,6 +22,7 @@ import typing
 from beam_jobs.cli import run_command
 from beam_jobs.errors import FAILED, OK, UsageError
 from beam_jobs.flags import FlagParser, parse
+from beam_jobs.store_flags import add_store_flags, reach_dataset
 from schemas.photo_ids import key
 from transforms.compare_datasets import Counts, compare_datasets, differing_settings
 from transforms.compare_images import ImageChange, ImageDifference
@@ -57,9 +58,10 @@ def run(argv: typing.Sequence[str]) -> int:
     for name, what in (("A", "the first dataset"), ("B", "the second")):
         parser.add_argument(name.lower(), metavar=name, help=f"{what}: local path or any fsspec URL")
     parser.add_argument("--json", action="store_true", help="all differences as one JSON object")
+    add_store_flags(parser)
     flags = parse(parser, argv)
     try:
-        a, b = (open_finished(os.path.expanduser(root)) for root in (flags.a, flags.b))
+        a, b = (open_finished(os.path.expanduser(root), reach_dataset(root, flags)) for root in (flags.a, flags.b))
         counts = _write_json(a, b) if flags.json else _write_text(a, b)
     except (NoDatasetError, DamagedDatasetError) as error:
         raise UsageError(str(error)) from error

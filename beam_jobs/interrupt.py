@@ -9,10 +9,15 @@ import sys
 import types
 import typing
 
+from beam_jobs.errors import FAILED
 from transforms.worker_pool import stop_shared_pool
 
 SHOW_CURSOR = "\x1b[?25h"
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+_unfinished: list[pathlib.Path] = []
+"""Folders of the run under way."""
 
 
 @contextlib.contextmanager
@@ -28,17 +33,29 @@ def end_on_signals(folder: pathlib.Path) -> typing.Iterator[None]:
     def end(number: int, frame: types.FrameType | None) -> None:
         for repeated in SIGNALS:
             signal.signal(repeated, signal.SIG_IGN)
-        stop_shared_pool()
-        shutil.rmtree(folder, ignore_errors=True)
-        if sys.stderr.isatty():
-            sys.stderr.write(SHOW_CURSOR)
-        sys.stderr.write("\nphotobeam: interrupted; what is committed stays, the same command goes on\n")
-        sys.stderr.flush()
-        os._exit(128 + number)
+        _end("interrupted; what is committed stays, the same command goes on", 128 + number)
 
     before = {number: signal.signal(number, end) for number in SIGNALS}
+    _unfinished.append(folder)
     try:
         yield
     finally:
+        _unfinished.remove(folder)
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def end_run(reason: str) -> None:
+    """Ends the process from any thread, as a signal does, with exit code 1: nothing more is to be written."""
+    _end(f"{reason}; this run ends here", FAILED)
+
+
+def _end(message: str, code: int) -> typing.NoReturn:
+    stop_shared_pool()
+    for folder in _unfinished:
+        shutil.rmtree(folder, ignore_errors=True)
+    if sys.stderr.isatty():
+        sys.stderr.write(SHOW_CURSOR)
+    sys.stderr.write(f"\nphotobeam: {message}\n")
+    sys.stderr.flush()
+    os._exit(code)

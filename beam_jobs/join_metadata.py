@@ -13,6 +13,7 @@ from beam_jobs.build_dataset import BuildConfig, config_of, run
 from beam_jobs.cli import run_command
 from beam_jobs.flags import FlagParser, parse
 from beam_jobs.selection_flags import add_selection_flags
+from beam_jobs.store_flags import add_store_flags
 
 
 def main(argv: typing.Sequence[str] | None = None) -> int:
@@ -29,6 +30,7 @@ def parse_args(argv: typing.Sequence[str]) -> BuildConfig:
     parser = FlagParser("join", __doc__ or "")
     build_flags.add_source_flags(parser)
     add_selection_flags(parser)
+    add_store_flags(parser)
     build_flags.add_run_flags(parser)
     parser.add_argument(
         "--mirror", action="append", default=[], metavar="SOURCE=URL", help="another root for published sets"

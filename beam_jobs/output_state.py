@@ -7,7 +7,6 @@ from beam_jobs.errors import UsageError
 from schemas import layout
 from schemas.records import (
     CommitRecord,
-    FileDigest,
     Manifest,
     OtherFormatError,
     Plan,
@@ -17,6 +16,7 @@ from schemas.records import (
     rows_digest,
 )
 from transforms.output import Output, read_record
+from transforms.publish import OutputError
 
 _log = logging.getLogger("photobeam")
 
@@ -40,12 +40,14 @@ def entries(output: Output) -> list[str]:
     """Lists what lies at the root of an output.
 
     Raises:
-        UsageError: it is a file.
+        UsageError: it is a file, or cannot be reached.
     """
     try:
         return output.entries()
     except NotADirectoryError as error:
         raise UsageError(f"--output {output} is a file; choose a directory") from error
+    except OutputError as error:
+        raise UsageError(str(error)) from error
 
 
 def read_plan(output: Output) -> Plan | None:
@@ -83,14 +85,6 @@ def clear(output: Output) -> None:
         output.remove_tree(name)
 
 
-def sweep(output: Output) -> None:
-    """Removes what dead runs left unfinished."""
-    for name in output.child(layout.TMP).entries():
-        unfinished = f"{layout.TMP}/{name}"
-        if unfinished != layout.LEASE:
-            output.remove_tree(unfinished)
-
-
 def check_format(plan: Plan, wanted: typing.Mapping[str, typing.Any]) -> None:
     """Refuses to go on with other format flags than the output was begun with.
 
@@ -112,30 +106,41 @@ def _as_given(value: typing.Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def rows_hold(plan: Plan, output: Output, selection: typing.Mapping[str, typing.Any], inputs: list[PlanInput]) -> bool:
-    """Tells whether the rows are complete and made from the same inputs and flags."""
+def rows_hold(
+    plan: Plan,
+    output: Output,
+    selection: typing.Mapping[str, typing.Any],
+    inputs: list[PlanInput],
+    committed: typing.Mapping[int, str],
+) -> bool:
+    """Tells whether the rows are complete and made from the same inputs and flags.
+
+    Those of committed shards need not be there any more.
+    """
     if plan.rows is None or plan.selection != selection or plan.inputs != inputs:
         return False
-    names = [layout.INPUT_FAILURES, *(layout.rows_file(r.shard) for r in plan.rows)]
-    return all(output.exists(name) for name in names)
+    names = [layout.rows_file(r.shard) for r in plan.rows if committed.get(r.shard) != r.digest]
+    return all(output.exists(name) for name in (layout.INPUT_FAILURES, *names))
 
 
-def manifest_holds(output: Output, commits: typing.Iterable[CommitRecord]) -> bool:
-    """Tells whether there is a sound manifest that says of the shards what their commit records say.
+def is_finished(output: Output, plan: Plan, commits: typing.Mapping[int, CommitRecord]) -> bool:
+    """Tells whether all shards of a plan are built, and the manifest says of them what their commit records say.
 
-    The files that it lists beside the shards' are in place, too.
+    Where the files are now does not matter.
     """
     try:
         manifest = read_record(output, layout.MANIFEST, Manifest)
     except (FileNotFoundError, ValueError):
         return False
-    as_committed = manifest.shards == [manifest_shard(commit) for commit in commits]
-    return as_committed and _are_in_place(manifest.files, output)
+    planned = [commits.get(rows.shard) for rows in plan.rows or []]
+    return [rows.digest for rows in plan.rows or []] == [made_from(c) for c in planned if c] and manifest.shards == [
+        manifest_shard(commit) for commit in planned if commit
+    ]
 
 
-def committed_shards(output: Output, plan_format: typing.Mapping[str, typing.Any]) -> dict[int, str]:
-    """Lists committed shards of this format, with the digest of the rows each was made from."""
-    return {shard: made_from(commit) for shard, commit in read_commits(output, plan_format).items()}
+def committed_shards(output: Output, plan: Plan) -> dict[int, str]:
+    """Lists committed shards of a plan's format, with the digest of the rows each was made from."""
+    return {shard: made_from(commit) for shard, commit in read_commits(output, plan).items()}
 
 
 def made_from(commit: CommitRecord) -> str:
@@ -143,31 +148,21 @@ def made_from(commit: CommitRecord) -> str:
     return commit.files[layout.rows_file(commit.shard)].sha256
 
 
-def read_commits(output: Output, plan_format: typing.Mapping[str, typing.Any]) -> dict[int, CommitRecord]:
-    """Reads the records of committed shards of this format.
+def read_commits(output: Output, plan: Plan) -> dict[int, CommitRecord]:
+    """Reads the records of committed shards of a plan's format.
 
-    A shard whose record is damaged, or of whose files one is missing or of another size, counts as none and is
-    built again.
+    The records say so, not the files: those may have been moved. A shard whose record is damaged counts as none and
+    is built again. Records are asked for by name; only where no plan says how many there are, they are listed.
     """
+    names = output.names("commits") if plan.shards is None else [layout.commit_file(s) for s in range(plan.shards)]
     committed: dict[int, CommitRecord] = {}
-    for name in output.names("commits"):
+    for name, data in output.read_present(names).items():
         try:
-            commit = read_record(output, name, CommitRecord)
+            commit = CommitRecord.from_json(data, name)
         except ValueError:
             continue
-        if name != layout.commit_file(commit.shard):
-            continue
         rows = commit.files.get(layout.rows_file(commit.shard))
-        if rows and commit.rows_digest == rows_digest(rows.sha256, plan_format) and _is_whole(commit, output):
+        is_its_own = name == layout.commit_file(commit.shard)
+        if is_its_own and rows and commit.rows_digest == rows_digest(rows.sha256, plan.format):
             committed[commit.shard] = commit
     return committed
-
-
-def _is_whole(commit: CommitRecord, output: Output) -> bool:
-    """Compares the sizes of a shard's own files; its rows may be newer."""
-    own = {name: commit.files[name] for name in layout.shard_files(commit.shard) if name in commit.files}
-    return _are_in_place(own, output)
-
-
-def _are_in_place(files: typing.Mapping[str, FileDigest], output: Output) -> bool:
-    return all(output.size(name) == digest.bytes for name, digest in files.items())

@@ -7,6 +7,7 @@ import typing
 from beam_jobs import build_dataset, build_flags
 from beam_jobs.build_dataset import BuildConfig
 from beam_jobs.errors import UsageError
+from beam_jobs.interrupt import end_run
 from beam_jobs.recorded_flags import Flags, recorded_build
 from beam_jobs.repair_rows import repair_rows, restore_plan
 from beam_jobs.repair_shards import RepairedShards, repair_shards
@@ -51,7 +52,7 @@ def repair(output: Output, given: Flags) -> Repaired:
     _check_records(output)
     try:
         output.check_writable()
-        with hold_output(output):
+        with hold_output(output, end_run):
             end_rewrites(output)
             return _repair_held(output, given)
     except (OutputError, OutputInUseError) as error:
@@ -76,14 +77,14 @@ def _repair_held(output: Output, given: Flags) -> Repaired:
     with build_dataset.run_folder(output) as folder:
         restore_plan(output, given, folder)
         end_take_down(output, given.get("workers", build_flags.WORKERS))
-        report = verify(str(output))
+        report = verify(output.root, s3=output.s3)
         faults = [fault for fault in report.faults if not fault.file.startswith(f"{layout.TMP}/")]
         if not faults:
             return Repaired(report._replace(faults=[]), 0)
         repaired = _repair_faults(output, read_record(output, layout.PLAN, Plan), faults, given, folder)
     for name in leftovers(output, report.shards):
-        output.remove(name)
-    return Repaired(verify(str(output), only=repaired.shards), repaired.lost)
+        output.remove_tree(name)
+    return Repaired(verify(output.root, only=repaired.shards, s3=output.s3), repaired.lost)
 
 
 def _repair_faults(
@@ -114,7 +115,7 @@ def _repair_records(config: BuildConfig, has_new_failures: bool, run_id: str) ->
     index = wids_index(indexed_tar(commit) for commit in records.commits.values() if commit.samples)
     if not output.exists(layout.SHARD_INDEX) or output.read(layout.SHARD_INDEX) != index:
         output.write(layout.SHARD_INDEX, index)
-    at_fault = {fault.file for fault in verify(str(output), only=()).faults}
+    at_fault = {fault.file for fault in verify(output.root, only=(), s3=output.s3).faults}
     if layout.INPUT_FAILURES in at_fault and not has_new_failures:
         return
     if at_fault & {layout.MANIFEST, layout.SHARD_INDEX, layout.INPUT_FAILURES}:

@@ -63,7 +63,7 @@ def _exit_code(totals: Totals, max_failure_ratio: float) -> int:
 
 
 def _warn_of_stale_shards(output: Output, plan: Plan) -> None:
-    committed = output_state.committed_shards(output, plan.format)
+    committed = output_state.committed_shards(output, plan)
     stale = [r.shard for r in plan.rows or [] if r.shard in committed and committed[r.shard] != r.digest]
     if stale:
         _log.warning("%d shards no longer fit their rows: run `photobeam build` on this output", len(stale))

@@ -13,9 +13,10 @@ from beam_jobs.cli import run_command
 from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser
 from beam_jobs.image_flags import add_place_flags
+from beam_jobs.interrupt import end_run
 from beam_jobs.recorded_flags import Flags, parse_given
 from beam_jobs.settle import settle
-from beam_jobs.store_flags import add_store_flags
+from beam_jobs.store_flags import add_store_flags, s3_options
 from schemas import layout
 from schemas.records import Plan
 from transforms.lease import OutputInUseError, hold_output
@@ -81,18 +82,18 @@ def run(given: Flags) -> int:
     """
     operation = _operation(given)
     operation.check(given)
-    output = build_flags.output_at("OUT", given["dataset"])
+    output = build_flags.output_at("OUT", given["dataset"], s3_options(given))
     if not output.exists(layout.PLAN):
         raise UsageError(f"{output} holds no dataset: there is no {layout.PLAN}; name the --output of a build")
     try:
         output.check_writable()
-        with hold_output(output):
+        with hold_output(output, end_run):
             settle(output, given.get("workers", build_flags.WORKERS))
             plan = output_state.read_plan(output)
             if plan is None:
                 raise UsageError(f"{output} holds no dataset any more")
             code = operation.run(output, plan, given)
-            output_state.sweep(output)
+            output.sweep()
             return code
     except (OutputError, OutputInUseError) as error:
         raise UsageError(str(error)) from error

@@ -86,7 +86,7 @@ def run(output: Output, plan: Plan, given: Flags) -> int:
 
 def _standing(output: Output, plan: Plan) -> list[tuple[PlanRows, CommitRecord]]:
     """Returns the shards that are built from the rows that the plan names."""
-    commits = output_state.read_commits(output, plan.format)
+    commits = output_state.read_commits(output, plan)
     pairs = [(rows, commits[rows.shard]) for rows in plan.rows or [] if rows.shard in commits]
     return [(rows, commit) for rows, commit in pairs if output_state.made_from(commit) == rows.digest]
 

@@ -27,7 +27,7 @@ def settle(output: Output, workers: int, overwrite: bool = False) -> None:
 def end_rewrites(output: Output) -> None:
     """Replaces the shards that dead runs were about to replace, and removes what else they left unfinished."""
     roll_forward(output)
-    output_state.sweep(output)
+    output.sweep()
 
 
 def end_take_down(output: Output, workers: int) -> None:

@@ -20,6 +20,7 @@ import typing
 from beam_jobs.cli import run_command
 from beam_jobs.errors import OK, JobError, UsageError
 from beam_jobs.flags import FlagParser, parse
+from beam_jobs.store_flags import add_store_flags, reach_dataset
 from transforms.dataset_files import DamagedDatasetError, DatasetFiles, NoDatasetError
 from transforms.show_photo import (
     IdKind,
@@ -50,10 +51,11 @@ def run(argv: typing.Sequence[str]) -> int:
     parser.add_argument("id", metavar="ID", help="of the photo, or the file name of its image")
     parser.add_argument("--as", dest="kind", choices=[k.value for k in IdKind], help="what ID is (all, in this order)")
     parser.add_argument("--save", default="", metavar="FILE", help="write the picture there, as it is in the tar")
+    add_store_flags(parser)
     flags = parse(parser, argv)
     kinds = {IdKind(flags.kind)} if flags.kind else frozenset(IdKind)
     try:
-        dataset = DatasetFiles(os.path.expanduser(flags.output))
+        dataset = DatasetFiles(os.path.expanduser(flags.output), reach_dataset(flags.output, flags))
     except NoDatasetError as error:
         raise UsageError(str(error)) from error
     try:

@@ -4,7 +4,11 @@ import argparse
 import dataclasses
 import typing
 
+from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser
+from transforms.fetch_options import FetchOptions
+from transforms.image_files import ImagePlaceError
+from transforms.object_store import check_bucket, is_store_url
 from transforms.request_signers import S3Options
 
 SECRET_FLAGS = frozenset(("s3_access_key_id", "s3_secret_access_key", "s3_session_token"))
@@ -12,7 +16,7 @@ SECRET_FLAGS = frozenset(("s3_access_key_id", "s3_secret_access_key", "s3_sessio
 
 
 def add_store_flags(parser: FlagParser) -> None:
-    """Adds how S3 is reached, for images and mirrors."""
+    """Adds how S3 is reached, for the dataset, images and mirrors."""
     group = parser.add_argument_group("object stores")
     group.add_argument("--s3_endpoint_url", default="", metavar="URL", help="of another store than AWS")
     group.add_argument("--s3_region_name", default="", metavar="REGION", help="(that of the bucket)")
@@ -21,6 +25,35 @@ def add_store_flags(parser: FlagParser) -> None:
     group.add_argument("--s3_session_token", default="", metavar="TOKEN", help="of a temporary key")
 
 
-def s3_values(flags: argparse.Namespace) -> dict[str, typing.Any]:
-    """Returns the fields of :class:`transforms.request_signers.S3Options`."""
-    return {f.name: getattr(flags, f"s3_{f.name}") for f in dataclasses.fields(S3Options)}
+def s3_options(flags: typing.Mapping[str, typing.Any]) -> S3Options:
+    """Returns how S3 is reached.
+
+    Args:
+        flags: by name; those that are left out count as not given.
+
+    Raises:
+        UsageError: half a key, or an endpoint that is no URL.
+    """
+    try:
+        return S3Options(**{f.name: flags.get(f"s3_{f.name}", "") for f in dataclasses.fields(S3Options)})
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def reach_dataset(url: str, flags: argparse.Namespace) -> S3Options:
+    """Returns how S3 is reached, having looked whether the store that a dataset is read from is.
+
+    Args:
+        url: of the dataset, local or not.
+        flags: with those of :func:`add_store_flags`.
+
+    Raises:
+        UsageError: it cannot be reached; says why, and what to do.
+    """
+    s3 = s3_options(vars(flags))
+    try:
+        if is_store_url(url):
+            check_bucket(url, url, s3, FetchOptions())
+    except ImagePlaceError as error:
+        raise UsageError(str(error)) from error
+    return s3

@@ -99,8 +99,8 @@ def sidecar_schema(further_sizes: typing.Iterable[int] = ()) -> pa.Schema:
 SIDECAR_SCHEMA = sidecar_schema()
 """Schema of ``shards/NNNNNN.parquet`` with one ``--image_size``."""
 
-_PLAIN_TYPES = (pa.string(), pa.float64(), pa.int8())
 _Convert = typing.Callable[[typing.Any], typing.Any]
+_Field = tuple[str, typing.Any, _Convert | None]
 _FLOAT_WITHOUT_POINT = re.compile(r"[:\[,]-?\d+e")
 
 
@@ -116,10 +116,10 @@ def sample_json(sample: typing.Mapping[str, typing.Any]) -> bytes:
     Returns:
         UTF-8, no spaces, keys in schema order.
     """
-    value = {name: convert(sample[name]) for name, convert in _CONVERTERS}
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    if _FLOAT_WITHOUT_POINT.search(text):
-        text = _PointedFloats(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode(value)
+    value = _filled(_SAMPLE_FIELDS, sample)
+    text = _ENCODER.encode(value)
+    if ("e-" in text or "e+" in text) and _FLOAT_WITHOUT_POINT.search(text):
+        text = _POINTED_ENCODER.encode(value)
     return text.encode("utf-8")
 
 
@@ -130,7 +130,7 @@ def json_fields(row: typing.Mapping[str, typing.Any], schema: pa.Schema) -> dict
         row: as ``to_pylist`` gives it.
         schema: of the table.
     """
-    return {f.name: _converter(f.type)(row[f.name]) for f in schema}
+    return _filled(_fields(schema), row)
 
 
 def caption(sample: typing.Mapping[str, typing.Any]) -> str:
@@ -142,37 +142,36 @@ def caption(sample: typing.Mapping[str, typing.Any]) -> str:
     return next(filter(None, captions), None) or sample["title"] or sample["description"] or ""
 
 
-def _iso_time(value: datetime.datetime | None) -> str:
-    """Example:
-    >>> _iso_time(datetime.datetime(2012, 2, 16, 9, 56, 37))
-    '2012-02-16T09:56:37'
-    """
-    return "" if value is None else value.isoformat()
+def _fields(schema: pa.Schema | pa.StructType) -> list[_Field]:
+    return [(f.name, *_form(f.type)) for f in schema]
 
 
-def _converter(type_: pa.DataType) -> _Convert:
-    """Returns the function that turns a value of a type into one that JSON has."""
+def _form(type_: pa.DataType) -> tuple[typing.Any, _Convert | None]:
+    """Returns what stands for a null, and the function that turns a value into one that JSON has, if it is none."""
     if pa.types.is_list(type_):
-        return functools.partial(_list, _converter(type_.value_type), type_.value_type in _PLAIN_TYPES)
+        return [], functools.partial(_list, *_form(type_.value_type))
     if pa.types.is_struct(type_):
-        return functools.partial(_struct, [(f.name, _converter(f.type)) for f in type_])
+        fields = _fields(type_)
+        return {name: missing for name, missing, _ in fields}, functools.partial(_filled, fields)
     if pa.types.is_timestamp(type_):
-        return _iso_time
-    missing = "" if pa.types.is_string(type_) else -999.0 if pa.types.is_floating(type_) else -1
-    return lambda value: missing if value is None else value
+        return "", datetime.datetime.isoformat
+    return "" if pa.types.is_string(type_) else -999.0 if pa.types.is_floating(type_) else -1, None
 
 
-def _list(convert: _Convert, is_plain: bool, values: list[typing.Any] | None) -> list[typing.Any]:
-    if not values:
-        return []
-    return values if is_plain and None not in values else [convert(value) for value in values]
+def _filled(fields: list[_Field], row: typing.Mapping[str, typing.Any]) -> dict[str, typing.Any]:
+    return {
+        name: missing if (value := row[name]) is None else convert(value) if convert else value
+        for name, missing, convert in fields
+    }
 
 
-def _struct(fields: list[tuple[str, _Convert]], value: dict[str, typing.Any]) -> dict[str, typing.Any]:
-    return {name: convert(value[name]) for name, convert in fields}
+def _list(missing: typing.Any, convert: _Convert | None, values: list[typing.Any]) -> list[typing.Any]:
+    if convert:
+        return [convert(value) for value in values]
+    return [missing if value is None else value for value in values] if None in values else values
 
 
-_CONVERTERS = [(f.name, _converter(f.type)) for f in SAMPLE_SCHEMA]
+_SAMPLE_FIELDS = _fields(SAMPLE_SCHEMA)
 
 
 class _PointedFloats(json.JSONEncoder):
@@ -194,3 +193,8 @@ def _pointed(value: float) -> str:
     """
     text = repr(value)
     return text if "." in text else text.replace("e", ".0e")
+
+
+_JSON_FORM: typing.Final[dict[str, typing.Any]] = {"ensure_ascii": False, "separators": (",", ":"), "allow_nan": False}
+_ENCODER = json.JSONEncoder(**_JSON_FORM)
+_POINTED_ENCODER = _PointedFloats(**_JSON_FORM)

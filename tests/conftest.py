@@ -6,6 +6,8 @@ import typing
 
 import pytest
 
+from transforms.dataset_files import DatasetFiles
+
 if typing.TYPE_CHECKING:
     from tests.store_servers import GcsServer, S3Server
 
@@ -63,3 +65,13 @@ def gcs() -> "typing.Iterator[GcsServer]":
 def bucket(request: pytest.FixtureRequest) -> str:
     """A name for a bucket of the test's own."""
     return f"bucket-{hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:20]}"
+
+
+@pytest.fixture
+def read_names(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Collects the names of the files that are read from datasets."""
+    names: list[str] = []
+    for method in ("open", "read"):
+        real = getattr(DatasetFiles, method)
+        monkeypatch.setattr(DatasetFiles, method, lambda self, name, real=real: names.append(name) or real(self, name))
+    return names

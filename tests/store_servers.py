@@ -1,12 +1,16 @@
 """Object stores on 127.0.0.1: S3 by moto, which checks signatures, and Google's by its emulator; both keep a log."""
 
 import base64
+import http
 import json
+import socket
 import threading
 import typing
 import urllib.request
 
 import boto3
+import gcp_storage_emulator.exceptions
+import gcp_storage_emulator.handlers.objects
 import gcp_storage_emulator.server
 import moto.settings
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
@@ -15,6 +19,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from tests.free_port import free_port
 
 _DENIED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+_SLOW = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 _MULTIPART = (
     b"--cut\r\nContent-Type: application/json\r\n\r\n%b\r\n"
     b"--cut\r\nContent-Type: image/jpeg\r\nContent-Transfer-Encoding: base64\r\n\r\n%b\r\n--cut--\r\n"
@@ -43,12 +48,15 @@ class S3Server:
         public: names of buckets that anyone may read; add them before their objects.
         asked: requests since the last objects were put.
         key_id, secret: the key.
+        fault: what happens to a request, by method and path: ``slow`` (503, SlowDown), ``cut`` (the connection
+            breaks, and the request has no effect), or '' for nothing.
         client: boto3's, with that key.
     """
 
     def __init__(self) -> None:
         self.public: set[str] = set()
         self.asked: list[Asked] = []
+        self.fault: typing.Callable[[str, str], str] = lambda method, path: ""
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._one_at_a_time = threading.Lock()
         self._server = make_server("127.0.0.1", 0, self._app, threaded=True, request_handler=_QuietHandler)
@@ -91,6 +99,12 @@ class S3Server:
     def _app(self, environ: dict[str, typing.Any], start_response: typing.Callable[..., typing.Any]) -> list[bytes]:
         path, is_signed = environ["PATH_INFO"], "HTTP_AUTHORIZATION" in environ
         status = 0
+        fault = self.fault(environ["REQUEST_METHOD"], path)
+        if fault == "cut":
+            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+        if fault:
+            start_response("503 Slow Down", [("Content-Type", "application/xml"), ("Content-Length", str(len(_SLOW)))])
+            return [_SLOW]
 
         def begin(line: str, *rest: typing.Any) -> typing.Any:
             nonlocal status
@@ -121,12 +135,17 @@ class _QuietHandler(WSGIRequestHandler):
 class GcsServer:
     """Google's object store as its emulator plays it: everything is public.
 
+    The emulator knows no preconditions on generations, so they are looked at here, as Google's store does.
+
     Attributes:
         url: endpoint, for ``STORAGE_EMULATOR_HOST``.
     """
 
     def __init__(self) -> None:
         port = free_port()
+        self._one_at_a_time = threading.Lock()
+        routes = next(routes for path, routes in gcp_storage_emulator.server.HANDLERS if "/upload/" in path)
+        routes["POST"] = self._insert
         self._server = gcp_storage_emulator.server.create_server("127.0.0.1", port, in_memory=True)
         self._server.start()
         self.url = f"http://127.0.0.1:{port}"
@@ -145,7 +164,29 @@ class GcsServer:
             path = f"/upload/storage/v1/b/{bucket}/o?uploadType=multipart"
             self._post(path, 'multipart/related; boundary="cut"', parts)
 
+    def names(self, bucket: str) -> list[str]:
+        """Lists the objects of a bucket."""
+        with urllib.request.urlopen(f"{self.url}/storage/v1/b/{bucket}/o") as response:
+            return [item["name"] for item in json.loads(response.read()).get("items", ())]
+
+    def _insert(self, request: typing.Any, response: typing.Any, storage: typing.Any, **kwargs: typing.Any) -> None:
+        with self._one_at_a_time:
+            wanted = request.query.get("ifGenerationMatch")
+            if wanted and wanted[0] != _generation(request, storage):
+                response.status = http.HTTPStatus.PRECONDITION_FAILED
+                return
+            gcp_storage_emulator.handlers.objects.insert(request, response, storage, **kwargs)
+
     def _post(self, path: str, kind: str, body: bytes) -> None:
         request = urllib.request.Request(self.url + path, body, {"Content-Type": kind}, method="POST")
         with urllib.request.urlopen(request) as response:
             response.read()
+
+
+def _generation(request: typing.Any, storage: typing.Any) -> str:
+    """Returns that of the object which is to be replaced, 0 if there is none."""
+    name = request.query["name"][0] if "name" in request.query else request.data["meta"]["name"]
+    try:
+        return str(storage.get_file_obj(request.params["bucket_name"], name)["generation"])
+    except gcp_storage_emulator.exceptions.NotFound:
+        return "0"

@@ -13,6 +13,7 @@ plan of the written image goes on. What turns:
 * EXIF orientation of any other file turns that file's pixels alone.
 """
 
+import functools
 import typing
 
 from schemas.annotations import NORMALISED, PIXELS
@@ -82,9 +83,12 @@ class CopyAffines:
         self._file = _file_id(self._copies, image.copy_source, image.copy_id)
         width, height = image.stored
         self._upright: Size = (height, width) if image.orientation >= 5 else (width, height)
-        self._from_upright = compose(inverse(orientation(image.orientation, width, height)), image.matrix)
         self._placed: dict[tuple[str, str, str], PlacedCopy | None] = {}
         self._mismatched = {own for own in self._copies if self._is_mismatch(own)}
+
+    @functools.cached_property
+    def _from_upright(self) -> Affine:
+        return compose(inverse(orientation(self._image.orientation, *self._image.stored)), self._image.matrix)
 
     @property
     def mismatched(self) -> list[str]:

@@ -2,10 +2,12 @@
 
 import typing
 
-import fsspec
-
 from schemas.records import FileDigest
 from transforms.file_digest import READ_BYTES, bytes_digest
+from transforms.request_signers import S3Options
+from transforms.store_files import as_os_errors, open_file_system
+
+_FILES_AT_ONCE = 1_000
 
 
 class Fault(typing.NamedTuple):
@@ -35,28 +37,31 @@ class DatasetFiles:
 
     Args:
         root: local path or any URL that fsspec opens.
+        s3: how S3 is reached.
 
     Attributes:
-        root: as given.
+        root, s3: as given.
 
     Raises:
         NoDatasetError: the place cannot be opened.
     """
 
-    def __init__(self, root: str):
-        self.root = root
+    def __init__(self, root: str, s3: S3Options | None = None):
+        self.root, self.s3 = root, s3 or S3Options()
         try:
-            self._fs, self._root = fsspec.core.url_to_fs(root)
+            self._fs, self._root = open_file_system(root, self.s3)
         except (ValueError, ImportError, OSError) as error:
             raise NoDatasetError(f"{root} cannot be opened: {error}") from error
 
     def __str__(self) -> str:
         return self.root
 
+    @as_os_errors()
     def exists(self, name: str) -> bool:
         """Tells whether there is such a file."""
         return self._fs.isfile(self._path(name))
 
+    @as_os_errors()
     def size(self, name: str) -> int | None:
         """Returns the size of a file in bytes, None if there is no such file."""
         try:
@@ -65,6 +70,7 @@ class DatasetFiles:
             return None
         return int(entry["size"]) if entry["type"] == "file" else None
 
+    @as_os_errors()
     def open(self, name: str) -> typing.BinaryIO:
         """Opens a file for one sequential read.
 
@@ -73,15 +79,16 @@ class DatasetFiles:
         """
         return self._fs.open(self._path(name), "rb", block_size=8 * READ_BYTES)
 
+    @as_os_errors()
     def read(self, name: str) -> bytes:
         """Reads a whole file.
 
         Raises:
             OSError: it cannot be read.
         """
-        with self.open(name) as file:
-            return file.read()
+        return self._fs.cat_file(self._path(name))
 
+    @as_os_errors()
     def read_range(self, name: str, offset: int, size: int) -> bytes:
         """Reads a part of a file by one request; less where the file ends before.
 
@@ -90,10 +97,30 @@ class DatasetFiles:
         """
         return self._fs.cat_file(self._path(name), start=offset, end=offset + size)
 
+    @as_os_errors()
+    def read_present(self, names: typing.Sequence[str]) -> dict[str, bytes]:
+        """Reads small files, as many at once as the store likes; those that are not there are left out.
+
+        Raises:
+            OSError: one cannot be read.
+        """
+        found: dict[str, bytes] = {}
+        for begin in range(0, len(names), _FILES_AT_ONCE):
+            some = names[begin : begin + _FILES_AT_ONCE]
+            answers = self._fs.cat_ranges([self._path(name) for name in some], None, None, on_error="return")
+            for name, answer in zip(some, answers, strict=True):
+                if isinstance(answer, bytes):
+                    found[name] = answer
+                elif not isinstance(answer, FileNotFoundError):
+                    raise answer
+        return found
+
+    @as_os_errors()
     def names(self, folder: str) -> list[str]:
         """Lists the files below a folder, sorted; none if there is no such folder."""
         return sorted(self.sizes(folder))
 
+    @as_os_errors()
     def sizes(self, folder: str) -> dict[str, int]:
         """Returns the size in bytes of every file below a folder; none if there is no such folder."""
         path = self._path(folder)

@@ -15,6 +15,7 @@ from schemas.samples import sidecar_schema
 from transforms.dataset_files import DamagedDatasetError, DatasetFiles, Fault, NoDatasetError, unreadable
 from transforms.dataset_records import IMAGE_FLAG
 from transforms.file_digest import bytes_digest
+from transforms.request_signers import S3Options
 from transforms.verify_shard import read_table
 
 
@@ -57,14 +58,14 @@ class ShardTables(typing.NamedTuple):
     failures: pa.Table
 
 
-def open_finished(root: str) -> FinishedDataset:
+def open_finished(root: str, s3: S3Options | None = None) -> FinishedDataset:
     """Reads plan and manifest; without images the plan alone.
 
     Raises:
         NoDatasetError: there is no dataset, or it is not finished.
         DamagedDatasetError: a record is damaged, or of another format version.
     """
-    files = DatasetFiles(root)
+    files = DatasetFiles(root, s3)
     has_manifest = files.exists(layout.MANIFEST)
     if not has_manifest and not files.exists(layout.PLAN):
         raise NoDatasetError(f"{root} holds no dataset: neither {layout.PLAN} nor {layout.MANIFEST} is there")

@@ -22,9 +22,10 @@ async def for_each(
     try:
         await asyncio.gather(*tasks)
     finally:
-        for task in tasks:
+        begun = [task for task in tasks if not task.done()]
+        for task in begun:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*begun, return_exceptions=True)
 
 
 async def while_it_helps(

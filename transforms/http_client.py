@@ -1,6 +1,5 @@
 """The HTTP client of a process: connections, and what it keeps of hosts: addresses, rules, turns."""
 
-import asyncio
 import collections
 import contextlib
 import typing
@@ -15,6 +14,7 @@ from transforms.fetch_error import FetchError
 from transforms.fetch_options import FetchOptions
 from transforms.host_limits import HostLimits, Turn
 from transforms.robots_txt import RobotsTxt, first_bytes
+from transforms.time_bound import timeout
 from transforms.transport_errors import TRANSPORT_ERRORS, transport_error
 
 MAX_REDIRECTS = 5
@@ -89,7 +89,9 @@ class HttpClient:
         self._under_way[session] += 1
         try:
             request = session.get(url, headers=headers, allow_redirects=False, proxy=proxy_of(url, self._proxies))
-            async with await asyncio.wait_for(request, within_s) as response:
+            async with timeout(within_s):
+                response = await request
+            async with response:
                 yield response
         finally:
             self._under_way[session] -= 1
@@ -137,7 +139,8 @@ class HttpClient:
             await admit(url)
             await self._check_address(url)
             try:
-                answer = await asyncio.wait_for(self._ask_rules(url), self.options.deadline_s)
+                async with timeout(self.options.deadline_s):
+                    answer = await self._ask_rules(url)
             except TRANSPORT_ERRORS as error:
                 raise transport_error(error, -1) from error
             if not isinstance(answer, yarl.URL):

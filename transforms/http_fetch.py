@@ -19,6 +19,7 @@ from transforms.fetch_error import FetchError, too_large
 from transforms.fetch_options import FetchOptions
 from transforms.http_client import MAX_REDIRECTS, Admit, HttpClient, admit_all, joined, redirect_of
 from transforms.opt_outs import check_opt_out
+from transforms.time_bound import timeout
 from transforms.transport_errors import TRANSPORT_ERRORS, transport_error
 
 BACKOFF_S = 0.5
@@ -218,7 +219,8 @@ async def _body(
         with clock.paused():
             reserved_bytes = part.reserved_bytes if part else 0
             reservation = on_failure.enter_context(await budget.reserve(max(expected_bytes, reserved_bytes)))
-        data = await asyncio.wait_for(_read(response, max_bytes), clock.left_s())
+        async with timeout(clock.left_s()):
+            data = await _read(response, max_bytes)
         reservation.shrink(max(len(data), reserved_bytes))
         on_failure.pop_all()
     return data, reservation

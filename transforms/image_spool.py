@@ -1,5 +1,6 @@
 """Encoded images, and their annotations, wait in one local file, in order of arrival, until their shard is written."""
 
+import os
 import pathlib
 import threading
 import types
@@ -28,7 +29,7 @@ class ImageSpool:
 
     def __init__(self, path: pathlib.Path):
         self._path = path
-        self._file = open(path, "w+b")  # noqa: SIM115 - closed by close()
+        self._file = open(path, "w+b", buffering=0)  # noqa: SIM115 - closed by close()
         self._end = 0
         self._lock = threading.Lock()
 
@@ -40,9 +41,10 @@ class ImageSpool:
         """
         with self._lock:
             place = SpoolPlace(self._end, len(image))
-            self._file.seek(place.offset)
-            self._file.write(image)
-            self._end += len(image)
+            written = 0
+            while written < place.length:
+                written += os.pwrite(self._file.fileno(), image[written:], place.offset + written)
+            self._end += place.length
             return place
 
     def read(self, place: SpoolPlace) -> bytes:
@@ -51,9 +53,7 @@ class ImageSpool:
         Raises:
             EOFError: the file is shorter than what was appended.
         """
-        with self._lock:
-            self._file.seek(place.offset)
-            image = self._file.read(place.length)
+        image = os.pread(self._file.fileno(), place.length, place.offset)
         if len(image) != place.length:
             raise EOFError(f"{self._path}: {place.length} bytes expected at {place.offset}, {len(image)} found")
         return image

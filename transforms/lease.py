@@ -1,33 +1,47 @@
 """One run at a time holds an output.
 
-The kernel holds the lock (`flock`): it is gone the moment its holder is, however that ended. The
-file says who holds it.
+Locally the kernel holds the lock (`flock`): it is gone the moment its holder is, however that ended. The
+file says who holds it. On stores the file is the lock: see :mod:`transforms.store_lease`.
 """
 
 import contextlib
 import fcntl
-import json
-import os
-import pathlib
-import socket
-import time
 import typing
 
 from schemas.layout import LEASE
-from transforms.output import LocalOutput
+from transforms.lease_holder import this_process
+from transforms.output import LocalOutput, Output
+from transforms.store_lease import EXPIRY_S, OutputInUseError, StoreLease
+from transforms.store_output import StoreOutput
 
-
-class OutputInUseError(RuntimeError):
-    """Another run holds the output."""
+__all__ = ["OutputInUseError", "hold_output"]
 
 
 @contextlib.contextmanager
-def hold_output(output: LocalOutput) -> typing.Iterator[None]:
+def hold_output(
+    output: Output, on_lost: typing.Callable[[str], None] = lambda _: None, expiry_s: float = EXPIRY_S
+) -> typing.Iterator[None]:
     """Holds an output for the length of a ``with`` block.
+
+    Args:
+        output: to be held. On a store it writes only as long as it is held, and so do its copies in workers.
+        on_lost: called from a thread, with the reason, when another run has taken the output over.
+        expiry_s: a holder on another host that gives no sign for so long counts as dead.
 
     Raises:
         OutputInUseError: another run holds it; names host, process and start.
+        OSError: the lease cannot be written.
     """
+    if isinstance(output, LocalOutput):
+        with _locked(output):
+            yield
+    elif isinstance(output, StoreOutput):
+        with StoreLease(output, on_lost, expiry_s).held():
+            yield
+
+
+@contextlib.contextmanager
+def _locked(output: LocalOutput) -> typing.Iterator[None]:
     path = output.path / LEASE
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="utf-8") as file:
@@ -40,16 +54,6 @@ def hold_output(output: LocalOutput) -> typing.Iterator[None]:
                 "wait for its end or choose another output"
             ) from error
         file.truncate(0)
-        file.write(json.dumps(_holder()) + "\n")
+        file.write(this_process().to_json().decode())
         file.flush()
         yield
-
-
-def _holder() -> dict[str, typing.Any]:
-    boot_id = pathlib.Path("/proc/sys/kernel/random/boot_id")
-    return {
-        "host": socket.gethostname(),
-        "boot_id": boot_id.read_text().strip() if boot_id.exists() else "",
-        "pid": os.getpid(),
-        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    }

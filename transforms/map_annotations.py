@@ -73,9 +73,8 @@ def map_annotations(
     affines = CopyAffines(row["copies"], image)
     warnings = {f"geometry_mismatch:{copy}" for copy in affines.mismatched}
     dropped: collections.Counter[str] = collections.Counter()
-    columns: dict[str, list[Element]] = {}
-    for column in GEOMETRY_COLUMNS:
-        columns[column] = []
+    columns: dict[str, list[Element]] = {column: [] for column in GEOMETRY_COLUMNS}
+    for column in filter(row.__getitem__, GEOMETRY_COLUMNS):
         for (source, image_id, units), group in itertools.groupby(row[column], _copy_and_units):
             placed, elements = affines.place(source, image_id, units), list(group)
             if placed is None:

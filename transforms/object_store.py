@@ -99,10 +99,10 @@ def open_bucket(place: str, url: str, s3: S3Options, options: FetchOptions) -> t
         raise ImagePlaceError(f"{place}: there is no such bucket; check its name") from error
 
 
-def check_bucket(place: str, url: str, s3: S3Options, options: FetchOptions) -> None:
+def check_bucket(place: str, url: str, s3: S3Options, options: FetchOptions, must_list: bool = False) -> None:
     """Looks whether a bucket can be read at all, as far as that can be told without a key.
 
-    Listing may be forbidden where reading is not, so that alone is no error.
+    Listing may be forbidden where reading is not, so that alone is no error unless it ``must_list``.
 
     Raises:
         ImagePlaceError: as :func:`open_bucket`.
@@ -113,7 +113,7 @@ def check_bucket(place: str, url: str, s3: S3Options, options: FetchOptions) -> 
     except (CredentialsError, NoAnswerError) as error:
         raise ImagePlaceError(f"{place} cannot be reached: {error}") from error
     is_closed = answer.error_code == "AccessDenied" or (bucket.scheme == _GS and answer.status in (401, 403))
-    if answer.status != 200 and not is_closed:
+    if answer.status != 200 and (must_list or not is_closed):
         raise refused(bucket, answer)
 
 
@@ -173,7 +173,7 @@ class _NoBucketError(Exception):
 @functools.cache
 def _bucket(scheme: str, name: str, s3: S3Options, options: FetchOptions) -> Bucket:
     if scheme == _GS:
-        return _opened(scheme, name, f"{_gs_endpoint()}/{name}/", gcs_signer(), options)
+        return _opened(scheme, name, f"{gs_endpoint()}/{name}/", gcs_signer(), options)
     endpoint = s3.endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     region = s3.region_name
     if endpoint:
@@ -200,7 +200,7 @@ def _region_of(name: str, options: FetchOptions) -> str:
     return region
 
 
-def _gs_endpoint() -> str:
+def gs_endpoint() -> str:
     """Returns Google's storage, or the emulator that its own libraries would use."""
     host = os.environ.get("STORAGE_EMULATOR_HOST", "").rstrip("/")
     return (host if "://" in host else f"http://{host}") if host else "https://storage.googleapis.com"
@@ -212,7 +212,7 @@ def _page(bucket: Bucket, prefix: str, token: str, entries: int) -> Answer:
         base, token_name = bucket.url, "continuation-token"
     else:
         query = {"fields": "nextPageToken,items(name,size)", "maxResults": str(entries), "prefix": prefix}
-        base, token_name = f"{_gs_endpoint()}/storage/v1/b/{bucket.name}/o", "pageToken"
+        base, token_name = f"{gs_endpoint()}/storage/v1/b/{bucket.name}/o", "pageToken"
     query |= {token_name: token} if token else {}
     url = f"{base}?{urllib.parse.urlencode(query, quote_via=urllib.parse.quote, safe='')}"
     return ask(url, bucket.options, bucket.signed)

@@ -13,7 +13,85 @@ from transforms.publish import OutputError, publish
 R = typing.TypeVar("R", bound=Record)
 
 
-class LocalOutput(DatasetFiles):
+class Output(DatasetFiles):
+    """A dataset that is written: what the places have in common. It can be pickled, and is small.
+
+    Attributes:
+        holder: id of the lease under which this is written, '' where none is asked for: see
+            :func:`transforms.lease.hold_output`.
+    """
+
+    holder = ""
+
+    def child(self, folder: str) -> "Output":
+        """Returns the output below a folder of this one."""
+        raise NotImplementedError
+
+    def entries(self) -> list[str]:
+        """Lists what lies at the root, files and folders, sorted; nothing if there is no root.
+
+        Raises:
+            NotADirectoryError: it is a file.
+            OutputError: the place cannot be reached.
+        """
+        raise NotImplementedError
+
+    def publish(self, staged: pathlib.Path, name: str) -> None:
+        """Gives a finished local file its final name, replacing an older one; it is safe there when this returns.
+
+        Raises:
+            OSError: the place refuses.
+        """
+        raise NotImplementedError
+
+    def write(self, name: str, data: bytes) -> None:
+        """Writes a small file under its final name, whole or not at all.
+
+        Raises:
+            OSError: the place refuses.
+        """
+        raise NotImplementedError
+
+    def move(self, staged: str, name: str) -> None:
+        """Gives a file that was published under a passing name its final one, replacing an older one.
+
+        Raises:
+            OSError: the place refuses.
+        """
+        raise NotImplementedError
+
+    def remove(self, name: str) -> None:
+        """Removes a file, if it is there."""
+        raise NotImplementedError
+
+    def remove_tree(self, name: str) -> None:
+        """Removes a file, or a folder with all that is in it, if it is there."""
+        raise NotImplementedError
+
+    def run_folder(self, run_id: str) -> pathlib.Path:
+        """Returns where a run keeps what is unfinished: a local folder, from which files can be published."""
+        raise NotImplementedError
+
+    def sweep(self) -> None:
+        """Removes what dead runs left unfinished. Only who holds the output may do that."""
+        raise NotImplementedError
+
+    def check_writable(self) -> None:
+        """Checks before any work that the output can be written.
+
+        Raises:
+            OutputError: it cannot.
+        """
+        probe = f"{layout.TMP}/probe-{uuid.uuid4().hex}"
+        try:
+            self.write(probe, b"photobeam")
+            self.remove(probe)
+        except (OSError, NotImplementedError, TypeError, ValueError) as error:
+            said = getattr(error, "strerror", None) or error
+            raise OutputError(f"--output {self}: cannot be written ({said}); choose another place") from error
+
+
+class LocalOutput(Output):
     """A dataset in a local directory. Everything is written below `_tmp` first, on the same file system, and renamed.
 
     Args:
@@ -29,19 +107,11 @@ class LocalOutput(DatasetFiles):
         return LocalOutput(self.path / folder)
 
     def entries(self) -> list[str]:
-        """Lists what lies at the root, files and folders, sorted; nothing if there is no root.
-
-        Raises:
-            NotADirectoryError: it is a file.
-        """
+        """Lists what lies at the root, files and folders, sorted; nothing if there is no root."""
         return sorted(path.name for path in self.path.iterdir()) if self.path.exists() else []
 
     def publish(self, staged: pathlib.Path, name: str) -> None:
-        """Gives a finished local file its final name, replacing an older one; durable when it returns.
-
-        Raises:
-            OSError: the file system refuses.
-        """
+        """Renames a finished file, durably."""
         publish(staged, self.path / name)
 
     def write(self, name: str, data: bytes) -> None:
@@ -74,25 +144,16 @@ class LocalOutput(DatasetFiles):
         else:
             path.unlink(missing_ok=True)
 
-    def check_writable(self) -> None:
-        """Checks before any work that the output can be written.
-
-        Raises:
-            OutputError: it cannot.
-        """
-        probe = f"{layout.TMP}/probe-{uuid.uuid4().hex}"
-        try:
-            self.write(probe, b"photobeam")
-            self.remove(probe)
-        except OSError as error:
-            raise OutputError(f"--output {self}: cannot be written ({error.strerror}); choose another place") from error
-
     def run_folder(self, run_id: str) -> pathlib.Path:
-        """Returns where a run keeps what is unfinished: a local folder, from which files can be published."""
+        """Returns a folder on the file system of the dataset."""
         return self.path / layout.TMP / run_id
 
-
-Output = LocalOutput
+    def sweep(self) -> None:
+        """Removes all that is in `_tmp` but the lease."""
+        for name in self.child(layout.TMP).entries():
+            unfinished = f"{layout.TMP}/{name}"
+            if unfinished != layout.LEASE:
+                self.remove_tree(unfinished)
 
 
 def read_record(output: DatasetFiles, name: str, record: type[R]) -> R:

@@ -1,16 +1,12 @@
 """What is left of a damaged shard: the record that says what it was, and which of its files still are that."""
 
-import collections
-import io
 import typing
 
-import pyarrow.parquet as pq
-
 from schemas import layout
-from schemas.records import CommitRecord, FileDigest, ManifestShard, PlanRows, rows_digest
+from schemas.records import CommitRecord, PlanRows, rows_digest
 from transforms.dataset_files import DatasetFiles
 from transforms.dataset_records import Records
-from transforms.file_digest import bytes_digest
+from transforms.manifest_commit import commit_by_manifest
 from transforms.verify_records import check_commit, lists_its_files
 from transforms.verify_shard import verify_shard
 
@@ -56,9 +52,7 @@ def find_remains(dataset: DatasetFiles, records: Records, planned: PlanRows) -> 
         What is left by the record that fits more of the files; None if no record is of a shard of these rows.
     """
     shard, found = planned.shard, list[Remains]()
-    entry = records.manifest.shards[shard : shard + 1] if records.manifest else []
-    recorded = [records.commits.get(shard), *(_as_commit(dataset, shard, of_shard) for of_shard in entry)]
-    for commit in recorded:
+    for commit in (records.commits.get(shard), commit_by_manifest(dataset, records, shard)):
         if commit and _is_made_from(commit, planned, records):
             faults = verify_shard(dataset, commit, records.shards, records.image_sizes()) + check_commit(commit)
             names = {*commit.files, layout.commit_file(shard)}
@@ -70,27 +64,3 @@ def _is_made_from(commit: CommitRecord, planned: PlanRows, records: Records) -> 
     plan_format = records.plan.format if records.plan else {}
     is_listed = lists_its_files(commit) and commit.files[layout.rows_file(commit.shard)].sha256 == planned.digest
     return is_listed and commit.rows_digest == rows_digest(planned.digest, plan_format)
-
-
-def _as_commit(dataset: DatasetFiles, shard: int, entry: ManifestShard) -> CommitRecord:
-    """Returns the commit record of a shard as far as the manifest tells: sizes and reasons are those of the files."""
-    return CommitRecord(
-        shard=shard,
-        rows=entry.samples + entry.failed,
-        samples=entry.samples,
-        failed=entry.failed,
-        failures_by_reason=_reasons(dataset, layout.failures_file(shard), entry),
-        rows_digest=entry.rows_digest,
-        files={name: FileDigest(dataset.size(name) or 0, sha256) for name, sha256 in entry.sha256.items()},
-    )
-
-
-def _reasons(dataset: DatasetFiles, name: str, entry: ManifestShard) -> dict[str, int]:
-    """Counts the failures by their reasons; nothing if their file is not the one that the manifest names."""
-    try:
-        data = dataset.read(name)
-    except OSError:
-        return {}
-    if bytes_digest(data).sha256 != entry.sha256.get(name):
-        return {}
-    return dict(collections.Counter(pq.read_table(io.BytesIO(data), columns=["reason"])["reason"].to_pylist()))

@@ -24,6 +24,10 @@ SHARD_INDEX_NAME = "photobeam"
 _HEADER = struct.Struct("100s 8s 8s 8s 12s 12s 8s 1s 100s 6s 2s 32s 32s 183x")
 """Name, mode, user id, group id, size, time, checksum, type, link name, magic, version, user, group."""
 
+_MODE_AND_IDS = (b"0000444", b"0000000", b"0000000")
+_TIME_TO_GROUP = (b"%011o" % 0, b" " * 8, b"0", b"", b"ustar", b"00", OWNER.encode("ascii"), OWNER.encode("ascii"))
+_SUM_OF_FIXED = sum(_HEADER.pack(b"", *_MODE_AND_IDS, b"", *_TIME_TO_GROUP))
+
 
 class Member(typing.NamedTuple):
     """Where one member of a sample lies in the tar.
@@ -82,11 +86,9 @@ def ustar_header(name: str, size_bytes: int) -> bytes:
     """
     if not name or len(name) > MAX_NAME_CHARS or not name.isascii() or not 0 <= size_bytes <= MAX_MEMBER_BYTES:
         raise ValueError(f"a USTAR header cannot hold {name!r} of {size_bytes:,} bytes")
-    header = _HEADER.pack(
-        name.encode("ascii"), b"0000444", b"0000000", b"0000000", b"%011o" % size_bytes, b"%011o" % 0,
-        b" " * 8, b"0", b"", b"ustar", b"00", OWNER.encode("ascii"), OWNER.encode("ascii"),
-    )  # fmt: skip
-    return header[:148] + b"%06o\0 " % sum(header) + header[156:]
+    name_field, size_field = name.encode("ascii"), b"%011o" % size_bytes
+    header = _HEADER.pack(name_field, *_MODE_AND_IDS, size_field, *_TIME_TO_GROUP)
+    return header[:148] + b"%06o\0 " % (_SUM_OF_FIXED + sum(name_field) + sum(size_field)) + header[156:]
 
 
 Sample = tuple[str, typing.Iterable[tuple[str, bytes]]]
@@ -106,7 +108,7 @@ def write_tar(path: pathlib.Path, samples: typing.Iterable[Sample]) -> WrittenTa
     with open(path, "wb") as file:
         tar = _DigestingWriter(file)
         for key, members in samples:
-            placed.append(PlacedSample(key, tuple(_write_member(tar, key, *member) for member in members)))
+            placed.append(_write_sample(tar, key, members))
         tar.write(bytes(-(-(tar.bytes + 2 * BLOCK_BYTES) // RECORD_BYTES) * RECORD_BYTES - tar.bytes))
     return WrittenTar(tar.bytes, tar.sha256.hexdigest(), placed)
 
@@ -175,12 +177,15 @@ class _DigestingWriter:
         self.sha256.update(data)
 
 
-def _write_member(tar: _DigestingWriter, key: str, extension: str, data: bytes) -> Member:
-    tar.write(ustar_header(f"{key}.{extension}", len(data)))
-    member = Member(extension, tar.bytes, len(data))
-    tar.write(data)
-    tar.write(bytes(-len(data) % BLOCK_BYTES))
-    return member
+def _write_sample(tar: _DigestingWriter, key: str, members: typing.Iterable[tuple[str, bytes]]) -> PlacedSample:
+    places, parts, offset = [], [], tar.bytes
+    for extension, data in members:
+        padding = bytes(-len(data) % BLOCK_BYTES)
+        parts += [ustar_header(f"{key}.{extension}", len(data)), data, padding]
+        places.append(Member(extension, offset + BLOCK_BYTES, len(data)))
+        offset += BLOCK_BYTES + len(data) + len(padding)
+    tar.write(b"".join(parts))
+    return PlacedSample(key, tuple(places))
 
 
 def _read_header(header: bytes, offset: int) -> tuple[str, int]:

@@ -10,7 +10,9 @@ from schemas.rows import ROW_SCHEMA
 from transforms.dataset_files import DatasetFiles, Fault, digest_problem, read_checked, unreadable
 from transforms.dataset_records import Records, read_records
 from transforms.file_digest import DigestingReader, bytes_digest
+from transforms.manifest_commit import commit_by_manifest
 from transforms.remedies import MOVE_AWAY, REDO_RECORD, REDO_ROWS, SWEEP
+from transforms.request_signers import S3Options
 from transforms.tar_shard import indexed_tar, wids_index
 from transforms.verify_records import check_records
 from transforms.verify_shard import check_rows, read_table, verify_shard
@@ -42,7 +44,9 @@ class VerifyReport(typing.NamedTuple):
     bytes: int
 
 
-def verify(root: str, fast: bool = False, only: typing.Container[int] | None = None) -> VerifyReport:
+def verify(
+    root: str, fast: bool = False, *, only: typing.Container[int] | None = None, s3: S3Options | None = None
+) -> VerifyReport:
     """Checks everything that can be checked without the inputs.
 
     Damage of any kind is a fault in the report and never an exception. Reads every file once, one
@@ -53,11 +57,12 @@ def verify(root: str, fast: bool = False, only: typing.Container[int] | None = N
         fast: read the records alone, and look whether every file is there with its size. Where no size is
             stated, which is so of rows without images, the number of rows in the file's footer is compared.
         only: shards whose files are read; None for all. Records and listings are checked as a whole in any case.
+        s3: how S3 is reached.
 
     Raises:
         NoDatasetError: there is no dataset.
     """
-    dataset, faults = DatasetFiles(root), list[Fault]()
+    dataset, faults = DatasetFiles(root, s3), list[Fault]()
     records = read_records(dataset, root, faults)
     sizes = {name: size for folder in FOLDERS for name, size in dataset.sizes(folder).items()}
     faults += check_sizes(dataset, records, sizes) if fast else _check_contents(dataset, records, only)
@@ -73,8 +78,9 @@ def _check_contents(dataset: DatasetFiles, records: Records, only: typing.Contai
     """Reads every file of some shards or all, and those that are of no shard."""
     faults, sizes = list[Fault](), records.image_sizes()
     for shard in (shard for shard in range(records.shards) if only is None or shard in only):
-        if records.is_current(shard):
-            faults += verify_shard(dataset, records.commits[shard], records.shards, sizes)
+        commit = records.commits[shard] if records.is_current(shard) else commit_by_manifest(dataset, records, shard)
+        if commit:
+            faults += verify_shard(dataset, commit, records.shards, sizes)
         else:
             faults += _check_planned_rows(dataset, records, shard)
     return [*faults, *_check_index(dataset, records), *_check_input_failures(dataset, records)]

@@ -25,6 +25,7 @@ from tests.fault_server import Answer, FaultServer
 from tests.jobs.conftest import picture, write_lines
 from tests.yfcc_corpus import mirror_path
 from transforms import input_ranges, join_rows, spool_lines
+from transforms.verify_dataset import verify
 
 Flags = typing.Sequence[typing.Any]
 
@@ -175,7 +176,8 @@ def test_a_missing_commit_is_built_again_alone(tmp_path: pathlib.Path, lines: li
     source = write_lines(tmp_path / "in", lines)
     build(source, mirror, tmp_path / "out")
     before = data_hashes(tmp_path / "out")
-    (tmp_path / "out" / layout.commit_file(1)).unlink()
+    for name in (layout.commit_file(1), layout.MANIFEST):
+        (tmp_path / "out" / name).unlink()
     mirror.asked.clear()
     build(source, mirror, tmp_path / "out")
     rows = pq.read_table(tmp_path / "out" / layout.rows_file(1)).num_rows
@@ -183,26 +185,44 @@ def test_a_missing_commit_is_built_again_alone(tmp_path: pathlib.Path, lines: li
     assert data_hashes(tmp_path / "out") == before
 
 
+def test_files_that_were_moved_away_count_as_done(
+    tmp_path: pathlib.Path, lines: list[str], mirror: FaultServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = write_lines(tmp_path / "in", lines), tmp_path / "out"
+    build(source, mirror, out)
+    moved = ["rows/000001.parquet", "shards/000001.tar", "shards/000001.parquet", "failures/000001.parquet"]
+    for name in moved:
+        (out / name).unlink()
+    mirror.asked.clear()
+    assert build(source, mirror, out) == 0
+    assert mirror.asked == []
+    for name in (layout.MANIFEST, layout.commit_file(0)):
+        (out / name).unlink()
+    assert build(source, mirror, out) == 0
+    rows = pq.read_table(out / layout.rows_file(0)).num_rows
+    assert 0 < len(mirror.asked) <= rows
+    capsys.readouterr()
+    assert check_dataset.main([str(out)]) == 1
+    found = capsys.readouterr().out
+    assert [name for name in moved if f"{name}: it is missing" in found] == moved
+
+
 @pytest.mark.parametrize(
-    "name",
-    [
-        "shards/000001.tar",
-        "shards/000001.idx",
-        "shards/index.json",
-        "failures/000001.parquet",
-        "failures/input.parquet",
-        "rows/000001.parquet",
-        "manifest.json",
-    ],
+    "name", ["shards/000001.tar", "shards/index.json", "failures/input.parquet", "rows/000001.parquet"]
 )
-def test_a_lost_file_comes_back(tmp_path: pathlib.Path, lines: list[str], mirror: FaultServer, name: str) -> None:
-    source = write_lines(tmp_path / "in", lines)
-    build(source, mirror, tmp_path / "out")
-    before = data_hashes(tmp_path / "out")
-    (tmp_path / "out" / name).unlink()
-    assert build(source, mirror, tmp_path / "out") == 0
-    assert data_hashes(tmp_path / "out") == before
-    assert check_dataset.main([str(tmp_path / "out")]) == 0
+def test_the_remedy_for_a_lost_file_brings_it_back(
+    tmp_path: pathlib.Path, lines: list[str], mirror: FaultServer, name: str
+) -> None:
+    source, out = write_lines(tmp_path / "in", lines), tmp_path / "out"
+    build(source, mirror, out)
+    before = data_hashes(out)
+    (out / name).unlink()
+    (remedy,) = {fault.remedy for fault in verify(str(out)).faults}
+    for named in remedy.partition(" and run")[0].removeprefix("remove ").split(" and "):
+        (out / named).unlink()
+    assert build(source, mirror, out) == 0
+    assert data_hashes(out) == before
+    assert check_dataset.main([str(out)]) == 0
 
 
 def test_a_damaged_manifest_is_written_again(tmp_path: pathlib.Path, lines: list[str], mirror: FaultServer) -> None:

@@ -1,0 +1,33 @@
+"""From a URL to the output that is there."""
+
+import pathlib
+
+from transforms.gcs_output import GcsOutput
+from transforms.output import LocalOutput, Output
+from transforms.publish import OutputError
+from transforms.request_signers import S3Options
+from transforms.s3_output import S3Output
+from transforms.store_output import StoreOutput
+
+_KINDS: dict[str, type[StoreOutput]] = {"s3": S3Output, "gs": GcsOutput}
+
+
+def open_output(url: str, s3: S3Options) -> Output:
+    """Returns the output at a place.
+
+    Args:
+        url: local path, ``file://``, ``s3://``, ``gs://`` or any other that fsspec writes.
+        s3: how S3 is reached.
+
+    Raises:
+        OutputError: it is none that several processes could write.
+        NoDatasetError: the place cannot be opened.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme in ("file", "local"):
+        return LocalOutput(pathlib.Path(rest if separator else url).expanduser().absolute())
+    if scheme == "memory":
+        raise OutputError(f"--output {url}: memory is of one process alone, and workers are several; name a place")
+    if "::" in url:
+        raise OutputError(f"--output {url}: places within places cannot be written; name the outer one")
+    return _KINDS.get(scheme, StoreOutput)(url, s3)

@@ -1,0 +1,97 @@
+"""File systems of datasets, by fsspec: any URL, with S3 as its flags say, and Google's store or its emulator."""
+
+import contextlib
+import os
+import sys
+import typing
+
+import fsspec
+
+from transforms.object_store import gs_endpoint
+from transforms.request_signers import CredentialsError, S3Options, gcs_signer, s3_signer
+
+_ATTEMPTS = 6
+"""Of each request to S3, botocore's pauses between them; what throttles or resets is survived for some ten seconds."""
+
+_CLIENT_ERRORS = {
+    "botocore.exceptions": ("BotoCoreError", "ClientError"),
+    "aiohttp": ("ClientError",),
+    "gcsfs.retry": ("HttpError", "ChecksumError"),
+    "google.auth.exceptions": ("GoogleAuthError",),
+    "fsspec.exceptions": ("FSTimeoutError",),
+}
+"""By module: what the clients of stores raise that is no OSError."""
+
+
+def open_file_system(url: str, s3: S3Options) -> tuple[fsspec.AbstractFileSystem, str]:
+    """Returns the file system of a URL, and the path in it.
+
+    It can be pickled, and keeps no listing of what it has seen.
+
+    Args:
+        url: local path, ``s3://``, ``gs://``, or any other that fsspec opens.
+        s3: how S3 is reached.
+
+    Raises:
+        ValueError: nothing is known of such URLs.
+        ImportError: what reads them is not installed.
+        OSError: it cannot be opened, or credentials are of no use.
+    """
+    scheme = url.partition("://")[0]
+    try:
+        if scheme == "s3":
+            return _s3_file_system(s3), url.removeprefix("s3://").strip("/")
+        if scheme == "gs":
+            return _gs_file_system(), url.removeprefix("gs://").strip("/")
+    except CredentialsError as error:
+        raise OSError(str(error)) from error
+    file_system, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
+    return file_system, path
+
+
+def _s3_file_system(s3: S3Options) -> fsspec.AbstractFileSystem:
+    try:
+        from s3fs import S3FileSystem
+    except ImportError as error:
+        raise ImportError("s3fs is not installed: pip install 'photobeam[s3]'") from error
+    return S3FileSystem(
+        anon=s3_signer(s3, s3.region_name) is None,
+        key=s3.access_key_id or None,
+        secret=s3.secret_access_key or None,
+        token=s3.session_token or None,
+        endpoint_url=s3.endpoint_url or None,
+        client_kwargs={"region_name": s3.region_name} if s3.region_name else {},
+        config_kwargs={"retries": {"mode": "standard", "total_max_attempts": _ATTEMPTS}},
+        use_listings_cache=False,
+    )
+
+
+def _gs_file_system() -> fsspec.AbstractFileSystem:
+    """Returns Google's file system, without its look for zonal buckets: that hangs where there is no gRPC."""
+    os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+    try:
+        from gcsfs.core import GCSFileSystem
+    except ImportError as error:
+        raise ImportError("gcsfs is not installed: pip install 'photobeam[gcs]'") from error
+    emulated = "STORAGE_EMULATOR_HOST" in os.environ
+    return GCSFileSystem(
+        token="google_default" if not emulated and gcs_signer() else "anon",
+        endpoint_url=gs_endpoint(),
+        use_listings_cache=False,
+    )
+
+
+@contextlib.contextmanager
+def as_os_errors() -> typing.Iterator[None]:
+    """Raises as OSError whatever the client of a store raises when it cannot do something."""
+    try:
+        yield
+    except OSError:
+        raise
+    except _client_errors() as error:
+        raise OSError(f"the store does not do it: {error}") from error
+
+
+def _client_errors() -> tuple[type[Exception], ...]:
+    loaded = {name: sys.modules[name] for name in _CLIENT_ERRORS if name in sys.modules}
+    return tuple(getattr(module, error) for name, module in loaded.items() for error in _CLIENT_ERRORS[name])
