@@ -233,7 +233,7 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:NAMES_SHOWN]) + more
 
 
-class _Standing(typing.NamedTuple):
+class Standing(typing.NamedTuple):
     """What is in the output already.
 
     Attributes:
@@ -249,14 +249,15 @@ class _Standing(typing.NamedTuple):
     is_finished: bool
 
 
-def _what_stands(config: BuildConfig, found: FoundInputs) -> _Standing:
+def _what_stands(config: BuildConfig, found: FoundInputs) -> Standing:
     inputs, selection = found.plan_inputs(), config.selection.as_json()
     plan = Plan(selection=selection, format=config.format, inputs=inputs)
     if config.overwrite:
         tombstones = output_state.read_tombstones(config.output)
-        return _Standing(dataclasses.replace(plan, tombstones=tombstones), None, {}, False)
+        return Standing(dataclasses.replace(plan, tombstones=tombstones), None, {}, False)
     old = output_state.read_plan(config.output)
     if old is not None:
+        output_state.check_is_of_sources(old, config.output)
         output_state.check_format(old, config.format)
         plan = dataclasses.replace(
             plan, format={**old.format, **config.format}, shards=old.shards, tombstones=old.tombstones
@@ -264,10 +265,10 @@ def _what_stands(config: BuildConfig, found: FoundInputs) -> _Standing:
     commits = output_state.read_commits(config.output, plan) if config.images else {}
     committed = {shard: output_state.made_from(commit) for shard, commit in commits.items()}
     if old is None or not output_state.rows_hold(old, config.output, selection, inputs, committed):
-        return _Standing(plan, old, committed, False)
+        return Standing(plan, old, committed, False)
     plan = dataclasses.replace(plan, counts=old.counts, rows=old.rows)
     is_finished = config.images is None or output_state.is_finished(config.output, plan, commits)
-    return _Standing(plan, old, committed, is_finished)
+    return Standing(plan, old, committed, is_finished)
 
 
 @contextlib.contextmanager

@@ -74,14 +74,17 @@ def build(pipeline: beam.Pipeline, work: Work) -> None:
     if work.plan.rows is None:
         rows = pipeline | "JoinRows" >> JoinRows(_join_config(work))
     else:
-        known = [RowsFile(r.shard, r.rows, r.digest) for r in work.plan.rows]
-        rows = (
-            pipeline
-            | "Start" >> beam.Impulse()
-            | "ListRows" >> beam.FlatMap(lambda _: known).with_output_types(RowsFile)
-        )
+        rows = list_rows(pipeline, work.plan)
     if work.images:
         _ = rows | "BuildShards" >> BuildShards(_build_config(work, work.images))
+
+
+def list_rows(pipeline: beam.Pipeline, plan: Plan) -> beam.PCollection[RowsFile]:
+    """Returns the rows files of a plan that is complete."""
+    known = [RowsFile(r.shard, r.rows, r.digest) for r in plan.rows or ()]
+    return (
+        pipeline | "Start" >> beam.Impulse() | "ListRows" >> beam.FlatMap(lambda _: known).with_output_types(RowsFile)
+    )
 
 
 def _join_config(work: Work) -> JoinConfig:

@@ -101,6 +101,20 @@ def image_format(step: ImageStep) -> dict[str, typing.Any]:
     return values | {"image_size": list(step.image.sizes)}
 
 
+def image_options(format_: typing.Mapping[str, typing.Any]) -> ImageOptions:
+    """Returns how images are written by the format of a plan: of :func:`image_format`.
+
+    Raises:
+        ValueError: it has no such values.
+    """
+    names = {f.name for f in dataclasses.fields(ImageOptions)} - {"image_size", "further_sizes"}
+    try:
+        first, *further = format_["image_size"]
+        return ImageOptions(image_size=first, further_sizes=tuple(further), **{name: format_[name] for name in names})
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"its format does not say how images were written ({error})") from error
+
+
 def _sizes_px(text: str) -> list[int]:
     try:
         return [positive(size) for size in text.split(",")]

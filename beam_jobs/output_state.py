@@ -20,6 +20,9 @@ from transforms.publish import OutputError
 
 _log = logging.getLogger("photobeam")
 
+DATASET_KIND = "dataset/"
+"""The kind of an input that is a dataset begins with it; then comes where its images are taken from."""
+
 _OWN_NAMES = frozenset({*layout.SHARD_FOLDERS, layout.TMP, layout.PLAN, layout.MANIFEST})
 
 
@@ -85,6 +88,20 @@ def clear(output: Output) -> None:
         output.remove_tree(name)
 
 
+def check_is_of_sources(plan: Plan, output: Output) -> None:
+    """Refuses to build on an output that was made from another dataset.
+
+    Raises:
+        UsageError: it was.
+    """
+    old = next((file.url for file in plan.inputs if file.kind.startswith(DATASET_KIND)), None)
+    if old:
+        raise UsageError(
+            f"--output {output} was made from {old} by `photobeam reprocess`, not from sources: give that command "
+            "again, choose another --output, or give --overwrite to start again"
+        )
+
+
 def check_format(plan: Plan, wanted: typing.Mapping[str, typing.Any]) -> None:
     """Refuses to go on with other format flags than the output was begun with.
 
@@ -132,10 +149,9 @@ def is_finished(output: Output, plan: Plan, commits: typing.Mapping[int, CommitR
         manifest = read_record(output, layout.MANIFEST, Manifest)
     except (FileNotFoundError, ValueError):
         return False
-    planned = [commits.get(rows.shard) for rows in plan.rows or []]
-    return [rows.digest for rows in plan.rows or []] == [made_from(c) for c in planned if c] and manifest.shards == [
-        manifest_shard(commit) for commit in planned if commit
-    ]
+    planned = [commits[rows.shard] for rows in plan.rows or [] if rows.shard in commits]
+    as_planned = [made_from(commit) for commit in planned] == [rows.digest for rows in plan.rows or []]
+    return as_planned and manifest.shards == [manifest_shard(commit) for commit in planned]
 
 
 def committed_shards(output: Output, plan: Plan) -> dict[int, str]:

@@ -8,6 +8,7 @@ from beam_jobs import build_dataset, build_flags
 from beam_jobs.build_dataset import BuildConfig
 from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser, parse
+from beam_jobs.output_state import DATASET_KIND
 from schemas import layout
 from schemas.records import Manifest, OtherFormatError, Plan
 from schemas.sources import Source
@@ -74,7 +75,12 @@ def _only(known: Flags, values: Flags) -> argparse.Namespace:
 
 
 def _planned(plan: Plan) -> Flags:
-    """Returns the flags that decide rows and samples; inputs by the names under which they were found."""
+    """Returns the flags that decide rows and samples; inputs by the names under which they were found.
+
+    Of a dataset that was made from another one the plan does not name the sources: the manifest does.
+    """
+    if any(file.kind.startswith(DATASET_KIND) for file in plan.inputs):
+        return plan.format
     selection = {**plan.selection, "class_evidence": ",".join(plan.selection.get("class_evidence", ()))}
     inputs: Flags = {source.value: [] for source in Source}
     for file in plan.inputs:

@@ -11,7 +11,7 @@ from beam_jobs.interrupt import end_run
 from beam_jobs.recorded_flags import Flags, recorded_build
 from beam_jobs.repair_rows import repair_rows, restore_plan
 from beam_jobs.repair_shards import RepairedShards, repair_shards
-from beam_jobs.settle import end_rewrites, end_take_down
+from beam_jobs.settle import end_take_down, roll_forward_and_sweep
 from schemas import layout
 from schemas.records import CommitRecord, Manifest, OtherFormatError, Plan
 from transforms.dataset_files import Fault
@@ -53,7 +53,7 @@ def repair(output: Output, given: Flags) -> Repaired:
     try:
         output.check_writable()
         with hold_output(output, end_run):
-            end_rewrites(output)
+            roll_forward_and_sweep(output)
             return _repair_held(output, given)
     except (OutputError, OutputInUseError) as error:
         raise UsageError(str(error)) from error

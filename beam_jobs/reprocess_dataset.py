@@ -1,14 +1,16 @@
-"""`photobeam reprocess`: changes a dataset that is there, finished or not.
+"""`photobeam reprocess`: changes a dataset that is there, finished or not, or makes a second one of a finished one.
 
     photobeam reprocess /data/out --retry
+    photobeam reprocess /data/out --output /data/small --image_size 128
 
-One operation a call. Where a flag is not given, it is as the build had it.
+In place one operation a call. Where a flag is not given, it is as the build had it.
 """
 
+import dataclasses
 import sys
 import typing
 
-from beam_jobs import build_flags, check_alive, output_state, retry_failures, take_down
+from beam_jobs import build_flags, check_alive, derive_dataset, output_state, retry_failures, take_down
 from beam_jobs.cli import run_command
 from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser
@@ -22,6 +24,7 @@ from schemas.records import Plan
 from transforms.lease import OutputInUseError, hold_output
 from transforms.output import Output
 from transforms.publish import OutputError
+from transforms.request_signers import S3Options
 
 
 class Operation(typing.Protocol):
@@ -39,6 +42,7 @@ class Operation(typing.Protocol):
         """Carries it out on an output that is held; returns the exit code."""
 
 
+_S3_DEFAULTS = {f"s3_{name}": value for name, value in dataclasses.asdict(S3Options()).items()}
 OPERATIONS: tuple[Operation, ...] = (retry_failures, take_down, check_alive)
 
 
@@ -62,6 +66,7 @@ def make_parser() -> FlagParser:
     parser.add_argument("dataset", metavar="OUT", help="the dataset")
     for operation in OPERATIONS:
         operation.add_flags(parser)
+    derive_dataset.add_derive_flags(parser)
     add_place_flags(parser)
     build_flags.add_fetch_flags(parser)
     add_store_flags(parser)
@@ -71,7 +76,7 @@ def make_parser() -> FlagParser:
 
 
 def run(given: Flags) -> int:
-    """Carries out the operation that is asked for.
+    """Carries out the operation that is asked for, or makes a second dataset.
 
     Returns:
         Exit code.
@@ -80,6 +85,8 @@ def run(given: Flags) -> int:
         UsageError: the command cannot be carried out; nothing was done.
         JobError: it failed on the way; the same command goes on.
     """
+    if derive_dataset.OUTPUT in given:
+        return _derive(given)
     operation = _operation(given)
     operation.check(given)
     output = build_flags.output_at("OUT", given["dataset"], s3_options(given))
@@ -99,11 +106,27 @@ def run(given: Flags) -> int:
         raise UsageError(str(error)) from error
 
 
+def _derive(given: Flags) -> int:
+    in_place = _asked(given)
+    if in_place:
+        raise UsageError(f"{in_place[0].FLAG} changes the dataset itself: leave --output out")
+    s3 = s3_options(given)
+    output = build_flags.output_at("--output", given[derive_dataset.OUTPUT], s3)
+    return derive_dataset.run(build_flags.output_at("OUT", given["dataset"], s3), output, given)
+
+
+def _asked(given: Flags) -> list[Operation]:
+    return [operation for operation in OPERATIONS if operation.FLAG.removeprefix("--") in given]
+
+
 def _operation(given: Flags) -> Operation:
-    asked = [operation for operation in OPERATIONS if operation.FLAG.removeprefix("--") in given]
+    derived = sorted(given.keys() & derive_dataset.flag_names())
+    if derived:
+        raise UsageError(f"--{derived[0]} is for a second dataset: name its --output")
+    asked = _asked(given)
     if len(asked) != 1:
         what = "several operations" if asked else "no operation"
-        raise UsageError(f"{what}: give one of {', '.join(operation.FLAG for operation in OPERATIONS)}")
+        raise UsageError(f"{what}: give one of {', '.join(operation.FLAG for operation in OPERATIONS)}, or --output")
     return asked[0]
 
 

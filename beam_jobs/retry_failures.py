@@ -12,10 +12,12 @@ from beam_jobs.flags import FlagParser
 from beam_jobs.progress_line import show_progress
 from beam_jobs.recorded_flags import Flags, recorded_build
 from beam_jobs.report_build import report_build
+from schemas import layout
 from schemas.failures import FAILURE_SCHEMA, FailureReason
 from schemas.records import CommitRecord, Plan, PlanRows
 from transforms.image_files import ImagePlaceError
 from transforms.image_places import check_places
+from transforms.intents import begin_rewrites, end_rewrites
 from transforms.output import Output
 from transforms.retry_shard import RETRY_FLAG
 from transforms.rewrite_shard import read_failures
@@ -72,10 +74,14 @@ def run(output: Output, plan: Plan, given: Flags) -> int:
         raise UsageError(str(error)) from error
     commits = {r.shard: c for r, c in _standing(output, plan)}
     whole = plan.rows is not None and len(commits) == len(plan.rows)
+    if not whole:
+        output.remove(layout.MANIFEST)
     todo = _failures_to_try(output, commits, given["retry"])
     _log.info("%d failures in %d shards are tried again", sum(todo.values()), len(todo))
     if todo:
+        begin_rewrites(output)
         _retry(config, plan, todo, given["retry"], whole)
+        end_rewrites(output)
         healed = sum(commits[r.shard].failed - c.failed for r, c in _standing(output, plan) if r.shard in todo)
         _log.info("%d of them are samples now", healed)
     if not whole:

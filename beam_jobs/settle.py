@@ -2,6 +2,8 @@
 
 from beam_jobs import output_state
 from beam_jobs.errors import UsageError
+from schemas.tombstones import is_carried_out
+from transforms.finish_shards import finish_again
 from transforms.intents import roll_forward
 from transforms.output import Output
 from transforms.publish import OutputError
@@ -17,14 +19,18 @@ def settle(output: Output, workers: int, overwrite: bool = False) -> None:
         overwrite: nothing of the output is to stay, so that no photo need be taken out of it.
 
     Raises:
-        UsageError: photos are to be taken out of a shard that is damaged.
+        UsageError: the plan is damaged, or photos are to be taken out of a shard that is.
     """
-    end_rewrites(output)
-    if not overwrite and output_state.read_plan(output):
+    has_begun = roll_forward(output)
+    plan = None if overwrite else output_state.read_plan(output)
+    if plan:
         end_take_down(output, workers)
+        if has_begun and is_carried_out(plan):
+            finish_again(output, plan)
+    output.sweep()
 
 
-def end_rewrites(output: Output) -> None:
+def roll_forward_and_sweep(output: Output) -> None:
     """Replaces the shards that dead runs were about to replace, and removes what else they left unfinished."""
     roll_forward(output)
     output.sweep()

@@ -136,6 +136,38 @@ class ShardCut(typing.NamedTuple):
     buckets_path: str
 
 
+class KeptRows(typing.NamedTuple):
+    """What stays of a shard of a dataset that another one is made from, before duplicates are dropped.
+
+    Attributes:
+        shard: its number.
+        rows: rows that it has.
+        kept: those of them that stay.
+        unusable: photos among these whose images will not do, so that they are fetched again.
+        path: file of the kept photos.
+    """
+
+    shard: int
+    rows: int
+    kept: int
+    unusable: int
+    path: str
+
+
+class ShardCuts(typing.NamedTuple):
+    """Shards whose rows are to be cut from those of another dataset, and begin in the same one of these.
+
+    Attributes:
+        begin: number of the first shard.
+        end: number after the last one's.
+        shards: number of all shards.
+    """
+
+    begin: int
+    end: int
+    shards: int
+
+
 class RowsFile(typing.NamedTuple):
     """The finished rows of one shard.
 
@@ -166,5 +198,17 @@ class ShardDone(typing.NamedTuple):
     failed: int
 
 
-for _element in (InputRange, IndexedImages, ImageIndex, SpoolFile, Bucket, JoinedBucket, ShardCut, RowsFile, ShardDone):
+for _element in (
+    InputRange,
+    IndexedImages,
+    ImageIndex,
+    SpoolFile,
+    Bucket,
+    JoinedBucket,
+    ShardCut,
+    KeptRows,
+    ShardCuts,
+    RowsFile,
+    ShardDone,
+):
     coders.registry.register_coder(_element, coders.RowCoder)

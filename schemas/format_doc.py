@@ -273,6 +273,11 @@ include their subclasses by the hierarchy, parts not among them; categories of C
 
 With `--by_split` the datasets below the output are as if made with `--split train`, `validation` and `test`: a photo
 that is in one split of one source and in another split of another source is in both, one without a split is in none.
+
+A dataset that `reprocess --output` makes of another one has that one as the only input of its plan: its root hash is
+the `fingerprint`, `kind` is `dataset/shards` or `dataset/originals`. Its input lines are the rows of the other; of
+those removed, `removed_by_where` and `removed_duplicates` tell which; `from_originals` photos were fetched, as no image
+of the other would do.
 """
 
 

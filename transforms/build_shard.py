@@ -4,7 +4,6 @@ import asyncio
 import collections
 import concurrent.futures
 import dataclasses
-import hashlib
 import io
 import json
 import pathlib
@@ -18,10 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas import layout
-from schemas.annotations import GEOMETRY_COLUMNS
 from schemas.failures import Failure, FailureReason, PhotoError, Stage
 from schemas.records import CommitRecord
-from transforms.copy_affines import WrittenImage, file_rotation
 from transforms.decode_limit import DECODE_LIMIT_S, in_own_process, within_limit
 from transforms.failure_share import check_share
 from transforms.fetch_error import FetchError
@@ -29,10 +26,11 @@ from transforms.fetch_loop import run_in_loop, shared_fetching
 from transforms.fetch_options import FetchOptions
 from transforms.file_digest import bytes_digest
 from transforms.for_each import for_each, while_it_helps
-from transforms.image_codec import EncodedImage, ImageOptions, encode_image
-from transforms.image_places import FoundImage, Place, PlacesConfig, fetch_image
+from transforms.image_places import PlacesConfig, fetch_image
+from transforms.image_plan import ImageOptions
 from transforms.image_spool import ImageSpool
-from transforms.map_annotations import MappedAnnotations, map_annotations
+from transforms.make_images import Made, make_again, make_images, options_again, take_over, usable_size
+from transforms.old_dataset import OldDataset, OldPhotos
 from transforms.output import Output
 from transforms.photo_refs import FETCH_COLUMNS, PhotoRef, photo_ref
 from transforms.progress import count
@@ -47,6 +45,9 @@ from transforms.write_shard import ShardRows, SpooledImage, write_shard
 
 PHOTOS_IN_HAND = 4_096
 """Photos begun at once, most of which wait for their turn: a host that is slow holds up none but its own."""
+
+OLD_IN_HAND = 32
+"""Images of an old dataset in memory at once."""
 
 _Row = dict[str, typing.Any]
 
@@ -70,6 +71,7 @@ class ShardConfig:
             rest of the shard is kept; '' to build whole shards.
         remains: what is left of damaged shards, by shard; these are restored. None to build shards anew.
         decode_limit_s: the most processor time that one photo may take between its bytes and its image.
+        old: dataset whose images and failures are taken where they will do; None if every photo is fetched.
         isolated: make every image in a process of its own, since some photo of the shard ends the process it is in.
     """
 
@@ -83,28 +85,16 @@ class ShardConfig:
     retry: str = ""
     remains: typing.Mapping[int, Remains] | None = None
     decode_limit_s: float = DECODE_LIMIT_S
+    old: OldDataset | None = None
     isolated: bool = False
-
-
-class _Made(typing.NamedTuple):
-    """A photo's images, the digest of the file that they were made of, and its annotations."""
-
-    images: list[EncodedImage]
-    sha256: str
-    annotations: MappedAnnotations
 
 
 class ShardImages:
     """The images of one shard: what they are made with, and what became of them in order of arrival."""
 
-    def __init__(
-        self,
-        config: ShardConfig,
-        places: typing.Sequence[Place],
-        annotations: RowAnnotations,
-        spool: ImageSpool,
-    ):
-        self._config, self._places, self._annotations, self._spool = config, places, annotations, spool
+    def __init__(self, config: ShardConfig, annotations: RowAnnotations, spool: ImageSpool, old: OldPhotos | None):
+        self._config, self._annotations, self._spool, self._old = config, annotations, spool, old
+        self._old_in_hand = asyncio.Semaphore(OLD_IN_HAND)
         self.images: list[SpooledImage] = []
         self.failures = ShardFailures()
         self.attempts = 0
@@ -113,6 +103,10 @@ class ShardImages:
     async def build(self, index: int, photo: _Row) -> None:
         """Makes one photo an image or a failure; defers it if it may yet become an image."""
         ref = photo_ref(photo)
+        kept = self._old.failure(ref.photo_id) if self._old else None
+        if kept:
+            self.failures.keep(kept)
+            return
         try:
             if photo["is_video"]:
                 raise PhotoError(FailureReason.IS_VIDEO, Stage.FETCH, "the photo is a video")
@@ -129,19 +123,42 @@ class ShardImages:
 
     async def _make(self, index: int, photo: _Row, ref: PhotoRef) -> None:
         row = {**photo, **self._annotations[index]}
-        async with fetch_image(self._places, ref) as fetched:
-            self.attempts += fetched.attempts
-            loop = asyncio.get_running_loop()
-            encode = in_own_process if self._config.isolated else within_limit
-            made = await loop.run_in_executor(
-                _codec, encode, self._config.decode_limit_s, _encode, fetched, row, self._config.image
-            )
-            columns = _image_columns(made, fetched)
-        self.geometry_dropped += made.annotations.dropped
-        places, mapped = [self._spool.append(i.data) for i in made.images], _mapped_columns(row, made.annotations)
-        self.images.append(
-            SpooledImage(index, columns, places, self._spool.append(pickle.dumps(mapped)) if mapped else None)
-        )
+        made = await self._from_old(row) if self._old else None
+        if made is None:
+            places = shared_fetching(self._config.fetch, self._config.places).places
+            async with fetch_image(places, ref) as fetched:
+                self.attempts += fetched.attempts
+                made = await self._encode(make_images, fetched, row, self._config.image)
+        self.geometry_dropped += made.dropped
+        places_of_images = [self._spool.append(image) for image in made.images]
+        mapped = self._spool.append(pickle.dumps(made.mapped)) if made.mapped else None
+        self.images.append(SpooledImage(index, made.columns, places_of_images, mapped))
+
+    async def _from_old(self, row: _Row) -> Made | None:
+        """Makes a photo of what the old dataset has of it; None if that will not do."""
+        old, config = typing.cast(OldPhotos, self._old), typing.cast(OldDataset, self._config.old)
+        sample = old.sample(row["photo_id"])
+        async with self._old_in_hand:
+            if config.image == self._config.image:
+                images = [await asyncio.to_thread(old.image, sample, i) for i in range(len(config.image.sizes))]
+                return take_over(images, sample, row)
+            original = sample["original_width"], sample["original_height"]
+            size = usable_size(original, sample["orientation"], config.image, self._config.image)
+            if size is None:
+                return None
+            data = await asyncio.to_thread(old.image, sample, size)
+            options = options_again(sample, config.image, self._config.image)
+            try:
+                return await self._encode(make_again, data, sample, row, options)
+            except PhotoError as error:
+                if error.stage is Stage.DECODE:
+                    raise old.damaged_image(sample, error.detail) from error
+                raise
+
+    async def _encode(self, make: typing.Callable[..., Made], *arguments: typing.Any) -> Made:
+        encode = in_own_process if self._config.isolated else within_limit
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(_codec, encode, self._config.decode_limit_s, make, *arguments)
 
 
 def build_shard(shard: int, digest: str, config: ShardConfig) -> CommitRecord:
@@ -211,8 +228,8 @@ async def build_images(
         spool: takes the images.
     """
     photos: list[_Row] = table.select([*FETCH_COLUMNS, "sources"]).to_pylist()
-    client, places = shared_fetching(config.fetch, config.places)
-    images = ShardImages(config, places, RowAnnotations(table), spool)
+    old = OldPhotos(config.old, table["photo_id"].to_numpy()) if config.old else None
+    images = ShardImages(config, RowAnnotations(table), spool, old)
 
     def build(rows: typing.Iterable[int]) -> typing.Coroutine[typing.Any, typing.Any, None]:
         return for_each(rows, lambda row: images.build(row, photos[row]), PHOTOS_IN_HAND)
@@ -220,52 +237,11 @@ async def build_images(
     with ranked():
         await build(wanted)
         if images.failures.deferred:
-            await client.renew()
+            await shared_fetching(config.fetch, config.places).client.renew()
             again = build(images.failures.rows_to_try())
             await while_it_helps(again, lambda: len(images.images), config.fetch.deadline_s, lambda: not is_oldest())
     images.failures.give_up()
     return images
-
-
-def _encode(found: FoundImage, row: _Row, options: ImageOptions) -> _Made:
-    """Writes the images, and takes the annotations to the first."""
-    images = encode_image(found.data, options, file_rotation(row["copies"], found.copy_source, found.copy_id))
-    first, *further = (
-        WrittenImage(
-            stored=(encoded.original_width, encoded.original_height),
-            orientation=encoded.orientation,
-            matrix=encoded.matrix,
-            size=(encoded.width, encoded.height),
-            image_size=encoded.image_size,
-            copy_source=found.copy_source,
-            copy_id=found.copy_id,
-        )
-        for encoded in images
-    )
-    return _Made(images, hashlib.sha256(found.data).hexdigest(), map_annotations(row, first, further))
-
-
-def _mapped_columns(row: _Row, mapped: MappedAnnotations) -> dict[str, list[typing.Any]] | None:
-    """Returns the sample's :data:`schemas.annotations.MAPPED_COLUMNS`, None where they are the row's."""
-    if not mapped.warnings and not any(row[name] for name in GEOMETRY_COLUMNS):
-        return None
-    return {**mapped.columns, "warnings": [*row["warnings"], *mapped.warnings]}
-
-
-def _image_columns(made: _Made, found: FoundImage) -> dict[str, typing.Any]:
-    encoded = made.images[0]
-    return {
-        "width": encoded.width,
-        "height": encoded.height,
-        "original_width": encoded.original_width,
-        "original_height": encoded.original_height,
-        "original_format": encoded.original_format,
-        "original_bytes": len(found.data),
-        "sha256": made.sha256,
-        "fetched_from": found.fetched_from,
-        "orientation": encoded.orientation,
-        "transforms": made.annotations.transforms,
-    }
 
 
 def _commit(commit: CommitRecord, staging: pathlib.Path, output: Output) -> None:

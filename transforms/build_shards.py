@@ -75,9 +75,10 @@ class _ProbeFn(beam.DoFn):
 
     def process(self, shards: list[RowsFile]) -> typing.Iterator[int]:
         photos = sum(rows.rows for rows in shards)
-        builds_all = not self._config.shard.retry and self._config.shard.remains is None
-        if photos >= MIN_PHOTOS and builds_all:
-            probe_in_worker(shared_pool(self._config.workers), [rows.shard for rows in shards], self._config.shard)
+        config = self._config.shard
+        takes_all = not config.retry and config.remains is None and config.old is None
+        if photos >= MIN_PHOTOS and takes_all:
+            probe_in_worker(shared_pool(self._config.workers), [rows.shard for rows in shards], config)
         yield photos
 
 

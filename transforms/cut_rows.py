@@ -7,7 +7,6 @@ import typing
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from schemas import layout
 from schemas.elements import JoinedBucket, RowsFile, ShardCut
@@ -17,14 +16,8 @@ from transforms.class_limit import left_by_classes, max_class_hashes
 from transforms.file_digest import file_digest
 from transforms.filter_rows import RowSelection
 from transforms.output import Output
+from transforms.rows_file import without_photos, write_rows
 
-ROW_GROUP_ROWS = 5_000
-_DICTIONARY_COLUMNS = [
-    "id_source", "sources.list.element", "user_id", "user_nickname", "capture_device", "license_name", "license_url",
-    "extension", "user_tags.list.element", "machine_tags.list.element", "autotags.list.element.name",
-    "exif.list.element.tag", "exif.list.element.value", "places.list.element.woeid", "places.list.element.name",
-    "places.list.element.type", "warnings.list.element",
-]  # fmt: skip
 _LIMIT_BINS = 1 << 16
 
 
@@ -107,36 +100,30 @@ def cut_shard(
     """
     kept = read_kept_rows(cut.buckets_path)
     batches = (_kept_of(batch, kept) for batch in _shard_batches(cut))
-    table = pa.Table.from_batches(list(batches), ROW_SCHEMA)
+    return publish_rows(pa.Table.from_batches(list(batches), ROW_SCHEMA), cut.shard, output, staging, taken_down)
+
+
+def publish_rows(
+    table: pa.Table, shard: int, output: Output, staging: pathlib.Path, taken_down: typing.Collection[int] = ()
+) -> RowsFile:
+    """Writes rows of a shard, given in any order, in KEY order under their final name.
+
+    Args:
+        table: of ROW_SCHEMA.
+        shard: its number.
+        output: the dataset.
+        staging: existing folder for what is unfinished.
+        taken_down: ids of photos that are left out.
+    """
     table = table.take(pa.array(key_order(table["photo_id"].to_numpy())))
     joined_rows = table.num_rows
     if taken_down:
         table = without_photos(table, taken_down)
-    staged = staging / f"{layout.shard_name(cut.shard)}.rows.parquet"
+    staged = staging / f"{layout.shard_name(shard)}.rows.parquet"
     write_rows(table, staged)
     digest = file_digest(staged).sha256
-    output.publish(staged, layout.rows_file(cut.shard))
-    return RowsFile(cut.shard, table.num_rows, digest, joined_rows - table.num_rows)
-
-
-def without_photos(table: pa.Table, ids: typing.Container[int]) -> pa.Table:
-    """Returns a table with a column ``photo_id`` without the rows of some photos."""
-    return table.filter(pa.array([photo_id not in ids for photo_id in table["photo_id"].to_pylist()], pa.bool_()))
-
-
-def write_rows(table: pa.Table, path: pathlib.Path) -> None:
-    """Writes a table of ROW_SCHEMA: zstd, row groups of 5,000 rows, same bytes for the same rows.
-
-    A table that was read from Parquet has field metadata of its own, which the cast drops.
-    """
-    pq.write_table(
-        table.cast(ROW_SCHEMA).combine_chunks(),
-        path,
-        compression="zstd",
-        row_group_size=ROW_GROUP_ROWS,
-        use_dictionary=_DICTIONARY_COLUMNS,
-        write_statistics=["photo_id"],
-    )
+    output.publish(staged, layout.rows_file(shard))
+    return RowsFile(shard, table.num_rows, digest, joined_rows - table.num_rows)
 
 
 def _kept_of(batch: pa.RecordBatch, kept: KeptRows) -> pa.RecordBatch:

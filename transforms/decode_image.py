@@ -22,6 +22,8 @@ from transforms.image_plan import TURNED_BACK, ImageOptions, image_plans
 from transforms.jpeg_pixels import Pixels, RefusedJpegError, decoded_fraction, jpeg_damage, jpeg_pixels
 from transforms.upright_exif import ORIENTATION_TAG
 
+Size = tuple[int, int]
+
 Image.init()
 # Odd metadata in a file is no news to the operator, and `warnings.catch_warnings` is not thread-safe.
 warnings.filterwarnings("ignore", module=r"PIL\b")
@@ -87,8 +89,13 @@ class DecodedImage(typing.NamedTuple):
     whole_jpeg: bool = False
 
 
-def decode_image(data: bytes, options: ImageOptions) -> DecodedImage:
-    """Decodes a file for the options' sizes and filter.
+def decode_image(data: bytes, options: ImageOptions, targets: typing.Sequence[Size] = ()) -> DecodedImage:
+    """Decodes a file for the options' filter.
+
+    Args:
+        data: the file.
+        options: filter and limits.
+        targets: width and height, px, of what the stored image is to be resized to; by default those of the options.
 
     Raises:
         PhotoError: ``not_an_image``, ``unsupported_image``, ``too_many_pixels``, ``too_small``, ``aspect_ratio``,
@@ -96,7 +103,7 @@ def decode_image(data: bytes, options: ImageOptions) -> DecodedImage:
     """
     name = sniff(data)
     try:
-        return _load_jpeg(data, options) if name == "JPEG" else _load(name, data, options)
+        return _load_jpeg(data, options, targets) if name == "JPEG" else _load(name, data, options)
     except DECODER_ERRORS as error:
         raise PhotoError(
             _decoder_reason(error, data, name), Stage.DECODE, f"{name.lower()} does not decode ({type(error).__name__})"
@@ -112,11 +119,12 @@ def open_image(decoder: str, data: bytes) -> Image.Image:
     return Image.OPEN[decoder][0](io.BytesIO(data), "")
 
 
-def _load_jpeg(data: bytes, options: ImageOptions) -> DecodedImage:
+def _load_jpeg(data: bytes, options: ImageOptions, targets: typing.Sequence[Size]) -> DecodedImage:
     image = open_image("JPEG", data)
     _check_claim(image.size, options.max_pixels)
     _check_shape(image.size, options)
-    size, divisor = image.size, _divisor(image.size, options)
+    size = image.size
+    divisor = _divisor(size, options.filter, targets or [plan.scaled for plan in image_plans(size, 1, options)])
     picture: Image.Image | Pixels
     try:
         if image.mode not in ("L", "RGB"):
@@ -139,9 +147,9 @@ def _load_jpeg(data: bytes, options: ImageOptions) -> DecodedImage:
     )
 
 
-def _divisor(size: tuple[int, int], options: ImageOptions) -> int:
+def _divisor(size: Size, filter_: str, targets: typing.Sequence[Size]) -> int:
     """Returns the fraction at which a JPEG is decoded: enough for the largest of the images to write."""
-    return min(decoded_fraction(size, plan.scaled, options.filter) for plan in image_plans(size, 1, options))
+    return min(decoded_fraction(size, target, filter_) for target in targets)
 
 
 def _load(name: str, data: bytes, options: ImageOptions) -> DecodedImage:

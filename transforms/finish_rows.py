@@ -99,12 +99,12 @@ def finish_rows(output: Output, folder: pathlib.Path, summary: RowsSummary) -> N
         counts = recounted(counts, left, plan.inputs) | {TAKEN_DOWN: taken_down, UNKNOWN: len(ids) - taken_down}
     rows = [PlanRows(w.shard, w.rows, w.digest) for w in sorted(summary.written)]
     plan = dataclasses.replace(plan, shards=len(rows), counts=counts, rows=rows)
-    _remove_beyond(output, len(rows))
+    remove_beyond(output, len(rows))
     output.write(layout.PLAN, plan.to_json())
     shutil.rmtree(folder)
 
 
-def _remove_beyond(output: Output, shards: int) -> None:
+def remove_beyond(output: Output, shards: int) -> None:
     """Removes files of shards that no longer exist: an earlier run may have died with more of them."""
     for folder in layout.SHARD_FOLDERS:
         for name in output.names(folder):

@@ -60,6 +60,19 @@ def finish_shards(shards: typing.Iterable[int], config: FinishConfig) -> Manifes
     return manifest
 
 
+def finish_again(output: Output, plan: Plan) -> None:
+    """Writes index and manifest anew, if there is a manifest, since shards are others than it says.
+
+    If it is damaged, or a shard is not committed any more, it goes, and a build writes it at its end.
+    """
+    try:
+        old = read_record(output, layout.MANIFEST, Manifest)
+        config = FinishConfig(output=output, configuration=old.configuration, software=old.software, run=old.run)
+        finish_shards([rows.shard for rows in plan.rows or []], config)
+    except (FileNotFoundError, ValueError):
+        output.remove(layout.MANIFEST)
+
+
 def check_accounts(totals: Totals, rows: int) -> None:
     """Checks that every row became a sample or a failure.
 

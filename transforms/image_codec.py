@@ -26,6 +26,7 @@ Policy, each line tested:
   ones cost a second pass for about 5 % of size). PNG: compression level 6. WebP: lossy, method 4.
 """
 
+import dataclasses
 import io
 import math
 import typing
@@ -38,7 +39,7 @@ from schemas.failures import FailureReason, PhotoError, Stage
 from transforms.area_filter import area_average, area_average_of_rows
 from transforms.decode_image import DecodedImage, decode_image
 from transforms.image_colours import flat_srgb, is_srgb
-from transforms.image_plan import TURNED_UPRIGHT, Affine, Plan, image_plans, orientation_of_turn
+from transforms.image_plan import TURNED_UPRIGHT, Affine, Plan, image_plans, orientation_of_turn, upright_size
 from transforms.image_plan import ImageOptions as ImageOptions
 from transforms.jpeg_pixels import Pixels
 from transforms.jpeg_segments import picture_alone, with_exif
@@ -76,6 +77,14 @@ class EncodedImage(typing.NamedTuple):
     matrix: Affine
 
 
+class Original(typing.NamedTuple):
+    """The photo's own file: format, width and height as stored, and orientation, as of :class:`EncodedImage`."""
+
+    format: str
+    size: tuple[int, int]
+    orientation: int
+
+
 def encode_image(data: bytes, options: ImageOptions, rotation: int | None = None) -> list[EncodedImage]:
     """Decodes a photo once and encodes it in each of the ``sizes``, as the options say.
 
@@ -101,6 +110,32 @@ def encode_image(data: bytes, options: ImageOptions, rotation: int | None = None
     return [
         EncodedImage(size, files[plan], *plan.written, *decoded.size, decoded.format, decoded.orientation, plan.matrix)
         for size, plan in zip(options.sizes, plans, strict=True)
+    ]
+
+
+def encode_again(data: bytes, original: Original, options: ImageOptions) -> list[EncodedImage]:
+    """Encodes a photo in each of the ``sizes`` from an image that was written of it, whole and upright.
+
+    All that is known of the images but their pixels is what :func:`encode_image` gives of the photo's own file.
+
+    Args:
+        data: the written image, on which the photo is neither cut nor padded nor smaller than it is to become.
+        original: the photo's own file.
+        options: sizes, mode and format; limits count for what is to be written alone.
+
+    Raises:
+        PhotoError: as :func:`encode_image`.
+    """
+    plans = image_plans(original.size, original.orientation, options)
+    upright = {plan: plan._replace(scaled=upright_size(plan.scaled, original.orientation)) for plan in plans}
+    unlimited = dataclasses.replace(options, min_side=1, max_aspect_ratio=0.0, max_pixels=0)
+    decoded = decode_image(data, unlimited, [plan.scaled for plan in upright.values()])
+    files = _files(data, decoded._replace(orientation=1), tuple(upright.values()), options)
+    return [
+        EncodedImage(
+            size, files[upright[p]], *p.written, *original.size, original.format, original.orientation, p.matrix
+        )
+        for size, p in zip(options.sizes, plans, strict=True)
     ]
 
 

@@ -148,10 +148,30 @@ def image_plans(size: tuple[int, int], orientation: int, options: ImageOptions) 
     return tuple(_plan(size, orientation, options, target) for target in options.sizes)
 
 
+def upright_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
+    """Returns width and height of a stored image once it is upright.
+
+    Example:
+        >>> upright_size((500, 333), 6)
+        (333, 500)
+    """
+    return (size[1], size[0]) if orientation >= 5 else size
+
+
+def shows_whole(plan: Plan, orientation: int) -> bool:
+    """Tells whether the written image is the stored one, whole and upright: neither cut nor padded.
+
+    Example:
+        >>> crop, longer = (ImageOptions(image_size=64, resize=mode) for mode in ("crop", "longer"))
+        >>> [shows_whole(image_plans((500, 333), 1, options)[0], 1) for options in (crop, longer)]
+        [False, True]
+    """
+    return plan.written == upright_size(plan.scaled, orientation)
+
+
 def _plan(size: tuple[int, int], orientation: int, options: ImageOptions, target: int) -> Plan:
-    turned = orientation >= 5
     scaled = _scaled_size(size, options, target)
-    upright = (scaled[1], scaled[0]) if turned else scaled
+    upright = upright_size(scaled, orientation)
     written = _written_size(upright, options, target)
     offset = ((written[0] - upright[0]) // 2, (written[1] - upright[1]) // 2)
     if options.resize == "crop":

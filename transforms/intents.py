@@ -16,6 +16,16 @@ from transforms.output import Output, read_record
 _log = logging.getLogger("photobeam")
 
 
+def begin_rewrites(output: Output) -> None:
+    """Says that shards are about to be replaced, so that the manifest will not fit them until it is written anew."""
+    output.write(layout.REWRITES_BEGUN, b"\n")
+
+
+def end_rewrites(output: Output) -> None:
+    """Says that the manifest fits the shards again."""
+    output.remove_tree(layout.REWRITES)
+
+
 def replace_shard(commit: CommitRecord, names: typing.Iterable[str], staging: pathlib.Path, output: Output) -> None:
     """Replaces files of a shard and its commit record; durable when it returns.
 
@@ -34,17 +44,17 @@ def replace_shard(commit: CommitRecord, names: typing.Iterable[str], staging: pa
     _carry_out(intent, output)
 
 
-def roll_forward(output: Output) -> list[int]:
+def roll_forward(output: Output) -> bool:
     """Carries out what a dead run announced; call it before anything else looks at the shards.
 
     An intent that is damaged, or whose files are not all whole, is dropped: then the old shard stands, or, if
     some of its files were replaced already, none, and it is built again.
 
     Returns:
-        The shards that are new now.
+        Whether a run has died while it replaced shards: then the manifest may not fit them.
     """
-    shards = []
-    for name in output.names(layout.REWRITES):
+    found = output.names(layout.REWRITES)
+    for name in found:
         if not name.endswith("/intent.json"):
             continue
         try:
@@ -54,11 +64,9 @@ def roll_forward(output: Output) -> list[int]:
             continue
         if all(_is_within_reach(intent.commit.shard, file, digest, output) for file, digest in intent.files.items()):
             _carry_out(intent, output)
-            shards.append(intent.commit.shard)
         else:
             _log.warning("%s/%s: of its files not all are whole; it is dropped", output, name)
-    output.remove_tree(layout.REWRITES)
-    return shards
+    return bool(found)
 
 
 def _carry_out(intent: Intent, output: Output) -> None:

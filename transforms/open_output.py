@@ -10,6 +10,7 @@ from transforms.s3_output import S3Output
 from transforms.store_output import StoreOutput
 
 _KINDS: dict[str, type[StoreOutput]] = {"s3": S3Output, "gs": GcsOutput}
+_OTHER_NAMES = {"s3a": "s3", "s3n": "s3", "gcs": "gs"}
 
 
 def open_output(url: str, s3: S3Options) -> Output:
@@ -28,6 +29,8 @@ def open_output(url: str, s3: S3Options) -> Output:
         return LocalOutput(pathlib.Path(rest if separator else url).expanduser().absolute())
     if scheme == "memory":
         raise OutputError(f"--output {url}: memory is of one process alone, and workers are several; name a place")
+    if scheme in _OTHER_NAMES:
+        raise OutputError(f"--output {url}: write {_OTHER_NAMES[scheme]}://{rest}")
     if "::" in url:
         raise OutputError(f"--output {url}: places within places cannot be written; name the outer one")
     return _KINDS.get(scheme, StoreOutput)(url, s3)

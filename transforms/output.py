@@ -125,11 +125,7 @@ class LocalOutput(Output):
             staged.unlink(missing_ok=True)
 
     def move(self, staged: str, name: str) -> None:
-        """Gives a file that was published under a passing name its final one, replacing an older one.
-
-        Raises:
-            OSError: the file system refuses.
-        """
+        """Renames a file, durably."""
         self.publish(self.path / staged, name)
 
     def remove(self, name: str) -> None:

@@ -68,6 +68,10 @@ class S3Output(StoreOutput):
         except FileNotFoundError:
             return None
 
+    def _move(self, old: str, new: str) -> None:
+        self._fs.cp_file(old, new)
+        self._fs.rm_file(old)
+
     def _upload(self, staged: pathlib.Path, name: str) -> None:
         self._fs.put_file(str(staged), self._path(name), chunksize=PART_BYTES, max_concurrency=_PARTS_AT_ONCE)
 

@@ -37,6 +37,10 @@ class ShardFailures:
         else:
             self._end(failure)
 
+    def keep(self, failure: Failure) -> None:
+        """Notes a failure that was final before this run."""
+        self._end(failure)
+
     def healed(self, row: int) -> None:
         """Forgets a photo's failure, if there is one."""
         failure = self.deferred.pop(row, None)

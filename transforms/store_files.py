@@ -37,11 +37,10 @@ def open_file_system(url: str, s3: S3Options) -> tuple[fsspec.AbstractFileSystem
         ImportError: what reads them is not installed.
         OSError: it cannot be opened, or credentials are of no use.
     """
-    scheme = url.partition("://")[0]
     try:
-        if scheme == "s3":
+        if url.startswith("s3://"):
             return _s3_file_system(s3), url.removeprefix("s3://").strip("/")
-        if scheme == "gs":
+        if url.startswith("gs://"):
             return _gs_file_system(), url.removeprefix("gs://").strip("/")
     except CredentialsError as error:
         raise OSError(str(error)) from error

@@ -89,8 +89,7 @@ class StoreOutput(Output):
     def move(self, staged: str, name: str) -> None:
         """Copies the file within the store, and removes the first one."""
         self._check_held()
-        self._fs.makedirs(self._fs._parent(self._path(name)), exist_ok=True)
-        self._fs.mv(self._path(staged), self._path(name))
+        self._move(self._path(staged), self._path(name))
 
     @as_os_errors()
     def remove(self, name: str) -> None:
@@ -170,19 +169,22 @@ class StoreOutput(Output):
             return None
 
     def _upload(self, staged: pathlib.Path, name: str) -> None:
-        temporary, final = self._path(f"{layout.TMP}/{uuid.uuid4().hex}"), self._path(name)
-        for path in (temporary, final):
-            self._fs.makedirs(self._fs._parent(path), exist_ok=True)
+        temporary = self._path(f"{layout.TMP}/{uuid.uuid4().hex}")
+        self._fs.makedirs(self._fs._parent(temporary), exist_ok=True)
         try:
             self._fs.put_file(str(staged), temporary)
             found_bytes = self._fs.size(temporary)
             if found_bytes != staged.stat().st_size:
                 raise OutputError(f"{self}/{name}: the store has {found_bytes} bytes of what was sent; try again")
-            self._fs.mv(temporary, final)
+            self._move(temporary, self._path(name))
         except OSError:
             with contextlib.suppress(OSError):
                 self._fs.rm_file(temporary)
             raise
+
+    def _move(self, old: str, new: str) -> None:
+        self._fs.makedirs(self._fs._parent(new), exist_ok=True)
+        self._fs.mv(old, new)
 
     def _remove(self, path: str) -> None:
         with contextlib.suppress(FileNotFoundError):

@@ -7,7 +7,6 @@ import concurrent.futures
 import dataclasses
 import pathlib
 import shutil
-import time
 import typing
 
 import numpy as np
@@ -16,18 +15,18 @@ import pyarrow.parquet as pq
 
 from schemas import layout
 from schemas.photo_ids import hash64, shards_of
-from schemas.records import CommitRecord, Manifest, Plan, PlanRows, rows_digest
+from schemas.records import CommitRecord, Plan, PlanRows, rows_digest
 from schemas.tombstones import TAKEN_DOWN, UNKNOWN, is_carried_out
-from transforms.cut_rows import without_photos, write_rows
 from transforms.file_digest import bytes_digest, file_digest
-from transforms.finish_shards import FinishConfig, finish_shards
+from transforms.finish_shards import finish_again
 from transforms.image_spool import ImageSpool
 from transforms.input_failure_counts import input_failure_batches, recounted, write_input_failures
-from transforms.intents import replace_shard
+from transforms.intents import begin_rewrites, end_rewrites, replace_shard
 from transforms.output import Output, read_record
 from transforms.publish import OutputError
 from transforms.purge_lists import purge_lists
 from transforms.rewrite_shard import failures_of, read_failures, spool_samples, write_again
+from transforms.rows_file import without_photos, write_rows
 from transforms.write_shard import ShardRows
 
 _FOLDER = "take_down"
@@ -48,31 +47,24 @@ def take_down(output: Output, workers: int) -> None:
         OutputError: a file of a shard is not the one that was committed.
     """
     plan = read_record(output, layout.PLAN, Plan)
-    if is_carried_out(plan) and _manifest_fits(output, plan):
+    if is_carried_out(plan):
         return
+    begin_rewrites(output)
     folder = output.run_folder(_FOLDER)
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     try:
         ids = frozenset(tombstone.photo_id for tombstone in plan.tombstones)
         if plan.rows is None:
             _drop_shards(output, ids, _shards_with(ids, plan.shards or 0))
         else:
             plan = _without_photos(output, plan, ids, folder, workers)
-            output.write(layout.PLAN, plan.to_json())
         purge_lists(output, ids)
-        _switch_manifest(output, plan)
+        output.write(layout.PLAN, plan.to_json())
+        finish_again(output, plan)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _manifest_fits(output: Output, plan: Plan) -> bool:
-    """Tells whether the manifest, if there is one, was written after the plan."""
-    if not plan.tombstones or not output.exists(layout.MANIFEST):
-        return True
-    try:
-        return read_record(output, layout.MANIFEST, Manifest).counts == plan.counts
-    except ValueError:
-        return True
+    end_rewrites(output)
 
 
 def _shards_with(ids: Ids, shards: int) -> list[int]:
@@ -106,7 +98,13 @@ def _rewrite(
 ) -> PlanRows:
     """Takes photos out of a shard, built or not. One that was made from other rows goes: it is to be built again."""
     shard, name = planned.shard, layout.rows_file(planned.shard)
-    data = output.read(name)
+    try:
+        data = output.read(name)
+    except FileNotFoundError as error:
+        raise OutputError(
+            f"{output}/{name} is missing, and a photo is to be taken out of its shard: bring it back if it was moved, "
+            "or see `photobeam verify`"
+        ) from error
     digest, commit = bytes_digest(data), _commit_of(output, shard)
     is_built = commit is not None and commit.rows_digest == rows_digest(digest.sha256, plan_format)
     if commit and not is_built and digest.sha256 != planned.digest:
@@ -173,16 +171,3 @@ def _holds(output: Output, ids: Ids, name: str) -> bool:
 def _remove_built(output: Output, shard: int) -> None:
     for name in (layout.commit_file(shard), *layout.shard_files(shard)):
         output.remove(name)
-
-
-def _switch_manifest(output: Output, plan: Plan) -> None:
-    """Writes index and manifest anew if there were any; if shards are open, they go: a build writes them at its end."""
-    if not output.exists(layout.MANIFEST):
-        return
-    try:
-        old = read_record(output, layout.MANIFEST, Manifest)
-        run = {**old.run, "taken_down": time.time()}
-        finish = FinishConfig(output=output, configuration=old.configuration, software=old.software, run=run)
-        finish_shards([rows.shard for rows in plan.rows or []], finish)
-    except (FileNotFoundError, ValueError):
-        output.remove(layout.MANIFEST)

@@ -1,13 +1,16 @@
-"""SQL conditions on one row of a table, evaluated by DuckDB: on a joined row, or on a failure."""
+"""SQL conditions on one row of a table, a joined row or a failure, evaluated by DuckDB, which is loaded for it only."""
 
 import re
+import typing
 import uuid
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.rows import ROW_SCHEMA
+
+if typing.TYPE_CHECKING:
+    import duckdb
 
 _CLOCKS = frozenset({"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"})
 
@@ -51,8 +54,12 @@ def matching_rows(rows: pa.Table, condition: str, flag: str = "--where") -> pa.B
     return pc.is_in(rows["photo_id"].combine_chunks(), value_set=matching.combine_chunks())
 
 
-def _query(connection: duckdb.DuckDBPyConnection, rows: pa.Table, selected: str, condition: str, said: str) -> pa.Table:
+def _query(
+    connection: "duckdb.DuckDBPyConnection", rows: pa.Table, selected: str, condition: str, said: str
+) -> pa.Table:
     """Selects from the matching rows. The table has a name that no subquery can know: a condition sees its own row."""
+    import duckdb
+
     name = f"photos_{uuid.uuid4().hex}"
     connection.register(name, rows)
     try:
@@ -67,11 +74,13 @@ def _function_names(condition: str) -> set[str]:
     return {name.lower() for name in names}
 
 
-def _changing_functions(connection: duckdb.DuckDBPyConnection) -> set[str]:
+def _changing_functions(connection: "duckdb.DuckDBPyConnection") -> set[str]:
     found = connection.sql("SELECT DISTINCT function_name FROM duckdb_functions() WHERE stability <> 'CONSISTENT'")
     return {name for (name,) in found.fetchall()} | _CLOCKS
 
 
-def _connection() -> duckdb.DuckDBPyConnection:
+def _connection() -> "duckdb.DuckDBPyConnection":
     """No access to files or the network."""
+    import duckdb
+
     return duckdb.connect(config={"threads": 1, "enable_external_access": False})

@@ -98,6 +98,17 @@ def test_a_large_file_arrives_in_parts(output: Output, tmp_path: pathlib.Path) -
     assert output.read("shards/000000.tar") == data
 
 
+def test_what_is_moved_replaces_what_was(output: Output) -> None:
+    for data in (b"1", b"22"):
+        output.write("_tmp/rewrites/000000/[1]", data)
+        output.move("_tmp/rewrites/000000/[1]", "rows/000000.parquet")
+        assert output.read("rows/000000.parquet") == data
+        assert output.names("_tmp") == []
+    with pytest.raises(FileNotFoundError):
+        output.move("_tmp/nothing", "rows/000000.parquet")
+    assert output.read("rows/000000.parquet") == b"22"
+
+
 def test_files_are_removed_one_by_one_and_by_folder(output: Output) -> None:
     for name in ("rows/000000.parquet", "rows/000001.parquet", "rows2/a", "plan.json"):
         output.write(name, name.encode())
@@ -358,6 +369,7 @@ def test_a_write_that_goes_wrong_leaves_the_old_file_or_the_new_one(
     [
         ("memory://x", "memory is of one process alone"),
         ("simplecache::s3://a/b", "places within places"),
+        ("gcs://a/b", "write gs://a/b"),
     ],
 )
 def test_places_that_are_none_are_refused(url: str, message: str) -> None:

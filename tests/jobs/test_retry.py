@@ -1,6 +1,12 @@
 """`photobeam reprocess --retry`: only failed photos are fetched, only shards that gain are written, as if at once."""
 
+import os
 import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
 import typing
 
 import pyarrow.parquet as pq
@@ -11,7 +17,12 @@ from schemas import layout
 from schemas.records import Manifest
 from tests.fault_server import Answer, FaultServer
 from tests.jobs.conftest import picture, write_lines
-from tests.yfcc_corpus import mirror_path
+from tests.jobs.test_build_sources import build as build_sources
+from tests.jobs.test_build_sources import mirrors, serve_four_sources
+from tests.source_files import write_four_sources
+from tests.yfcc_corpus import dataset_line, mirror_path
+
+_ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def build(source: pathlib.Path, mirror: FaultServer, output: pathlib.Path, *flags: str) -> int:
@@ -186,3 +197,43 @@ def test_a_damaged_shard_is_named_and_left_as_it_is(
     assert {
         n for n in before if pathlib.PurePath(n).stem == pathlib.PurePath(name).stem and after[n] != before[n]
     } == set()
+
+
+def test_annotations_of_all_sources_are_kept(tmp_path: pathlib.Path, mirror: FaultServer) -> None:
+    sources = write_four_sources(tmp_path / "in")
+    serve_four_sources(mirror)
+    flags = ("--base=all", "--samples_per_shard=30", "--workers=1", "--retries=0", "--image_size=24", *mirrors(mirror))
+    assert build_sources(tmp_path / "smooth", sources, *flags) == 0
+    answers = dict(mirror.answers)
+    for photo in range(1000, 1050, 6):
+        ends = (f"{photo - 900:012d}.jpg", f"{photo * 7919:016x}.jpg")
+        yfcc = mirror_path(dataset_line(photo - 1000, photo, random.Random(photo - 1000)))
+        mirror.answers |= {path: Answer(b"", 503) for path in answers if path == yfcc or path.endswith(ends)}
+    assert build_sources(tmp_path / "out", sources, *flags) == 0
+    mirror.answers.update(answers)
+    assert manifest_of(tmp_path / "out").totals.failures_by_reason["server_error"] >= 7
+    assert reprocess(tmp_path / "out", "--retry") == 0
+    assert data_of(tmp_path / "out") == data_of(tmp_path / "smooth")
+    assert check_dataset.main([str(tmp_path / "out")]) == 0
+
+
+def test_killed_amid_a_retry_the_same_command_goes_on(
+    broken: tuple[pathlib.Path, pathlib.Path, list[str]], lines: list[str], mirror: FaultServer
+) -> None:
+    smooth, output, troubled = broken
+    mirror.answers[mirror_path(troubled[2])] = Answer(fault="stall")
+    before = {path: path.stat().st_ino for path in (output / "commits").iterdir()}
+    command = [sys.executable, "-m", "beam_jobs.reprocess_dataset", str(output), "--retry", "--workers=2"]
+    with subprocess.Popen(command, cwd=_ROOT, start_new_session=True) as process:
+        try:
+            while all(path.exists() and path.stat().st_ino == inode for path, inode in before.items()):
+                assert process.poll() is None
+                time.sleep(0.01)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+    mirror.answers[mirror_path(troubled[2])] = Answer(picture(3))
+    assert reprocess(output, "--retry") == 0
+    assert data_of(output) == data_of(smooth)
+    assert manifest_of(output).root_hash == manifest_of(smooth).root_hash
+    assert check_dataset.main([str(output)]) == 0
+    assert [p.name for p in (output / "_tmp").iterdir()] == ["lease.json"]

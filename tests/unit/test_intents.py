@@ -63,7 +63,7 @@ def check_whole(root: pathlib.Path) -> CommitRecord:
     own = {name for name in layout.shard_files(1) if (root / name).exists()}
     assert own | {layout.rows_file(1)} == set(commit.files)
     assert {name: file_digest(root / name) for name in commit.files} == commit.files
-    assert not (root / layout.REWRITES).exists()
+    assert not (root / layout.intent_file(1)).exists()
     return commit
 
 
@@ -77,7 +77,8 @@ def test_killed_at_any_step_the_next_start_has_a_whole_shard(
         shutil.copytree(root, copy)
         new = stage_shard(1, make_rows(ids), staging, [] if has_samples else ids)
         ended = replace_until(copy, staging, new, steps)
-        rolled = roll_forward(LocalOutput(copy))
+        rolled = (copy / layout.intent_file(1)).exists()
+        roll_forward(LocalOutput(copy))
         commit = check_whole(copy)
         assert commit in (old, new)
         assert not ended or (commit == new and not rolled)
@@ -101,15 +102,14 @@ def test_an_intent_whose_files_are_not_whole_is_dropped_and_the_shard_counts_as_
     interrupted(root, tmp_path / "staging")
     staged = [path for path in (root / layout.REWRITES).rglob("*") if path.is_file() and path.suffix != ".json"]
     staged[0].write_bytes(staged[0].read_bytes()[:-1])
-    assert roll_forward(LocalOutput(root)) == []
+    assert roll_forward(LocalOutput(root))
     assert not (root / layout.commit_file(1)).exists()
-    assert not (root / layout.REWRITES).exists()
 
 
 def test_a_damaged_intent_is_dropped(tmp_path: pathlib.Path, root: pathlib.Path) -> None:
     interrupted(root, tmp_path / "staging")
     (root / layout.intent_file(1)).write_bytes(b"{}")
-    assert roll_forward(LocalOutput(root)) == []
+    assert roll_forward(LocalOutput(root))
     assert not (root / layout.commit_file(1)).exists()
 
 

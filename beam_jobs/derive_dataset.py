@@ -1,0 +1,182 @@
+"""`photobeam reprocess OUT --output OUT2`: a second dataset of the photos of a finished one.
+
+    photobeam reprocess /data/out --output /data/small --image_size 128 --where "width > height"
+
+Some of the photos, without duplicates, in other shards, at another size or in another format. OUT stays as it is. The
+same command goes on where a run of it has ended.
+"""
+
+import dataclasses
+import logging
+import pathlib
+import typing
+
+from beam_jobs import output_state
+from beam_jobs.build_dataset import finish_config, run_folder, with_lists
+from beam_jobs.derive_job import ORIGINALS, SHARDS, DeriveJob, check_apart, checked_job, what_stands
+from beam_jobs.errors import JobError, UsageError
+from beam_jobs.flags import FlagParser, positive
+from beam_jobs.image_flags import ImageStep, add_image_flags
+from beam_jobs.interrupt import end_run
+from beam_jobs.progress_line import show_progress
+from beam_jobs.recorded_flags import Flags
+from beam_jobs.report_build import report_build
+from beam_jobs.settle import settle
+from schemas import layout
+from schemas.records import Manifest, Plan
+from transforms.build_shard import ShardConfig
+from transforms.image_files import ImagePlaceError
+from transforms.image_places import check_places
+from transforms.lease import OutputInUseError, hold_output
+from transforms.output import Output, read_record
+from transforms.publish import OutputError
+from transforms.rows_wanted import FROM_ORIGINALS, DeriveConfig
+from transforms.where_condition import ConditionError
+from transforms.worker_pool import stop_shared_pool
+
+_log = logging.getLogger("photobeam")
+
+OUTPUT = "output"
+"""The flag that asks for a second dataset."""
+
+
+def add_derive_flags(parser: FlagParser) -> None:
+    """Adds what a second dataset may have otherwise than the first."""
+    group = parser.add_argument_group("a second dataset")
+    group.add_argument(f"--{OUTPUT}", metavar="URL", help="where it goes; the dataset itself stays as it is")
+    group.add_argument("--where", metavar="SQL", help="SQL condition on the joined row and the sidecar's columns")
+    group.add_argument(
+        "--drop_duplicates", action="store_true", help="of photos with the same file keep that of the smallest KEY"
+    )
+    group.add_argument("--samples_per_shard", type=positive, metavar="N", help="other shards, of the same keys")
+    group.add_argument(
+        "--from",
+        choices=(SHARDS, ORIGINALS),
+        help="with another size or format: of the shards' images where they are large enough, or all fetched (shards)",
+    )
+    group.add_argument("--overwrite", action="store_true", help="start the second dataset again")
+    add_image_flags(parser)
+
+
+def flag_names() -> set[str]:
+    """Returns the names of the flags that only a second dataset has, its place left out."""
+    parser = FlagParser("reprocess", "")
+    add_derive_flags(parser)
+    return {action.dest for action in parser._actions} - {OUTPUT, "help"}
+
+
+def run(old: Output, output: Output, given: Flags) -> int:
+    """Makes the second dataset, or goes on with it.
+
+    Args:
+        old: the dataset that is read.
+        output: where the new one goes.
+        given: flags of the command line, by name, without those left out.
+
+    Returns:
+        Exit code: 0, or 1 if more photos failed than ``--max_failure_ratio`` permits.
+
+    Raises:
+        UsageError: the command cannot be carried out; nothing was done.
+        JobError: it failed on the way; what is committed stays.
+    """
+    try:
+        check_apart(old, output)
+        job = checked_job(old, output, given)
+        output_state.check_is_ours(output)
+        output.check_writable()
+        with hold_output(output, end_run):
+            return _run_held(job)
+    except (ConditionError, ImagePlaceError, OutputError, OutputInUseError) as error:
+        raise UsageError(str(error)) from error
+
+
+def _run_held(job: DeriveJob) -> int:
+    output, overwrite = job.build.output, job.build.overwrite
+    settle(output, job.build.workers, overwrite)
+    plan, before, committed, is_finished = what_stands(job)
+    if not is_finished and job.origin == ORIGINALS:
+        check_places(job.images.places)
+    with run_folder(output) as folder:
+        if overwrite:
+            output.remove(layout.MANIFEST)
+        if plan != before:
+            output.write(layout.PLAN, plan.to_json())
+        if overwrite:
+            output_state.clear(output)
+        if not is_finished:
+            output.remove(layout.MANIFEST)
+            _run_graphs(job, plan, committed, folder)
+            _check_unchanged(job)
+    return report_build(output, job.build.max_failure_ratio)
+
+
+def _run_graphs(job: DeriveJob, plan: Plan, committed: dict[int, str], folder: pathlib.Path) -> None:
+    from beam_jobs import derive_graph
+
+    todo = sum(rows.rows for rows in plan.rows or [] if committed.get(rows.shard) != rows.digest)
+    workers = job.build.workers
+    with show_progress(job.build.progress, todo):
+        try:
+            if plan.rows is None:
+                derive_graph.derive_rows(_derive_config(job, plan, folder), workers)
+                plan = read_record(job.build.output, layout.PLAN, Plan)
+            finish = finish_config(job.build, folder.name)
+            derive_graph.build_shards(plan, _shard_config(job, plan, folder), committed, finish, workers)
+        finally:
+            stop_shared_pool()
+
+
+def _derive_config(job: DeriveJob, plan: Plan, folder: pathlib.Path) -> DeriveConfig:
+    joined = folder / "rows"
+    joined.mkdir()
+    return DeriveConfig(
+        output=job.build.output,
+        folder=joined,
+        old=job.old_dataset,
+        rows=tuple(job.old_plan.rows or ()),
+        wanted=job.wanted,
+        samples_per_shard=plan.format["samples_per_shard"],
+        shards=plan.shards,
+        taken_down=frozenset(tombstone.photo_id for tombstone in plan.tombstones),
+    )
+
+
+def _shard_config(job: DeriveJob, plan: Plan, folder: pathlib.Path) -> ShardConfig:
+    images = _places_listed(job, plan, folder)
+    return ShardConfig(
+        output=job.build.output,
+        folder=folder / "build",
+        image=images.image,
+        fetch=images.fetch,
+        places=images.places,
+        format=plan.format,
+        max_failure_ratio=job.build.max_failure_ratio,
+        old=job.old_dataset if job.origin == SHARDS else None,
+    )
+
+
+def _places_listed(job: DeriveJob, plan: Plan, folder: pathlib.Path) -> ImageStep:
+    """Opens the places of images if any photo is to be fetched; else there are none, and none need be reached."""
+    images, unusable = job.images, plan.counts[FROM_ORIGINALS]
+    if job.origin == SHARDS and not unusable:
+        return images._replace(places=dataclasses.replace(images.places, images=(), flickr_requests_per_s=0.0))
+    if job.origin == SHARDS:
+        _log.info("%d photos are not large enough in the shards, or cut or padded there: they are fetched", unusable)
+        check_places(images.places)
+    return typing.cast(ImageStep, with_lists(job.build, folder).images)
+
+
+def _check_unchanged(job: DeriveJob) -> None:
+    """Takes back the manifest of a dataset whose shards may be of different states of the old one.
+
+    Raises:
+        JobError: the old one has changed.
+    """
+    try:
+        root_hash = read_record(job.old, layout.MANIFEST, Manifest).root_hash
+    except (FileNotFoundError, ValueError):
+        root_hash = ""
+    if root_hash != job.manifest.root_hash:
+        job.build.output.remove(layout.MANIFEST)
+        raise JobError(f"{job.old} was changed while it was read: run the same command again with --overwrite")

@@ -1,0 +1,88 @@
+"""Phase 1 of a dataset that is made from another one, as a graph: its shards → what stays → `rows/` of new shards.
+
+Shards are ranges of the hash of the photo id, so each new one is cut from neighbours among the old: no shuffle.
+"""
+
+import typing
+
+import apache_beam as beam
+
+from schemas.elements import KeptRows, RowsFile, ShardCuts
+from transforms import progress
+from transforms.cut_kept import complete_rows, cut_shards, plan_cuts
+from transforms.gather import Gather
+from transforms.keep_rows import keep_rows
+from transforms.rows_wanted import DeriveConfig
+
+
+class DeriveRows(beam.PTransform):
+    """Writes `rows/` of the new dataset and an empty `failures/input.parquet`, then completes `plan.json`.
+
+    Output: RowsFile, one per new shard. Only references cross between stages; each step writes its files under fixed
+    names, so that a retried step writes the same bytes.
+
+    Counters (namespace "DeriveRows"): rows.
+    """
+
+    def __init__(self, config: DeriveConfig):
+        super().__init__()
+        self._config = config
+
+    def expand(self, pipeline: beam.Pipeline) -> beam.PCollection[RowsFile]:
+        """Wires the stages."""
+        config = self._config
+        kept = (
+            pipeline
+            | "Start" >> beam.Impulse()
+            | "ListShards" >> beam.FlatMap(lambda _: range(len(config.rows))).with_output_types(int)
+            | "SpreadOld" >> beam.Reshuffle()
+            | "KeepRows" >> beam.ParDo(_KeepFn(config))
+            | "GatherKept" >> Gather(KeptRows)
+        )
+        written = (
+            kept
+            | "PlanShards" >> beam.ParDo(_PlanFn(config))
+            | "SpreadShards" >> beam.Reshuffle()
+            | "CutShards" >> beam.ParDo(_CutFn(config))
+            | "GatherShards" >> Gather(RowsFile)
+        )
+        return written | "Complete" >> beam.ParDo(_CompleteFn(config), beam.pvalue.AsSingleton(kept))
+
+
+class _KeepFn(beam.DoFn):
+    def __init__(self, config: DeriveConfig):
+        self._config = config
+
+    def process(self, shard: int) -> typing.Iterator[KeptRows]:
+        config = self._config
+        config.kept.mkdir(exist_ok=True)
+        yield keep_rows(config.rows[shard], config.wanted, config.old, config.kept)
+
+
+class _PlanFn(beam.DoFn):
+    def __init__(self, config: DeriveConfig):
+        self._config = config
+
+    def process(self, kept: list[KeptRows]) -> typing.Iterator[ShardCuts]:
+        yield from plan_cuts(kept, self._config)
+
+
+class _CutFn(beam.DoFn):
+    def __init__(self, config: DeriveConfig):
+        self._config = config
+        self._rows = beam.metrics.Metrics.counter("DeriveRows", "rows")
+
+    def process(self, cuts: ShardCuts) -> typing.Iterator[RowsFile]:
+        for written in cut_shards(cuts, self._config):
+            self._rows.inc(written.rows)
+            progress.count("rows", written.rows)
+            yield written
+
+
+class _CompleteFn(beam.DoFn):
+    def __init__(self, config: DeriveConfig):
+        self._config = config
+
+    def process(self, written: list[RowsFile], kept: list[KeptRows]) -> typing.Iterator[RowsFile]:
+        complete_rows(sorted(written), kept, self._config)
+        yield from sorted(written)

@@ -1,0 +1,145 @@
+"""Which rows of a finished dataset another one takes: by a condition on row and sample, and once of each file."""
+
+import pathlib
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from schemas import layout
+from schemas.elements import KeptRows
+from schemas.photo_ids import key
+from schemas.records import CommitRecord, PlanRows
+from schemas.samples import sidecar_schema
+from transforms.image_plan import ImageOptions
+from transforms.make_images import usable_size
+from transforms.old_dataset import OldDataset
+from transforms.rows_wanted import RowsWanted
+from transforms.where_condition import matching_rows
+
+DUPLICATES_MEMORY = "512MB"
+"""Of DuckDB, while it looks for files that are there twice; what is more waits on disk."""
+
+_KEPT_SCHEMA = pa.schema([("shard", pa.int32()), ("photo_id", pa.int64()), ("sha256", pa.string())])
+_SIZE_COLUMNS = ["original_width", "original_height", "orientation"]
+
+
+def keep_rows(planned: PlanRows, wanted: RowsWanted, old: OldDataset, folder: pathlib.Path) -> KeptRows:
+    """Decides which rows of one shard are taken, as far as that needs no other shard, and writes which.
+
+    Where images are to be taken every byte of the shard is read and checked.
+
+    Args:
+        planned: the shard's rows.
+        wanted: which.
+        old: the dataset.
+        folder: gets a file of the photos that stay.
+
+    Raises:
+        ConditionError: the condition fails on some row.
+        OutputError: a file of the shard is missing or damaged, or belongs to other rows.
+    """
+    shard, commit = planned.shard, old.commit(planned.shard)
+    rows = _rows(planned, commit, old, None if wanted.where else ["photo_id"])
+    samples = _samples(commit, old, None if wanted.where else ["photo_id", "sha256", *_SIZE_COLUMNS])
+    if wanted.where:
+        rows = rows.filter(matching_rows(_with_samples(rows, samples), wanted.where))
+    places = pc.index_in(rows["photo_id"].combine_chunks(), samples["photo_id"].combine_chunks())
+    kept = pa.table(
+        [pa.array([shard] * rows.num_rows, pa.int32()), rows["photo_id"], samples["sha256"].take(places)], _KEPT_SCHEMA
+    )
+    path = folder / f"{layout.shard_name(shard)}.parquet"
+    pq.write_table(kept, path)
+    unusable = 0
+    if wanted.image:
+        if commit.samples:
+            old.check(layout.tar_file(shard), commit.files[layout.tar_file(shard)])
+        unusable = _count_unusable(samples.select(_SIZE_COLUMNS).take(places.drop_null()), old.image, wanted.image)
+    return KeptRows(shard, planned.rows, rows.num_rows, unusable, str(path))
+
+
+def find_duplicates(folder: pathlib.Path, dropped: pathlib.Path) -> int:
+    """Finds photos with the same file as another one of a smaller KEY, in bounded memory.
+
+    Args:
+        folder: with the files of :func:`keep_rows`, one or more.
+        dropped: gets their ``shard`` and ``photo_id``, by shard.
+
+    Returns:
+        How many there are.
+    """
+    connection = duckdb.connect(
+        config={"memory_limit": DUPLICATES_MEMORY, "temp_directory": str(folder.parent / "duckdb"), "threads": 2}
+    )
+    kept, target = (str(path).replace("'", "''") for path in (folder / "*.parquet", dropped))
+    connection.execute(f"CREATE VIEW kept AS SELECT *, printf('%012d', photo_id) AS key FROM read_parquet('{kept}')")
+    connection.execute(
+        "CREATE VIEW firsts AS SELECT sha256, min(key) AS first FROM kept WHERE sha256 IS NOT NULL "
+        "GROUP BY sha256 HAVING count(*) > 1"
+    )
+    connection.execute(
+        "COPY (SELECT shard, photo_id FROM kept JOIN firsts USING (sha256) WHERE key > first ORDER BY shard, photo_id) "
+        f"TO '{target}' (FORMAT parquet)"
+    )
+    connection.close()
+    return pq.read_metadata(dropped).num_rows
+
+
+def kept_ids(shard: int, folder: pathlib.Path, dropped: pathlib.Path) -> pa.Array:
+    """Returns the photos that are taken from a shard.
+
+    Args:
+        shard: its number.
+        folder: with the files of :func:`keep_rows`.
+        dropped: file of :func:`find_duplicates`; need not exist.
+    """
+    ids = pq.read_table(folder / f"{layout.shard_name(shard)}.parquet", columns=["photo_id"])["photo_id"]
+    if dropped.exists():
+        gone = pq.read_table(dropped, columns=["photo_id"], filters=[("shard", "=", shard)])["photo_id"]
+        ids = ids.filter(pc.invert(pc.is_in(ids, gone.combine_chunks())))
+    return ids.combine_chunks()
+
+
+def read_rows(planned: PlanRows, old: OldDataset) -> pa.Table:
+    """Reads the rows of a shard.
+
+    Raises:
+        OutputError: they are missing or damaged.
+    """
+    return _rows(planned, old.commit(planned.shard), old)
+
+
+def _rows(planned: PlanRows, commit: CommitRecord, old: OldDataset, columns: list[str] | None = None) -> pa.Table:
+    name = layout.rows_file(planned.shard)
+    if commit.files[name].sha256 != planned.digest:
+        raise old.damaged(layout.commit_file(planned.shard), "its shard was made from other rows than the plan names")
+    return old.table(name, commit.files[name], columns)
+
+
+def _samples(commit: CommitRecord, old: OldDataset, columns: list[str] | None) -> pa.Table:
+    if not commit.samples:
+        return sidecar_schema(old.image.further_sizes).empty_table()
+    name = layout.sidecar_file(commit.shard)
+    return old.table(name, commit.files[name], columns)
+
+
+def _with_samples(rows: pa.Table, samples: pa.Table) -> pa.Table:
+    """Adds the sidecar's columns to rows; they are null where there is no sample, but for ``key``."""
+    places = pc.index_in(rows["photo_id"].combine_chunks(), samples["photo_id"].combine_chunks())
+    names = [name for name in samples.column_names if name not in rows.column_names]
+    beside = samples.select(names).take(places)
+    keys = pa.array(map(key, rows["photo_id"].to_pylist()), pa.string())
+    joined = pa.table([*rows.columns, *beside.columns], [*rows.column_names, *names])
+    return joined.set_column(joined.column_names.index("key"), "key", keys)
+
+
+def _count_unusable(sizes: pa.Table, old: ImageOptions, new: ImageOptions) -> int:
+    if old == new:
+        return 0
+    counted = sizes.group_by(_SIZE_COLUMNS).aggregate([([], "count_all")]).to_pylist()
+    return sum(
+        size["count_all"]
+        for size in counted
+        if usable_size((size["original_width"], size["original_height"]), size["orientation"], old, new) is None
+    )
