@@ -5,39 +5,29 @@
 A second run of the same command goes on where the first one ended.
 """
 
-import argparse
-import contextlib
 import dataclasses
-import importlib.metadata
 import logging
 import pathlib
-import platform
-import shutil
-import socket
 import sys
-import time
 import typing
-import uuid
 
 from beam_jobs import build_flags, output_state
+from beam_jobs.build_config import BuildConfig, add_build_flags, config_of, with_lists
 from beam_jobs.by_split import run_by_split
 from beam_jobs.cli import run_command
 from beam_jobs.download_line import show_download
 from beam_jobs.errors import UsageError
+from beam_jobs.finish_config import finish_config
 from beam_jobs.flags import FlagParser, parse
-from beam_jobs.image_flags import ImageStep, add_image_flags, add_place_flags, image_format
-from beam_jobs.interrupt import end_on_signals, end_run
+from beam_jobs.interrupt import end_run
 from beam_jobs.progress_line import show_progress
 from beam_jobs.report_build import report_build
-from beam_jobs.selection_flags import add_selection_flags, row_selection
+from beam_jobs.run_folder import run_folder
 from beam_jobs.settle import settle
-from beam_jobs.store_flags import add_store_flags
 from schemas import layout
 from schemas.classes import ChosenClass
 from schemas.records import Plan
-from schemas.sources import Source
-from transforms.fetch_published import PublishedPlaces, fetch_published
-from transforms.filter_rows import RowSelection
+from transforms.fetch_published import fetch_published
 from transforms.find_inputs import (
     FoundInputs,
     check_base,
@@ -46,9 +36,8 @@ from transforms.find_inputs import (
     find_inputs,
     lacks_image_lists,
 )
-from transforms.finish_shards import FinishConfig
 from transforms.image_files import ImagePlaceError
-from transforms.image_places import check_places, list_places
+from transforms.image_places import check_places
 from transforms.input_files import InputError
 from transforms.lease import OutputInUseError, hold_output
 from transforms.output import Output
@@ -65,51 +54,7 @@ SPOOL_FACTOR = 3
 NAMES_SHOWN = 5
 """Of files that are left out."""
 
-SOFTWARE = ("photobeam", "apache-beam", "pyarrow", "numpy", "scipy", "pillow", "simplejpeg", "duckdb", "aiohttp")
-"""Named in the manifest; the bytes of rows and images depend on most of them."""
-
 Classes = tuple[ChosenClass, ...]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class BuildConfig:
-    """A checked command line.
-
-    Attributes:
-        sources: paths of each source, and names of published sets.
-        base: whose photos make the dataset: a source or ``all``.
-        output: where the dataset goes.
-        selection: which rows are kept.
-        by_split: one dataset for each split, under its name in the output.
-        samples_per_shard: rows per shard.
-        images: what happens to the images; None for rows alone.
-        workers: threads of phase 1, processes of phase 2.
-        overwrite: start again.
-        progress: ``auto``, ``json`` or ``none``.
-        max_failure_ratio: above it a large run ends early, and a finished build counts as failed.
-        published: where published sets come from, and where they are kept.
-        flags: everything as given, for the manifest.
-    """
-
-    sources: dict[Source, tuple[str, ...]]
-    base: str
-    output: Output
-    selection: RowSelection
-    by_split: bool
-    samples_per_shard: int
-    images: ImageStep | None
-    workers: int
-    overwrite: bool
-    progress: str
-    max_failure_ratio: float
-    published: PublishedPlaces
-    flags: dict[str, typing.Any]
-
-    @property
-    def format(self) -> dict[str, typing.Any]:
-        """The flags that shape rows and samples, as the plan records them."""
-        row_format = {"base": self.base, "samples_per_shard": self.samples_per_shard}
-        return row_format | (image_format(self.images) if self.images else {})
 
 
 def main(argv: typing.Sequence[str] | None = None) -> int:
@@ -130,34 +75,8 @@ def parse_args(argv: typing.Sequence[str]) -> BuildConfig:
 def make_parser() -> FlagParser:
     """Returns the parser of all flags but ``--config``."""
     parser = FlagParser("build", __doc__ or "")
-    build_flags.add_source_flags(parser)
-    add_selection_flags(parser)
-    add_place_flags(parser)
-    add_image_flags(parser)
-    build_flags.add_fetch_flags(parser)
-    add_store_flags(parser)
-    build_flags.add_run_flags(parser)
-    build_flags.add_failure_flag(parser)
+    add_build_flags(parser)
     return parser
-
-
-def config_of(flags: argparse.Namespace, images: ImageStep | None, max_failure_ratio: float = 1.0) -> BuildConfig:
-    """Turns parsed flags into a configuration."""
-    return BuildConfig(
-        sources=build_flags.sources(flags),
-        base=build_flags.base(flags),
-        output=build_flags.output(flags),
-        selection=row_selection(flags),
-        by_split=flags.by_split,
-        samples_per_shard=flags.samples_per_shard,
-        images=images,
-        workers=flags.workers,
-        overwrite=flags.overwrite,
-        progress=flags.progress,
-        max_failure_ratio=max_failure_ratio,
-        published=build_flags.published_places(flags),
-        flags=build_flags.published_flags(flags),
-    )
 
 
 def run(config: BuildConfig) -> int:
@@ -233,28 +152,12 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:NAMES_SHOWN]) + more
 
 
-class Standing(typing.NamedTuple):
-    """What is in the output already.
-
-    Attributes:
-        plan: of this run, with the rows where they still hold.
-        old: the plan that stands.
-        committed: shards that stand, with the digest of their rows.
-        is_finished: whether nothing is left to do.
-    """
-
-    plan: Plan
-    old: Plan | None
-    committed: dict[int, str]
-    is_finished: bool
-
-
-def _what_stands(config: BuildConfig, found: FoundInputs) -> Standing:
+def _what_stands(config: BuildConfig, found: FoundInputs) -> output_state.Standing:
     inputs, selection = found.plan_inputs(), config.selection.as_json()
     plan = Plan(selection=selection, format=config.format, inputs=inputs)
     if config.overwrite:
         tombstones = output_state.read_tombstones(config.output)
-        return Standing(dataclasses.replace(plan, tombstones=tombstones), None, {}, False)
+        return output_state.Standing(dataclasses.replace(plan, tombstones=tombstones), None, {}, False)
     old = output_state.read_plan(config.output)
     if old is not None:
         output_state.check_is_of_sources(old, config.output)
@@ -265,30 +168,10 @@ def _what_stands(config: BuildConfig, found: FoundInputs) -> Standing:
     commits = output_state.read_commits(config.output, plan) if config.images else {}
     committed = {shard: output_state.made_from(commit) for shard, commit in commits.items()}
     if old is None or not output_state.rows_hold(old, config.output, selection, inputs, committed):
-        return Standing(plan, old, committed, False)
+        return output_state.Standing(plan, old, committed, False)
     plan = dataclasses.replace(plan, counts=old.counts, rows=old.rows)
     is_finished = config.images is None or output_state.is_finished(config.output, plan, commits)
-    return Standing(plan, old, committed, is_finished)
-
-
-@contextlib.contextmanager
-def run_folder(output: Output) -> typing.Iterator[pathlib.Path]:
-    """Gives a run a folder for what is unfinished, named as the run; it goes with it, however the run ends."""
-    folder = output.run_folder(f"{time.strftime('%Y%m%dT%H%M%S')}-{uuid.uuid4().hex[:8]}")
-    with end_on_signals(folder):
-        try:
-            folder.mkdir(parents=True)
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def with_lists(config: BuildConfig, folder: pathlib.Path) -> BuildConfig:
-    """Lists places on servers; that may fail, so it is done before anything in the output changes."""
-    if config.images is None:
-        return config
-    places = list_places(config.images.places, folder)
-    return dataclasses.replace(config, images=config.images._replace(places=places))
+    return output_state.Standing(plan, old, committed, is_finished)
 
 
 def _run_graph(
@@ -321,17 +204,6 @@ def _run_graph(
             )
         finally:
             stop_shared_pool()
-
-
-def finish_config(config: BuildConfig, run_id: str) -> FinishConfig:
-    """Returns what the manifest of a run says besides the shards."""
-    software = {name: importlib.metadata.version(name) for name in SOFTWARE}
-    return FinishConfig(
-        output=config.output,
-        configuration=config.flags,
-        software={**software, "python": platform.python_version()},
-        run={"run_id": run_id, "host": socket.gethostname(), "started": time.time()},
-    )
 
 
 if __name__ == "__main__":

@@ -12,15 +12,17 @@ import pathlib
 import typing
 
 from beam_jobs import output_state
-from beam_jobs.build_dataset import finish_config, run_folder, with_lists
+from beam_jobs.build_config import with_lists
 from beam_jobs.derive_job import ORIGINALS, SHARDS, DeriveJob, check_apart, checked_job, what_stands
 from beam_jobs.errors import JobError, UsageError
+from beam_jobs.finish_config import finish_config
 from beam_jobs.flags import FlagParser, positive
 from beam_jobs.image_flags import ImageStep, add_image_flags
 from beam_jobs.interrupt import end_run
 from beam_jobs.progress_line import show_progress
 from beam_jobs.recorded_flags import Flags
 from beam_jobs.report_build import report_build
+from beam_jobs.run_folder import run_folder
 from beam_jobs.settle import settle
 from schemas import layout
 from schemas.records import Manifest, Plan

@@ -6,10 +6,11 @@ import os
 import typing
 
 from beam_jobs import output_state
-from beam_jobs.build_dataset import BuildConfig, Standing
+from beam_jobs.build_config import BuildConfig
 from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser
 from beam_jobs.image_flags import ImageStep, add_image_flags, image_options
+from beam_jobs.output_state import Standing
 from beam_jobs.recorded_flags import Flags, recorded_build
 from schemas import layout
 from schemas.records import Manifest, OtherFormatError, Plan, PlanInput

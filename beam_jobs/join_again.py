@@ -3,7 +3,8 @@
 import dataclasses
 import pathlib
 
-from beam_jobs.build_dataset import SPOOL_FACTOR, BuildConfig
+from beam_jobs.build_config import BuildConfig
+from beam_jobs.build_dataset import SPOOL_FACTOR
 from beam_jobs.download_line import show_download
 from beam_jobs.progress_line import show_progress
 from schemas import layout

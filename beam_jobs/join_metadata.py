@@ -9,7 +9,8 @@ import sys
 import typing
 
 from beam_jobs import build_flags
-from beam_jobs.build_dataset import BuildConfig, config_of, run
+from beam_jobs.build_config import BuildConfig, config_of
+from beam_jobs.build_dataset import run
 from beam_jobs.cli import run_command
 from beam_jobs.flags import FlagParser, parse
 from beam_jobs.selection_flags import add_selection_flags

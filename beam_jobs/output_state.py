@@ -26,6 +26,22 @@ DATASET_KIND = "dataset/"
 _OWN_NAMES = frozenset({*layout.SHARD_FOLDERS, layout.TMP, layout.PLAN, layout.MANIFEST})
 
 
+class Standing(typing.NamedTuple):
+    """What is in the output already.
+
+    Attributes:
+        plan: of this run, with the rows where they still hold.
+        old: the plan that stands.
+        committed: shards that stand, with the digest of their rows.
+        is_finished: whether nothing is left to do.
+    """
+
+    plan: Plan
+    old: Plan | None
+    committed: dict[int, str]
+    is_finished: bool
+
+
 def check_is_ours(output: Output) -> None:
     """Refuses an output that holds something else than a dataset.
 

@@ -4,8 +4,8 @@ import argparse
 import dataclasses
 import typing
 
-from beam_jobs import build_dataset, build_flags
-from beam_jobs.build_dataset import BuildConfig
+from beam_jobs import build_flags
+from beam_jobs.build_config import BuildConfig, add_build_flags, config_of
 from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser, parse
 from beam_jobs.output_state import DATASET_KIND
@@ -46,12 +46,14 @@ def recorded_build(output: Output, plan: Plan | None, given: Flags) -> BuildConf
     Raises:
         UsageError: a flag's value is out of range.
     """
-    defaults = vars(build_dataset.make_parser().parse_args(["--output", str(output)]))
+    parser = FlagParser("build", "")
+    add_build_flags(parser)
+    defaults = vars(parser.parse_args(["--output", str(output)]))
     recorded = recorded_flags(output)
     of_data = {name: value for name, value in recorded.items() if name not in _OF_ONE_RUN}
     flags = _only(defaults, defaults | of_data | (_planned(plan) if plan else {}) | given)
     images = build_flags.image_step(flags) if plan is None or IMAGE_FLAG in plan.format else None
-    config = build_dataset.config_of(flags, images, flags.max_failure_ratio)
+    config = config_of(flags, images, flags.max_failure_ratio)
     said = build_flags.published_flags(_only(defaults, config.flags | recorded | given))
     return dataclasses.replace(config, output=output, flags=said)
 

@@ -4,7 +4,7 @@ import logging
 import pathlib
 import typing
 
-from beam_jobs.build_dataset import BuildConfig
+from beam_jobs.build_config import BuildConfig
 from beam_jobs.errors import UsageError
 from beam_jobs.join_again import join_again
 from beam_jobs.recorded_flags import Flags, recorded_build

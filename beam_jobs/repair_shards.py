@@ -4,8 +4,7 @@ import logging
 import pathlib
 import typing
 
-from beam_jobs import build_dataset
-from beam_jobs.build_dataset import BuildConfig
+from beam_jobs.build_config import BuildConfig, with_lists
 from beam_jobs.errors import JobError
 from beam_jobs.image_flags import ImageStep
 from beam_jobs.progress_line import show_progress
@@ -119,6 +118,6 @@ def _with_places(config: BuildConfig, images: ImageStep, folder: pathlib.Path) -
     """Looks at the places of photos, of which some are to be fetched."""
     try:
         check_places(images.places)
-        return build_dataset.with_lists(config, folder)
+        return with_lists(config, folder)
     except ImagePlaceError as error:
         raise JobError(str(error)) from error

@@ -5,13 +5,15 @@ import typing
 
 import pyarrow as pa
 
-from beam_jobs import build_dataset, output_state
-from beam_jobs.build_dataset import BuildConfig
+from beam_jobs import output_state
+from beam_jobs.build_config import BuildConfig, with_lists
 from beam_jobs.errors import OK, UsageError
+from beam_jobs.finish_config import finish_config
 from beam_jobs.flags import FlagParser
 from beam_jobs.progress_line import show_progress
 from beam_jobs.recorded_flags import Flags, recorded_build
 from beam_jobs.report_build import report_build
+from beam_jobs.run_folder import run_folder
 from schemas import layout
 from schemas.failures import FAILURE_SCHEMA, FailureReason
 from schemas.records import CommitRecord, Plan, PlanRows
@@ -112,11 +114,11 @@ def _failures_to_try(output: Output, commits: typing.Mapping[int, CommitRecord],
 
 def _retry(config: BuildConfig, plan: Plan, todo: typing.Mapping[int, int], condition: str, whole: bool) -> None:
     left = {rows.shard: rows.digest for rows in plan.rows or [] if rows.shard not in todo}
-    with build_dataset.run_folder(config.output) as folder, show_progress(config.progress, sum(todo.values())):
+    with run_folder(config.output) as folder, show_progress(config.progress, sum(todo.values())):
         try:
             from beam_jobs import graph
 
-            config = build_dataset.with_lists(config, folder)
+            config = with_lists(config, folder)
             graph.run(
                 graph.Work(
                     output=config.output,
@@ -128,7 +130,7 @@ def _retry(config: BuildConfig, plan: Plan, todo: typing.Mapping[int, int], cond
                     images=config.images,
                     committed=left,
                     workers=config.workers,
-                    finish=build_dataset.finish_config(config, folder.name) if whole else None,
+                    finish=finish_config(config, folder.name) if whole else None,
                     retry=condition,
                 )
             )

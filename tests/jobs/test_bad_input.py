@@ -183,7 +183,6 @@ def test_a_wrong_flag_is_refused(
         (["--images", "/no/such/place"], ["--images /no/such/place"]),
         (["--images", "none", "--images", "auto"], ["--images none stands alone"]),
         (["--timeout_s", "-1"], ["--timeout_s"]),
-        (["--output", "s3://bucket/x"], ["--output s3://bucket/x", "local"]),
     ],
 )
 def test_a_wrong_image_flag_is_refused(

@@ -1,0 +1,97 @@
+"""A build as its flags describe it."""
+
+import argparse
+import dataclasses
+import pathlib
+import typing
+
+from beam_jobs import build_flags
+from beam_jobs.flags import FlagParser
+from beam_jobs.image_flags import ImageStep, add_image_flags, add_place_flags, image_format
+from beam_jobs.selection_flags import add_selection_flags, row_selection
+from beam_jobs.store_flags import add_store_flags
+from schemas.sources import Source
+from transforms.fetch_published import PublishedPlaces
+from transforms.filter_rows import RowSelection
+from transforms.image_places import list_places
+from transforms.output import Output
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BuildConfig:
+    """A checked command line.
+
+    Attributes:
+        sources: paths of each source, and names of published sets.
+        base: whose photos make the dataset: a source or ``all``.
+        output: where the dataset goes.
+        selection: which rows are kept.
+        by_split: one dataset for each split, under its name in the output.
+        samples_per_shard: rows per shard.
+        images: what happens to the images; None for rows alone.
+        workers: threads of phase 1, processes of phase 2.
+        overwrite: start again.
+        progress: ``auto``, ``json`` or ``none``.
+        max_failure_ratio: above it a large run ends early, and a finished build counts as failed.
+        published: where published sets come from, and where they are kept.
+        flags: everything as given, for the manifest.
+    """
+
+    sources: dict[Source, tuple[str, ...]]
+    base: str
+    output: Output
+    selection: RowSelection
+    by_split: bool
+    samples_per_shard: int
+    images: ImageStep | None
+    workers: int
+    overwrite: bool
+    progress: str
+    max_failure_ratio: float
+    published: PublishedPlaces
+    flags: dict[str, typing.Any]
+
+    @property
+    def format(self) -> dict[str, typing.Any]:
+        """The flags that shape rows and samples, as the plan records them."""
+        row_format = {"base": self.base, "samples_per_shard": self.samples_per_shard}
+        return row_format | (image_format(self.images) if self.images else {})
+
+
+def add_build_flags(parser: FlagParser) -> None:
+    """Adds all flags of a build."""
+    build_flags.add_source_flags(parser)
+    add_selection_flags(parser)
+    add_place_flags(parser)
+    add_image_flags(parser)
+    build_flags.add_fetch_flags(parser)
+    add_store_flags(parser)
+    build_flags.add_run_flags(parser)
+    build_flags.add_failure_flag(parser)
+
+
+def config_of(flags: argparse.Namespace, images: ImageStep | None, max_failure_ratio: float = 1.0) -> BuildConfig:
+    """Turns parsed flags into a configuration."""
+    return BuildConfig(
+        sources=build_flags.sources(flags),
+        base=build_flags.base(flags),
+        output=build_flags.output(flags),
+        selection=row_selection(flags),
+        by_split=flags.by_split,
+        samples_per_shard=flags.samples_per_shard,
+        images=images,
+        workers=flags.workers,
+        overwrite=flags.overwrite,
+        progress=flags.progress,
+        max_failure_ratio=max_failure_ratio,
+        published=build_flags.published_places(flags),
+        flags=build_flags.published_flags(flags),
+    )
+
+
+def with_lists(config: BuildConfig, folder: pathlib.Path) -> BuildConfig:
+    """Lists places on servers; that may fail, so it is done before anything in the output changes."""
+    if config.images is None:
+        return config
+    places = list_places(config.images.places, folder)
+    return dataclasses.replace(config, images=config.images._replace(places=places))
