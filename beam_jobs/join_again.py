@@ -6,6 +6,7 @@ import pathlib
 from beam_jobs.build_config import BuildConfig
 from beam_jobs.build_dataset import SPOOL_FACTOR
 from beam_jobs.download_line import show_download
+from beam_jobs.output_state import DATASET_KIND
 from beam_jobs.progress_line import show_progress
 from schemas import layout
 from schemas.records import Plan
@@ -36,6 +37,7 @@ def join_again(config: BuildConfig, plan: Plan, folder: pathlib.Path) -> LocalOu
     joined = LocalOutput(folder / "joined")
     if joined.exists(layout.PLAN) and read_record(joined, layout.PLAN, Plan).rows is not None:
         return joined
+    _check_was_joined(plan)
     with show_download(config.progress) as report:
         found = find_inputs(fetch_published(config.sources, config.published, report))
     check_base(found, config.base)
@@ -62,6 +64,12 @@ def join_again(config: BuildConfig, plan: Plan, folder: pathlib.Path) -> LocalOu
             )
         )
     return joined
+
+
+def _check_was_joined(plan: Plan) -> None:
+    for file in plan.inputs:
+        if file.kind.startswith(DATASET_KIND):
+            raise InputError(f"the rows were not joined, but taken from the dataset {file.url}; make them anew from it")
 
 
 def _check_inputs(found: FoundInputs, plan: Plan) -> None:

@@ -5,8 +5,13 @@ One file at a time, with more places of damage: tests/endurance/repair_damages.p
 
 import contextlib
 import dataclasses
+import os
 import pathlib
 import shutil
+import signal
+import subprocess
+import sys
+import time
 import typing
 
 import pytest
@@ -267,6 +272,22 @@ def test_a_repair_that_died_is_gone_on_with(
     assert repair(dataset) == 0
     assert corpus.mirror.asked == []
     assert data_of(dataset) == data_of(corpus.output)
+
+
+@pytest.mark.parametrize("moment", ["_tmp/*/join", "_tmp/*/build/shard-*", "_tmp/rewrites"])
+def test_a_repair_that_is_killed_is_gone_on_with(corpus: Corpus, dataset: pathlib.Path, moment: str) -> None:
+    for kind, shard in (("plan", 0), ("rows", 1), ("tar", 0), ("idx", 1), ("failures", 2)):
+        inflict(dataset, Damage(kind, shard, "deleted"))
+    command = [sys.executable, "-m", "beam_jobs.check_dataset", str(dataset), "--repair", *FLAGS]
+    with subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None and not any(dataset.glob(moment)):
+            time.sleep(0.001)
+        assert process.poll() is None, "it was over before the moment came"
+        os.killpg(process.pid, signal.SIGKILL)
+    assert faults(dataset)
+    assert repair(dataset) == 0
+    assert data_of(dataset) == data_of(corpus.output)
+    assert root_hash(dataset) == root_hash(corpus.output)
 
 
 @pytest.mark.parametrize(

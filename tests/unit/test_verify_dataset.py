@@ -147,8 +147,8 @@ def test_the_tar_of_a_shard_without_samples_is_a_stray(dataset: pathlib.Path) ->
     assert _files_at_fault(dataset) == {layout.tar_file(2)}
 
 
-def test_what_is_unfinished_or_logged_is_not_data(dataset: pathlib.Path) -> None:
-    for name in ("_tmp/run/shards/000009.tar", "log/000000.json", "README.md"):
+def test_the_lease_and_logs_are_not_data(dataset: pathlib.Path) -> None:
+    for name in ("_tmp/lease.json", "log/000000.json", "README.md"):
         (dataset / name).parent.mkdir(parents=True, exist_ok=True)
         (dataset / name).write_bytes(b"x")
     assert _faults(dataset) == []
