@@ -33,6 +33,9 @@ from tests.damaged_dataset import (
     root_hash,
     stamps,
 )
+from tests.store_servers import S3Server
+from transforms.dataset_files import DatasetFiles
+from transforms.request_signers import S3Options
 from transforms.verify_dataset import verify
 
 TAR, ROWS, COMMIT = layout.tar_file(1), layout.rows_file(1), layout.commit_file(1)
@@ -244,6 +247,19 @@ def test_rows_without_images_are_repaired(corpus: Corpus, tmp_path: pathlib.Path
     (output / layout.INPUT_FAILURES).unlink()
     assert repair(output) == 0
     assert files_of(output) == good
+
+
+@pytest.mark.usefixtures("no_credentials")
+def test_a_dataset_on_s3_is_repaired(corpus: Corpus, s3: S3Server, bucket: str) -> None:
+    keys = (f"--s3_endpoint_url={s3.url}", f"--s3_access_key_id={s3.key_id}", f"--s3_secret_access_key={s3.secret}")
+    good = {name: (corpus.output / name).read_bytes() for name in [*data_of(corpus.output), layout.MANIFEST]}
+    s3.put(bucket, {f"out/{name}": data for name, data in good.items() if name not in (TAR, ROWS, layout.SHARD_INDEX)})
+    corpus.mirror.asked.clear()
+    url = f"s3://{bucket}/out"
+    assert check_dataset.main([url, "--repair", *FLAGS, *keys]) == 0
+    options = S3Options(endpoint_url=s3.url, access_key_id=s3.key_id, secret_access_key=s3.secret)
+    assert DatasetFiles(url, options).read_present(list(good)) == good
+    assert set(corpus.mirror.asked) == corpus.photos_of(layout.sidecar_file(1))
 
 
 def test_photos_that_were_taken_down_do_not_return(corpus: Corpus, dataset: pathlib.Path) -> None:
