@@ -18,6 +18,7 @@ from transforms.image_plan import ImageOptions
 from transforms.old_dataset import OldDataset
 from transforms.output import Output, read_record
 from transforms.rows_wanted import RowsWanted, where_schema
+from transforms.url_credentials import without_credentials
 from transforms.where_condition import check_condition
 
 SHARDS, ORIGINALS = "shards", "originals"
@@ -109,8 +110,8 @@ def checked_job(old: Output, output: Output, given: Flags) -> DeriveJob:
     image = typing.cast(ImageStep, build.images).image if origin == SHARDS else None
     wanted = RowsWanted(where=where, drop_duplicates=given.get("drop_duplicates", False), image=image)
     about = {
-        "output": str(output),
-        "reprocessed": str(old),
+        "output": without_credentials(str(output)),
+        "reprocessed": without_credentials(str(old)),
         "from": origin,
         **dataclasses.asdict(wanted),
         "image": None,
@@ -173,7 +174,7 @@ def what_stands(job: DeriveJob) -> Standing:
     """
     output, form = job.build.output, {**job.old_plan.format, **job.build.format}
     kind = output_state.DATASET_KIND + job.origin
-    source = PlanInput(str(job.old), kind, job.manifest.totals.bytes, job.manifest.root_hash)
+    source = PlanInput(without_credentials(str(job.old)), kind, job.manifest.totals.bytes, job.manifest.root_hash)
     tombstones = {t.photo_id: t for t in (*output_state.read_tombstones(output), *job.old_plan.tombstones)}
     taken_down = [tombstones[photo_id] for photo_id in sorted(tombstones)]
     plan = Plan(selection=job.selection, format=form, inputs=[source], tombstones=taken_down)

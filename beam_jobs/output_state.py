@@ -98,10 +98,22 @@ def read_tombstones(output: Output) -> list[Tombstone]:
         return []
 
 
-def clear(output: Output) -> None:
-    """Removes all shards of a dataset; the plan stays, which says that it is ours and what was taken down."""
-    for name in layout.SHARD_FOLDERS:
-        output.remove_tree(name)
+def begin(output: Output, standing: Standing, overwrite: bool) -> None:
+    """Makes an output ready for a run: plan and manifest say nothing that is not so, nor is about to be.
+
+    Args:
+        output: held by this run.
+        standing: what is there, and the plan of this run.
+        overwrite: its shards go. They do before the plan, by which they might be taken for shards of this run.
+    """
+    if overwrite:
+        output.remove(layout.MANIFEST)
+        for name in layout.SHARD_FOLDERS:
+            output.remove_tree(name)
+    if standing.plan != standing.old:
+        output.write(layout.PLAN, standing.plan.to_json())
+    if not standing.is_finished:
+        output.remove(layout.MANIFEST)
 
 
 def check_is_of_sources(plan: Plan, output: Output) -> None:

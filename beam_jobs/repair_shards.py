@@ -16,7 +16,6 @@ from transforms.image_files import ImagePlaceError
 from transforms.image_places import check_places
 from transforms.output import Output
 from transforms.shard_remains import Remains, find_remains
-from transforms.worker_pool import stop_shared_pool
 
 _log = logging.getLogger("photobeam")
 
@@ -91,27 +90,24 @@ def _restore(config: BuildConfig, plan: Plan, todo: _Todo, folder: pathlib.Path)
     if images and any(left is None or not (left.has_samples and left.has_failures) for left in todo.values()):
         config = _with_places(config, images, folder)
     with show_progress(config.progress, sum(rows.rows for rows in plan.rows or [] if rows.shard in todo)):
-        try:
-            from beam_jobs import graph
+        from beam_jobs import graph
 
-            graph.run(
-                graph.Work(
-                    output=config.output,
-                    folder=folder,
-                    files=[],
-                    plan=plan,
-                    selection=config.selection,
-                    classes=(),
-                    images=config.images,
-                    committed={rows.shard: rows.digest for rows in plan.rows or [] if rows.shard not in todo},
-                    workers=config.workers,
-                    finish=None,
-                    max_failure_ratio=config.max_failure_ratio,
-                    remains={shard: left for shard, left in todo.items() if left},
-                )
+        graph.run(
+            graph.Work(
+                output=config.output,
+                folder=folder,
+                files=[],
+                plan=plan,
+                selection=config.selection,
+                classes=(),
+                images=config.images,
+                committed={rows.shard: rows.digest for rows in plan.rows or [] if rows.shard not in todo},
+                workers=config.workers,
+                finish=None,
+                max_failure_ratio=config.max_failure_ratio,
+                remains={shard: left for shard, left in todo.items() if left},
             )
-        finally:
-            stop_shared_pool()
+        )
 
 
 def _with_places(config: BuildConfig, images: ImageStep, folder: pathlib.Path) -> BuildConfig:

@@ -24,7 +24,6 @@ from transforms.output import Output
 from transforms.retry_shard import RETRY_FLAG
 from transforms.rewrite_shard import read_failures
 from transforms.where_condition import ConditionError, check_condition, matching_rows
-from transforms.worker_pool import stop_shared_pool
 
 FLAG = RETRY_FLAG
 RETRYABLE = "retryable"
@@ -115,24 +114,21 @@ def _failures_to_try(output: Output, commits: typing.Mapping[int, CommitRecord],
 def _retry(config: BuildConfig, plan: Plan, todo: typing.Mapping[int, int], condition: str, whole: bool) -> None:
     left = {rows.shard: rows.digest for rows in plan.rows or [] if rows.shard not in todo}
     with run_folder(config.output) as folder, show_progress(config.progress, sum(todo.values())):
-        try:
-            from beam_jobs import graph
+        from beam_jobs import graph
 
-            config = with_lists(config, folder)
-            graph.run(
-                graph.Work(
-                    output=config.output,
-                    folder=folder,
-                    files=[],
-                    plan=plan,
-                    selection=config.selection,
-                    classes=(),
-                    images=config.images,
-                    committed=left,
-                    workers=config.workers,
-                    finish=finish_config(config, folder.name) if whole else None,
-                    retry=condition,
-                )
+        config = with_lists(config, folder)
+        graph.run(
+            graph.Work(
+                output=config.output,
+                folder=folder,
+                files=[],
+                plan=plan,
+                selection=config.selection,
+                classes=(),
+                images=config.images,
+                committed=left,
+                workers=config.workers,
+                finish=finish_config(config, folder.name) if whole else None,
+                retry=condition,
             )
-        finally:
-            stop_shared_pool()
+        )
