@@ -13,12 +13,13 @@ import typing
 
 from beam_jobs import output_state
 from beam_jobs.build_config import with_lists
-from beam_jobs.derive_job import ORIGINALS, SHARDS, DeriveJob, check_apart, checked_job, what_stands
+from beam_jobs.derive_job import DeriveJob, check_apart, checked_job, what_stands
 from beam_jobs.errors import JobError, UsageError
 from beam_jobs.finish_config import finish_config
 from beam_jobs.flags import FlagParser, positive
 from beam_jobs.image_flags import ImageStep, add_image_flags
 from beam_jobs.interrupt import end_run
+from beam_jobs.output_state import ORIGINALS, SHARDS
 from beam_jobs.progress_line import show_progress
 from beam_jobs.recorded_flags import Flags
 from beam_jobs.report_build import report_build

@@ -20,6 +20,9 @@ from transforms.publish import OutputError
 
 _log = logging.getLogger("photobeam")
 
+SHARDS, ORIGINALS = "shards", "originals"
+"""Where a dataset that is made of another one has its images from."""
+
 DATASET_KIND = "dataset/"
 """The kind of an input that is a dataset begins with it; then comes where its images are taken from."""
 
@@ -116,16 +119,21 @@ def begin(output: Output, standing: Standing, overwrite: bool) -> None:
         output.remove(layout.MANIFEST)
 
 
+def source_dataset(plan: Plan) -> PlanInput | None:
+    """Returns the dataset that another one was made from; None if that was made from sources."""
+    return next((file for file in plan.inputs if file.kind.startswith(DATASET_KIND)), None)
+
+
 def check_is_of_sources(plan: Plan, output: Output) -> None:
     """Refuses to build on an output that was made from another dataset.
 
     Raises:
         UsageError: it was.
     """
-    old = next((file.url for file in plan.inputs if file.kind.startswith(DATASET_KIND)), None)
+    old = source_dataset(plan)
     if old:
         raise UsageError(
-            f"--output {output} was made from {old} by `photobeam reprocess`, not from sources: give that command "
+            f"--output {output} was made from {old.url} by `photobeam reprocess`, not from sources: give that command "
             "again, choose another --output, or give --overwrite to start again"
         )
 
