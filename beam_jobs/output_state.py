@@ -4,6 +4,7 @@ import logging
 import typing
 
 from beam_jobs.errors import UsageError
+from beam_jobs.flags import as_given
 from schemas import layout
 from schemas.records import (
     CommitRecord,
@@ -147,16 +148,12 @@ def check_format(plan: Plan, wanted: typing.Mapping[str, typing.Any]) -> None:
         UsageError: names each difference.
     """
     differences = [
-        f"--{name} is {_as_given(wanted[name])}, the output was begun with {_as_given(plan.format[name])}"
+        f"--{name} is {as_given(wanted[name])}, the output was begun with {as_given(plan.format[name])}"
         for name in sorted(plan.format.keys() & wanted.keys())
         if plan.format[name] != wanted[name]
     ]
     if differences:
         raise UsageError("; ".join(differences) + ": choose another --output, or give --overwrite to start again")
-
-
-def _as_given(value: typing.Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def rows_hold(

@@ -20,6 +20,7 @@ from beam_jobs.settle import settle
 from beam_jobs.store_flags import add_store_flags, s3_options
 from schemas import layout
 from schemas.records import Plan
+from transforms.image_files import ImagePlaceError
 from transforms.lease import OutputInUseError, hold_output
 from transforms.output import Output
 from transforms.publish import OutputError
@@ -109,7 +110,7 @@ def run(given: Flags) -> int:
             code = operation.run(output, plan, given)
             output.sweep()
             return code
-    except (OutputError, OutputInUseError) as error:
+    except (ImagePlaceError, OutputError, OutputInUseError) as error:
         raise UsageError(str(error)) from error
 
 

@@ -17,7 +17,6 @@ from beam_jobs.run_folder import run_folder
 from schemas import layout
 from schemas.failures import FAILURE_SCHEMA, FailureReason
 from schemas.records import CommitRecord, Plan, PlanRows
-from transforms.image_files import ImagePlaceError
 from transforms.image_places import check_places
 from transforms.intents import begin_rewrites, end_rewrites
 from transforms.output import Output
@@ -64,15 +63,13 @@ def run(output: Output, plan: Plan, given: Flags) -> int:
 
     Raises:
         UsageError: nothing can be tried; nothing was done.
+        ImagePlaceError: a place of photos is not there.
         JobError: it failed on the way; shards that are written stay, and the same command goes on.
     """
     config = recorded_build(output, plan, given)
     if config.images is None:
         raise UsageError(f"{FLAG}: {output} has rows alone, or is built with --images none: no photo was tried yet")
-    try:
-        check_places(config.images.places)
-    except ImagePlaceError as error:
-        raise UsageError(str(error)) from error
+    check_places(config.images.places)
     commits = {r.shard: c for r, c in _standing(output, plan)}
     whole = plan.rows is not None and len(commits) == len(plan.rows)
     if not whole:
