@@ -24,7 +24,6 @@ from beam_jobs.progress_line import show_progress
 from beam_jobs.report_build import report_build
 from beam_jobs.run_folder import run_folder
 from beam_jobs.settle import settle
-from schemas import layout
 from schemas.classes import ChosenClass
 from schemas.records import Plan
 from transforms.fetch_published import fetch_published
@@ -44,7 +43,6 @@ from transforms.output import Output
 from transforms.publish import OutputError, check_space
 from transforms.read_classes import choose_classes
 from transforms.where_condition import ConditionError, check_condition
-from transforms.worker_pool import stop_shared_pool
 
 _log = logging.getLogger("photobeam")
 
@@ -129,21 +127,15 @@ def _run_held(config: BuildConfig, found: FoundInputs, classes: Classes) -> int:
             "get surrogate ids and cannot be joined with other sources"
         )
     settle(config.output, config.workers, config.overwrite)
-    plan, old, committed, is_finished = _what_stands(config, found)
+    standing = _what_stands(config, found)
     with run_folder(config.output) as folder:
-        if plan.rows is None:
+        if standing.plan.rows is None:
             check_space(folder, SPOOL_FACTOR * decoded_bytes(found.files))
-        if not is_finished:
+        if not standing.is_finished:
             config = with_lists(config, folder)
-        if config.overwrite:
-            config.output.remove(layout.MANIFEST)
-        if plan != old:
-            config.output.write(layout.PLAN, plan.to_json())
-        if config.overwrite:
-            output_state.clear(config.output)
-        if not is_finished:
-            config.output.remove(layout.MANIFEST)
-            _run_graph(config, found, plan, committed, classes, folder)
+        output_state.begin(config.output, standing, config.overwrite)
+        if not standing.is_finished:
+            _run_graph(config, found, standing, classes, folder)
     return report_build(config.output, config.max_failure_ratio if config.images else None)
 
 
@@ -175,35 +167,28 @@ def _what_stands(config: BuildConfig, found: FoundInputs) -> output_state.Standi
 
 
 def _run_graph(
-    config: BuildConfig,
-    found: FoundInputs,
-    plan: Plan,
-    committed: dict[int, str],
-    classes: Classes,
-    folder: pathlib.Path,
+    config: BuildConfig, found: FoundInputs, standing: output_state.Standing, classes: Classes, folder: pathlib.Path
 ) -> None:
+    plan, committed = standing.plan, standing.committed
     todo = sum(r.rows for r in plan.rows or [] if committed.get(r.shard) != r.digest)
     with show_progress(config.progress, todo):
-        try:
-            from beam_jobs import graph
+        from beam_jobs import graph
 
-            graph.run(
-                graph.Work(
-                    output=config.output,
-                    folder=folder,
-                    files=found.files,
-                    plan=plan,
-                    selection=config.selection,
-                    classes=classes,
-                    images=config.images,
-                    committed=committed,
-                    workers=config.workers,
-                    finish=finish_config(config, folder.name),
-                    max_failure_ratio=config.max_failure_ratio,
-                )
+        graph.run(
+            graph.Work(
+                output=config.output,
+                folder=folder,
+                files=found.files,
+                plan=plan,
+                selection=config.selection,
+                classes=classes,
+                images=config.images,
+                committed=committed,
+                workers=config.workers,
+                finish=finish_config(config, folder.name),
+                max_failure_ratio=config.max_failure_ratio,
             )
-        finally:
-            stop_shared_pool()
+        )
 
 
 if __name__ == "__main__":

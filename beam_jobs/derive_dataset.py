@@ -13,12 +13,13 @@ import typing
 
 from beam_jobs import output_state
 from beam_jobs.build_config import with_lists
-from beam_jobs.derive_job import ORIGINALS, SHARDS, DeriveJob, check_apart, checked_job, what_stands
+from beam_jobs.derive_job import DeriveJob, check_apart, checked_job, what_stands
 from beam_jobs.errors import JobError, UsageError
 from beam_jobs.finish_config import finish_config
 from beam_jobs.flags import FlagParser, positive
 from beam_jobs.image_flags import ImageStep, add_image_flags
 from beam_jobs.interrupt import end_run
+from beam_jobs.output_state import ORIGINALS, SHARDS
 from beam_jobs.progress_line import show_progress
 from beam_jobs.recorded_flags import Flags
 from beam_jobs.report_build import report_build
@@ -27,6 +28,7 @@ from beam_jobs.settle import settle
 from schemas import layout
 from schemas.records import Manifest, Plan
 from transforms.build_shard import ShardConfig
+from transforms.finish_shards import finish_shards
 from transforms.image_files import ImagePlaceError
 from transforms.image_places import check_places
 from transforms.lease import OutputInUseError, hold_output
@@ -34,7 +36,6 @@ from transforms.output import Output, read_record
 from transforms.publish import OutputError
 from transforms.rows_wanted import FROM_ORIGINALS, DeriveConfig
 from transforms.where_condition import ConditionError
-from transforms.worker_pool import stop_shared_pool
 
 _log = logging.getLogger("photobeam")
 
@@ -96,37 +97,30 @@ def run(old: Output, output: Output, given: Flags) -> int:
 def _run_held(job: DeriveJob) -> int:
     output, overwrite = job.build.output, job.build.overwrite
     settle(output, job.build.workers, overwrite)
-    plan, before, committed, is_finished = what_stands(job)
-    if not is_finished and job.origin == ORIGINALS:
+    standing = what_stands(job)
+    if not standing.is_finished and job.origin == ORIGINALS:
         check_places(job.images.places)
     with run_folder(output) as folder:
-        if overwrite:
-            output.remove(layout.MANIFEST)
-        if plan != before:
-            output.write(layout.PLAN, plan.to_json())
-        if overwrite:
-            output_state.clear(output)
-        if not is_finished:
-            output.remove(layout.MANIFEST)
-            _run_graphs(job, plan, committed, folder)
+        output_state.begin(output, standing, overwrite)
+        if not standing.is_finished:
+            plan = _run_graphs(job, standing.plan, standing.committed, folder)
             _check_unchanged(job)
+            finish_shards([rows.shard for rows in plan.rows or []], finish_config(job.build, folder.name))
     return report_build(output, job.build.max_failure_ratio)
 
 
-def _run_graphs(job: DeriveJob, plan: Plan, committed: dict[int, str], folder: pathlib.Path) -> None:
+def _run_graphs(job: DeriveJob, plan: Plan, committed: dict[int, str], folder: pathlib.Path) -> Plan:
+    """Writes rows and shards, as far as they do not stand; returns the plan with the rows."""
     from beam_jobs import derive_graph
 
     todo = sum(rows.rows for rows in plan.rows or [] if committed.get(rows.shard) != rows.digest)
     workers = job.build.workers
     with show_progress(job.build.progress, todo):
-        try:
-            if plan.rows is None:
-                derive_graph.derive_rows(_derive_config(job, plan, folder), workers)
-                plan = read_record(job.build.output, layout.PLAN, Plan)
-            finish = finish_config(job.build, folder.name)
-            derive_graph.build_shards(plan, _shard_config(job, plan, folder), committed, finish, workers)
-        finally:
-            stop_shared_pool()
+        if plan.rows is None:
+            derive_graph.derive_rows(_derive_config(job, plan, folder), workers)
+            plan = read_record(job.build.output, layout.PLAN, Plan)
+        derive_graph.build_shards(plan, _shard_config(job, plan, folder), committed, workers)
+    return plan
 
 
 def _derive_config(job: DeriveJob, plan: Plan, folder: pathlib.Path) -> DeriveConfig:
@@ -170,7 +164,7 @@ def _places_listed(job: DeriveJob, plan: Plan, folder: pathlib.Path) -> ImageSte
 
 
 def _check_unchanged(job: DeriveJob) -> None:
-    """Takes back the manifest of a dataset whose shards may be of different states of the old one.
+    """Leaves a dataset without manifest whose shards may be of different states of the old one.
 
     Raises:
         JobError: the old one has changed.
@@ -180,5 +174,4 @@ def _check_unchanged(job: DeriveJob) -> None:
     except (FileNotFoundError, ValueError):
         root_hash = ""
     if root_hash != job.manifest.root_hash:
-        job.build.output.remove(layout.MANIFEST)
         raise JobError(f"{job.old} was changed while it was read: run the same command again with --overwrite")

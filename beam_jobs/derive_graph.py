@@ -8,7 +8,6 @@ from schemas.records import Plan
 from transforms.build_shard import ShardConfig
 from transforms.build_shards import BuildShards, ShardsConfig
 from transforms.derive_rows import DeriveRows
-from transforms.finish_shards import FinishConfig
 from transforms.rows_wanted import DeriveConfig
 
 
@@ -25,20 +24,19 @@ def derive_rows(config: DeriveConfig, threads: int) -> None:
     run_locally(build, threads)
 
 
-def build_shards(plan: Plan, shard: ShardConfig, committed: dict[int, str], finish: FinishConfig, workers: int) -> None:
-    """Runs phase 2: builds the open shards of a plan whose rows are complete.
+def build_shards(plan: Plan, shard: ShardConfig, committed: dict[int, str], workers: int) -> None:
+    """Runs phase 2: builds the open shards of a plan whose rows are complete; writes no manifest.
 
     Args:
         plan: of the output.
         shard: how a shard is built.
         committed: shards that stand, with the digest of their rows.
-        finish: what the manifest says besides.
         workers: child processes.
 
     Raises:
         JobError: as :func:`derive_rows`.
     """
-    config = ShardsConfig(shard=shard, finish=finish, committed=committed, workers=workers)
+    config = ShardsConfig(shard=shard, finish=None, committed=committed, workers=workers)
 
     def build(pipeline: beam.Pipeline) -> None:
         _ = list_rows(pipeline, plan) | "BuildShards" >> BuildShards(config)

@@ -10,17 +10,17 @@ from beam_jobs.build_config import BuildConfig
 from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser
 from beam_jobs.image_flags import ImageStep, add_image_flags, image_options
-from beam_jobs.output_state import Standing
-from beam_jobs.recorded_flags import Flags, recorded_build
+from beam_jobs.output_state import SHARDS, Standing
+from beam_jobs.recorded_flags import REPROCESSED, Flags, recorded_build
 from schemas import layout
 from schemas.records import Manifest, OtherFormatError, Plan, PlanInput
 from transforms.image_plan import ImageOptions
 from transforms.old_dataset import OldDataset
 from transforms.output import Output, read_record
 from transforms.rows_wanted import RowsWanted, where_schema
+from transforms.url_credentials import without_credentials
 from transforms.where_condition import check_condition
 
-SHARDS, ORIGINALS = "shards", "originals"
 _OPERATIONS = ("where", "drop_duplicates", "samples_per_shard")
 _NEEDS_ORIGINALS = ("keep_exif", "max_aspect_ratio", "max_image_bytes", "max_pixels", "min_side")
 """Format flags about the photos' own files, of which written images tell nothing."""
@@ -109,8 +109,8 @@ def checked_job(old: Output, output: Output, given: Flags) -> DeriveJob:
     image = typing.cast(ImageStep, build.images).image if origin == SHARDS else None
     wanted = RowsWanted(where=where, drop_duplicates=given.get("drop_duplicates", False), image=image)
     about = {
-        "output": str(output),
-        "reprocessed": str(old),
+        "output": without_credentials(str(output)),
+        REPROCESSED: without_credentials(str(old)),
         "from": origin,
         **dataclasses.asdict(wanted),
         "image": None,
@@ -173,7 +173,7 @@ def what_stands(job: DeriveJob) -> Standing:
     """
     output, form = job.build.output, {**job.old_plan.format, **job.build.format}
     kind = output_state.DATASET_KIND + job.origin
-    source = PlanInput(str(job.old), kind, job.manifest.totals.bytes, job.manifest.root_hash)
+    source = PlanInput(without_credentials(str(job.old)), kind, job.manifest.totals.bytes, job.manifest.root_hash)
     tombstones = {t.photo_id: t for t in (*output_state.read_tombstones(output), *job.old_plan.tombstones)}
     taken_down = [tombstones[photo_id] for photo_id in sorted(tombstones)]
     plan = Plan(selection=job.selection, format=form, inputs=[source], tombstones=taken_down)
@@ -200,8 +200,8 @@ def _check_same_source(before: Plan, source: PlanInput, output: Output) -> None:
         UsageError: says which.
     """
     again = "choose another --output, or give --overwrite to start again"
-    old = before.inputs[0] if len(before.inputs) == 1 else None
-    if old is None or not old.kind.startswith(output_state.DATASET_KIND):
+    old = output_state.source_dataset(before)
+    if old is None:
         raise UsageError(f"--output {output} was built from sources, not made from {source.url}: {again}")
     if old.kind != source.kind:
         origins = [kind.removeprefix(output_state.DATASET_KIND) for kind in (source.kind, old.kind)]

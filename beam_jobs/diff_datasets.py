@@ -21,7 +21,7 @@ import typing
 
 from beam_jobs.cli import run_command
 from beam_jobs.errors import FAILED, OK, UsageError
-from beam_jobs.flags import FlagParser, parse
+from beam_jobs.flags import FlagParser, as_given, parse
 from beam_jobs.store_flags import add_store_flags, reach_dataset
 from schemas.photo_ids import key
 from transforms.compare_datasets import Counts, compare_datasets, differing_settings
@@ -86,7 +86,7 @@ def _head(a: FinishedDataset, b: FinishedDataset) -> typing.Iterator[str]:
         images = f", {dataset.samples:,} with an image" if dataset.has_images else ", made without images"
         yield f"{name}: {dataset.photos:,} photos{images}, in {len(dataset.sha256):,} shards: {dataset.root}"
     for name, (of_a, of_b) in differing_settings(a, b).items():
-        yield f"--{name}: {_as_given(of_a)} in A, {_as_given(of_b)} in B"
+        yield f"--{name}: {as_given(of_a)} in A, {as_given(of_b)} in B"
     if a.has_images != b.has_images:
         yield "compared by their rows alone"
 
@@ -162,10 +162,6 @@ def _sizes(counts: Counts) -> list[int | None]:
 def _image_name(size: int | None) -> str:
     """Returns what an image is called here, as the sidecar's columns: `image`, or `image_512`."""
     return "image" if size is None else f"image_{size}"
-
-
-def _as_given(value: typing.Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _json(value: typing.Any) -> str:

@@ -90,6 +90,16 @@ def ratio(text: str) -> float:
     return value
 
 
+def as_given(value: typing.Any) -> str:
+    """Returns a flag's value as a command line gives it.
+
+    Example:
+        >>> as_given([256, 512]), as_given(90)
+        ('256,512', '90')
+    """
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
 def _config_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--config")

@@ -6,7 +6,7 @@ import pathlib
 from beam_jobs.build_config import BuildConfig
 from beam_jobs.build_dataset import SPOOL_FACTOR
 from beam_jobs.download_line import show_download
-from beam_jobs.output_state import DATASET_KIND
+from beam_jobs.output_state import source_dataset
 from beam_jobs.progress_line import show_progress
 from schemas import layout
 from schemas.records import Plan
@@ -67,9 +67,12 @@ def join_again(config: BuildConfig, plan: Plan, folder: pathlib.Path) -> LocalOu
 
 
 def _check_was_joined(plan: Plan) -> None:
-    for file in plan.inputs:
-        if file.kind.startswith(DATASET_KIND):
-            raise InputError(f"the rows were not joined, but taken from the dataset {file.url}; make them anew from it")
+    old = source_dataset(plan)
+    if old:
+        raise InputError(
+            f"the rows were not joined, but taken from {old.url}: remove the commit records of their shards, "
+            f"and run the same `photobeam reprocess {old.url} --output …` again"
+        )
 
 
 def _check_inputs(found: FoundInputs, plan: Plan) -> None:

@@ -19,7 +19,7 @@ from transforms.failure_share import TooManyFailuresError
 from transforms.image_files import ImagePlaceError
 from transforms.input_files import InputError
 from transforms.where_condition import ConditionError
-from transforms.worker_pool import PoolStoppedError
+from transforms.worker_pool import PoolStoppedError, stop_shared_pool
 
 _WHILE_RUNNING = re.compile(r" \[while running .*$", re.DOTALL)
 _QUIET_LOGGERS = (
@@ -41,7 +41,7 @@ EXPECTED_ERRORS = (
 
 
 def run_locally(build: typing.Callable[[beam.Pipeline], None], threads: int) -> None:
-    """Builds and runs a graph, stages in turn, each on so many threads.
+    """Builds and runs a graph, stages in turn, each on so many threads; child processes end with it.
 
     Raises:
         JobError: a step failed for a reason that the operator can mend.
@@ -60,6 +60,8 @@ def run_locally(build: typing.Callable[[beam.Pipeline], None], threads: int) -> 
         if message is None:
             raise
         raise JobError(f"{message}; what is committed stays, the same command goes on") from error
+    finally:
+        stop_shared_pool()
 
 
 def _expected_message(error: BaseException | None) -> str | None:

@@ -4,6 +4,7 @@ import logging
 import typing
 
 from beam_jobs.errors import UsageError
+from beam_jobs.flags import as_given
 from schemas import layout
 from schemas.records import (
     CommitRecord,
@@ -19,6 +20,9 @@ from transforms.output import Output, read_record
 from transforms.publish import OutputError
 
 _log = logging.getLogger("photobeam")
+
+SHARDS, ORIGINALS = "shards", "originals"
+"""Where a dataset that is made of another one has its images from."""
 
 DATASET_KIND = "dataset/"
 """The kind of an input that is a dataset begins with it; then comes where its images are taken from."""
@@ -98,10 +102,27 @@ def read_tombstones(output: Output) -> list[Tombstone]:
         return []
 
 
-def clear(output: Output) -> None:
-    """Removes all shards of a dataset; the plan stays, which says that it is ours and what was taken down."""
-    for name in layout.SHARD_FOLDERS:
-        output.remove_tree(name)
+def begin(output: Output, standing: Standing, overwrite: bool) -> None:
+    """Makes an output ready for a run: plan and manifest say nothing that is not so, nor is about to be.
+
+    Args:
+        output: held by this run.
+        standing: what is there, and the plan of this run.
+        overwrite: its shards go. They do before the plan, by which they might be taken for shards of this run.
+    """
+    if overwrite:
+        output.remove(layout.MANIFEST)
+        for name in layout.SHARD_FOLDERS:
+            output.remove_tree(name)
+    if standing.plan != standing.old:
+        output.write(layout.PLAN, standing.plan.to_json())
+    if not standing.is_finished:
+        output.remove(layout.MANIFEST)
+
+
+def source_dataset(plan: Plan) -> PlanInput | None:
+    """Returns the dataset that another one was made from; None if that was made from sources."""
+    return next((file for file in plan.inputs if file.kind.startswith(DATASET_KIND)), None)
 
 
 def check_is_of_sources(plan: Plan, output: Output) -> None:
@@ -110,10 +131,10 @@ def check_is_of_sources(plan: Plan, output: Output) -> None:
     Raises:
         UsageError: it was.
     """
-    old = next((file.url for file in plan.inputs if file.kind.startswith(DATASET_KIND)), None)
+    old = source_dataset(plan)
     if old:
         raise UsageError(
-            f"--output {output} was made from {old} by `photobeam reprocess`, not from sources: give that command "
+            f"--output {output} was made from {old.url} by `photobeam reprocess`, not from sources: give that command "
             "again, choose another --output, or give --overwrite to start again"
         )
 
@@ -127,16 +148,12 @@ def check_format(plan: Plan, wanted: typing.Mapping[str, typing.Any]) -> None:
         UsageError: names each difference.
     """
     differences = [
-        f"--{name} is {_as_given(wanted[name])}, the output was begun with {_as_given(plan.format[name])}"
+        f"--{name} is {as_given(wanted[name])}, the output was begun with {as_given(plan.format[name])}"
         for name in sorted(plan.format.keys() & wanted.keys())
         if plan.format[name] != wanted[name]
     ]
     if differences:
         raise UsageError("; ".join(differences) + ": choose another --output, or give --overwrite to start again")
-
-
-def _as_given(value: typing.Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def rows_hold(

@@ -8,7 +8,7 @@ from beam_jobs import build_flags
 from beam_jobs.build_config import BuildConfig, add_build_flags, config_of
 from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser, parse
-from beam_jobs.output_state import DATASET_KIND
+from beam_jobs.output_state import source_dataset
 from schemas import layout
 from schemas.records import Manifest, OtherFormatError, Plan
 from schemas.sources import Source
@@ -17,6 +17,9 @@ from transforms.output import Output, read_record
 
 _OF_ONE_RUN = frozenset({"output", "overwrite", "by_split", "config", "workers", "progress", "runner"})
 """Flags that say nothing of the dataset: where it was then, and what that run was to do on its machine."""
+
+REPROCESSED = "reprocessed"
+"""In the manifest of a dataset that was made of another one: which."""
 
 Flags = dict[str, typing.Any]
 
@@ -54,7 +57,8 @@ def recorded_build(output: Output, plan: Plan | None, given: Flags) -> BuildConf
     flags = _only(defaults, defaults | of_data | (_planned(plan) if plan else {}) | given)
     images = build_flags.image_step(flags) if plan is None or IMAGE_FLAG in plan.format else None
     config = config_of(flags, images, flags.max_failure_ratio)
-    said = build_flags.published_flags(_only(defaults, config.flags | recorded | given))
+    known = vars(_only(defaults, config.flags | recorded | given))
+    said = build_flags.published_flags(argparse.Namespace(**(recorded | known)))
     return dataclasses.replace(config, output=output, flags=said)
 
 
@@ -81,7 +85,7 @@ def _planned(plan: Plan) -> Flags:
 
     Of a dataset that was made from another one the plan does not name the sources: the manifest does.
     """
-    if any(file.kind.startswith(DATASET_KIND) for file in plan.inputs):
+    if source_dataset(plan):
         return plan.format
     selection = {**plan.selection, "class_evidence": ",".join(plan.selection.get("class_evidence", ()))}
     inputs: Flags = {source.value: [] for source in Source}

@@ -78,7 +78,7 @@ def _check_records(output: Output) -> None:
 def _repair_held(output: Output, given: Flags) -> Repaired:
     with run_folder(output) as folder:
         restore_plan(output, given, folder)
-        end_take_down(output, given.get("workers", build_flags.WORKERS))
+        end_take_down(output, given.get("workers", build_flags.WORKERS), drop_damaged=True)
         report = verify(output.root, s3=output.s3)
         faults = [fault for fault in report.faults if not fault.file.startswith(f"{layout.TMP}/")]
         if not faults:

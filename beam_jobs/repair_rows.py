@@ -7,14 +7,14 @@ import typing
 from beam_jobs.build_config import BuildConfig
 from beam_jobs.errors import UsageError
 from beam_jobs.join_again import join_again
-from beam_jobs.recorded_flags import Flags, recorded_build
+from beam_jobs.recorded_flags import REPROCESSED, Flags, recorded_build
 from schemas import layout
 from schemas.records import Manifest, Plan, rows_digest
 from schemas.tombstones import TAKEN_DOWN, UNKNOWN
 from transforms.dataset_records import read_records
 from transforms.input_files import InputError
 from transforms.output import Output, read_record
-from transforms.remedies import GO_ON, JOIN_ANEW
+from transforms.remedies import GO_ON, JOIN_ANEW, TAKE_OUT
 from transforms.verify_records import check_records
 
 _log = logging.getLogger("photobeam")
@@ -34,7 +34,7 @@ def restore_plan(output: Output, given: Flags, folder: pathlib.Path) -> None:
     """
     records = read_records(output, str(output), [])
     faults = check_records(records._replace(commits={}, manifest=None))
-    if records.plan and (records.manifest is None or all(fault.remedy == GO_ON for fault in faults)):
+    if records.plan and (records.manifest is None or all(fault.remedy in (GO_ON, TAKE_OUT) for fault in faults)):
         return
     if records.manifest is None:
         raise UsageError(f"{output}/{layout.PLAN} is damaged, and no {layout.MANIFEST} tells what it said; {JOIN_ANEW}")
@@ -46,6 +46,11 @@ def _joined_plan(output: Output, manifest: Manifest, given: Flags, folder: pathl
         raise UsageError(
             f"{output}/{layout.PLAN} is lost, and with it the list of photos that were taken down: put back a copy of "
             "it, so that none of them returns"
+        )
+    if old := manifest.configuration.get(REPROCESSED):
+        raise UsageError(
+            f"{output}/{layout.PLAN} is damaged or lost, and its rows were not joined, but taken from {old}: put back "
+            f"a copy of it, or run the same `photobeam reprocess {old} --output {output}` again with --overwrite"
         )
     config = recorded_build(output, None, given)
     wanted = Plan(config.selection.as_json(), config.format, [], shards=len(manifest.shards))

@@ -4,6 +4,7 @@ import logging
 import pathlib
 import typing
 
+from beam_jobs import output_state
 from beam_jobs.build_config import BuildConfig, with_lists
 from beam_jobs.errors import JobError
 from beam_jobs.image_flags import ImageStep
@@ -16,7 +17,6 @@ from transforms.image_files import ImagePlaceError
 from transforms.image_places import check_places
 from transforms.output import Output
 from transforms.shard_remains import Remains, find_remains
-from transforms.worker_pool import stop_shared_pool
 
 _log = logging.getLogger("photobeam")
 
@@ -53,10 +53,16 @@ def repair_shards(
     output = config.output
     records = _read(output)
     damaged = [r for r in plan.rows or [] if r.shard in at_fault and not _is_open(output, records, r.shard)]
-    todo: _Todo = {}
+    source, todo = output_state.source_dataset(plan), _Todo()
     for rows in damaged:
         remains = find_remains(output, records, rows)
-        if remains is None or not remains.is_whole:
+        if _needs_photos(remains) and source and source.kind == output_state.DATASET_KIND + output_state.SHARDS:
+            _log.error(
+                "shard %s was made of the images of %s, and its photos would give others: remove %s, and run the same "
+                "`photobeam reprocess %s --output %s …` again",
+                layout.shard_name(rows.shard), source.url, layout.commit_file(rows.shard), source.url, output,
+            )  # fmt: skip
+        elif remains is None or not remains.is_whole:
             todo |= {rows.shard: remains} if _are_whole(rows, output) else {}
         elif remains.commit != records.commits.get(rows.shard):
             output.write(layout.commit_file(rows.shard), remains.commit.to_json())
@@ -81,6 +87,11 @@ def _are_whole(rows: PlanRows, output: Output) -> bool:
     return output.exists(name) and bytes_digest(output.read(name)).sha256 == rows.digest
 
 
+def _needs_photos(remains: Remains | None) -> bool:
+    """Tells whether a shard cannot be written again from what is left of it."""
+    return remains is None or not (remains.has_samples and remains.has_failures)
+
+
 def _lost_samples(todo: _Todo, records: Records) -> int:
     had = {shard: remains.commit.samples for shard, remains in todo.items() if remains and shard in records.commits}
     return sum(max(0, samples - records.commits[shard].samples) for shard, samples in had.items())
@@ -88,30 +99,27 @@ def _lost_samples(todo: _Todo, records: Records) -> int:
 
 def _restore(config: BuildConfig, plan: Plan, todo: _Todo, folder: pathlib.Path) -> None:
     images = config.images
-    if images and any(left is None or not (left.has_samples and left.has_failures) for left in todo.values()):
+    if images and any(map(_needs_photos, todo.values())):
         config = _with_places(config, images, folder)
     with show_progress(config.progress, sum(rows.rows for rows in plan.rows or [] if rows.shard in todo)):
-        try:
-            from beam_jobs import graph
+        from beam_jobs import graph
 
-            graph.run(
-                graph.Work(
-                    output=config.output,
-                    folder=folder,
-                    files=[],
-                    plan=plan,
-                    selection=config.selection,
-                    classes=(),
-                    images=config.images,
-                    committed={rows.shard: rows.digest for rows in plan.rows or [] if rows.shard not in todo},
-                    workers=config.workers,
-                    finish=None,
-                    max_failure_ratio=config.max_failure_ratio,
-                    remains={shard: left for shard, left in todo.items() if left},
-                )
+        graph.run(
+            graph.Work(
+                output=config.output,
+                folder=folder,
+                files=[],
+                plan=plan,
+                selection=config.selection,
+                classes=(),
+                images=config.images,
+                committed={rows.shard: rows.digest for rows in plan.rows or [] if rows.shard not in todo},
+                workers=config.workers,
+                finish=None,
+                max_failure_ratio=config.max_failure_ratio,
+                remains={shard: left for shard, left in todo.items() if left},
             )
-        finally:
-            stop_shared_pool()
+        )
 
 
 def _with_places(config: BuildConfig, images: ImageStep, folder: pathlib.Path) -> BuildConfig:

@@ -6,7 +6,6 @@
 In place one operation a call. Where a flag is not given, it is as the build had it.
 """
 
-import dataclasses
 import sys
 import typing
 
@@ -21,10 +20,10 @@ from beam_jobs.settle import settle
 from beam_jobs.store_flags import add_store_flags, s3_options
 from schemas import layout
 from schemas.records import Plan
+from transforms.image_files import ImagePlaceError
 from transforms.lease import OutputInUseError, hold_output
 from transforms.output import Output
 from transforms.publish import OutputError
-from transforms.request_signers import S3Options
 
 
 class Operation(typing.Protocol):
@@ -42,7 +41,7 @@ class Operation(typing.Protocol):
         """Carries it out on an output that is held; returns the exit code."""
 
 
-_S3_DEFAULTS = {f"s3_{name}": value for name, value in dataclasses.asdict(S3Options()).items()}
+_NO_DATASET = "the following arguments are required: OUT"
 OPERATIONS: tuple[Operation, ...] = (retry_failures, take_down, check_alive)
 
 
@@ -57,7 +56,16 @@ def parse_args(argv: typing.Sequence[str]) -> Flags:
     Raises:
         UsageError: names flag, value and remedy.
     """
-    return parse_given(make_parser(), argv)
+    try:
+        return parse_given(make_parser(), argv)
+    except UsageError as error:
+        if not str(error).startswith(_NO_DATASET):
+            raise
+        flags = " and ".join((retry_failures.FLAG, check_alive.FLAG))
+        raise UsageError(
+            f"OUT is missing: name the dataset first, as in `photobeam reprocess OUT {retry_failures.FLAG}`; {flags} "
+            "take what follows them for their value"
+        ) from error
 
 
 def make_parser() -> FlagParser:
@@ -102,7 +110,7 @@ def run(given: Flags) -> int:
             code = operation.run(output, plan, given)
             output.sweep()
             return code
-    except (OutputError, OutputInUseError) as error:
+    except (ImagePlaceError, OutputError, OutputInUseError) as error:
         raise UsageError(str(error)) from error
 
 

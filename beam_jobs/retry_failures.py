@@ -17,14 +17,12 @@ from beam_jobs.run_folder import run_folder
 from schemas import layout
 from schemas.failures import FAILURE_SCHEMA, FailureReason
 from schemas.records import CommitRecord, Plan, PlanRows
-from transforms.image_files import ImagePlaceError
 from transforms.image_places import check_places
 from transforms.intents import begin_rewrites, end_rewrites
 from transforms.output import Output
 from transforms.retry_shard import RETRY_FLAG
 from transforms.rewrite_shard import read_failures
 from transforms.where_condition import ConditionError, check_condition, matching_rows
-from transforms.worker_pool import stop_shared_pool
 
 FLAG = RETRY_FLAG
 RETRYABLE = "retryable"
@@ -65,15 +63,13 @@ def run(output: Output, plan: Plan, given: Flags) -> int:
 
     Raises:
         UsageError: nothing can be tried; nothing was done.
+        ImagePlaceError: a place of photos is not there.
         JobError: it failed on the way; shards that are written stay, and the same command goes on.
     """
     config = recorded_build(output, plan, given)
     if config.images is None:
         raise UsageError(f"{FLAG}: {output} has rows alone, or is built with --images none: no photo was tried yet")
-    try:
-        check_places(config.images.places)
-    except ImagePlaceError as error:
-        raise UsageError(str(error)) from error
+    check_places(config.images.places)
     commits = {r.shard: c for r, c in _standing(output, plan)}
     whole = plan.rows is not None and len(commits) == len(plan.rows)
     if not whole:
@@ -115,24 +111,21 @@ def _failures_to_try(output: Output, commits: typing.Mapping[int, CommitRecord],
 def _retry(config: BuildConfig, plan: Plan, todo: typing.Mapping[int, int], condition: str, whole: bool) -> None:
     left = {rows.shard: rows.digest for rows in plan.rows or [] if rows.shard not in todo}
     with run_folder(config.output) as folder, show_progress(config.progress, sum(todo.values())):
-        try:
-            from beam_jobs import graph
+        from beam_jobs import graph
 
-            config = with_lists(config, folder)
-            graph.run(
-                graph.Work(
-                    output=config.output,
-                    folder=folder,
-                    files=[],
-                    plan=plan,
-                    selection=config.selection,
-                    classes=(),
-                    images=config.images,
-                    committed=left,
-                    workers=config.workers,
-                    finish=finish_config(config, folder.name) if whole else None,
-                    retry=condition,
-                )
+        config = with_lists(config, folder)
+        graph.run(
+            graph.Work(
+                output=config.output,
+                folder=folder,
+                files=[],
+                plan=plan,
+                selection=config.selection,
+                classes=(),
+                images=config.images,
+                committed=left,
+                workers=config.workers,
+                finish=finish_config(config, folder.name) if whole else None,
+                retry=condition,
             )
-        finally:
-            stop_shared_pool()
+        )

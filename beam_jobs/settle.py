@@ -36,13 +36,18 @@ def roll_forward_and_sweep(output: Output) -> None:
     output.sweep()
 
 
-def end_take_down(output: Output, workers: int) -> None:
+def end_take_down(output: Output, workers: int, drop_damaged: bool = False) -> None:
     """Takes out the photos that the plan says are taken down and that are there still.
+
+    Args:
+        output: held by this run.
+        workers: shards at once.
+        drop_damaged: as for :func:`transforms.take_down.take_down`.
 
     Raises:
         UsageError: they are in a shard that is damaged.
     """
     try:
-        take_down(output, workers)
+        take_down(output, workers, drop_damaged)
     except OutputError as error:
         raise UsageError(str(error)) from error

@@ -157,3 +157,15 @@ def failure_columns(failure: Failure, photo_key: str | None) -> dict[str, typing
         "url": failure.url or None,
         "detail": failure.detail[:MAX_DETAIL_CHARS] or None,
     }
+
+
+def failure_of(row: typing.Mapping[str, typing.Any]) -> Failure:
+    """Returns a row of :data:`FAILURE_SCHEMA` as a failure."""
+    return Failure(
+        row["photo_id"],
+        FailureReason(row["reason"]),
+        Stage(row["stage"]),
+        -1 if row["http_status"] is None else row["http_status"],
+        row["url"] or "",
+        row["detail"] or "",
+    )

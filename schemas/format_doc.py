@@ -276,8 +276,8 @@ that is in one split of one source and in another split of another source is in 
 
 A dataset that `reprocess --output` makes of another one has that one as the only input of its plan: its root hash is
 the `fingerprint`, `kind` is `dataset/shards` or `dataset/originals`. Its input lines are the rows of the other; of
-those removed, `removed_by_where` and `removed_duplicates` tell which; `from_originals` photos were fetched, as no image
-of the other would do.
+those removed, `removed_by_where` and `removed_duplicates` tell which; of `from_originals` photos no image of the other
+would do, so that they were fetched, but for duplicates among them.
 """
 
 

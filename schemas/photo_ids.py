@@ -93,3 +93,14 @@ def shard_bounds(shard: int, shards: int) -> tuple[int, int]:
         True
     """
     return -(-shard * 2**64 // shards), -(-(shard + 1) * 2**64 // shards)
+
+
+def within_hashes(photo_ids: npt.NDArray[np.int64], low: int, high: int) -> npt.NDArray[np.bool_]:
+    """Tells of which photos the hash is in a half-open range, such as that of a shard.
+
+    Example:
+        >>> within_hashes(np.array([7, 8]), *shard_bounds(0, 1)).tolist()
+        [True, True]
+    """
+    hashes = hash64(photo_ids)
+    return (hashes >= np.uint64(low)) & (hashes <= np.uint64(high - 1))

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from schemas import layout
-from schemas.photo_ids import hash64, shard_bounds
+from schemas.photo_ids import shard_bounds, within_hashes
 from transforms.compare_images import Digests, ImageChange, ImageDifference, TarImages, differing_images, read_digests
 from transforms.compare_photos import Change, PhotoDifference, compare_photos
 from transforms.finished_dataset import FinishedDataset, ShardTables, read_shard
@@ -127,5 +127,5 @@ def _within(tables: ShardTables, part: HashRange) -> ShardTables:
 
 
 def _filtered(table: pa.Table, part: HashRange) -> pa.Table:
-    hashes = hash64(table["photo_id"].to_numpy().astype(np.int64))
-    return table.filter(pa.array((hashes >= np.uint64(part.begin)) & (hashes <= np.uint64(part.end - 1))))
+    photo_ids = table["photo_id"].to_numpy().astype(np.int64)
+    return table.filter(pa.array(within_hashes(photo_ids, part.begin, part.end)))

@@ -5,7 +5,6 @@ import functools
 import itertools
 import typing
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -13,7 +12,7 @@ import pyarrow.parquet as pq
 from schemas import layout
 from schemas.elements import KeptRows, RowsFile, ShardCuts
 from schemas.failures import INPUT_FAILURE_SCHEMA, AccountingError
-from schemas.photo_ids import hash64, shard_bounds
+from schemas.photo_ids import shard_bounds, within_hashes
 from schemas.records import Plan, PlanRows
 from schemas.rows import ROW_SCHEMA
 from schemas.tombstones import TAKEN_DOWN, UNKNOWN
@@ -97,5 +96,4 @@ def complete_rows(written: list[RowsFile], kept: typing.Sequence[KeptRows], conf
 
 def _between(rows: pa.Table, low: int, high: int) -> pa.Table:
     """Returns the rows whose hashes are in a half-open range."""
-    hashes = hash64(rows["photo_id"].to_numpy())
-    return rows.filter(pa.array((hashes >= np.uint64(low)) & (hashes <= np.uint64(high - 1))))
+    return rows.filter(pa.array(within_hashes(rows["photo_id"].to_numpy(), low, high)))

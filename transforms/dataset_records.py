@@ -47,6 +47,10 @@ class Records(typing.NamedTuple):
         """Tells whether a shard is committed, and made from the rows that the plan names."""
         return shard in self.commits and not self.is_outdated(shard)
 
+    def taken_down(self) -> frozenset[int]:
+        """Returns the ids of photos that are not to be there."""
+        return frozenset(tombstone.photo_id for tombstone in self.plan.tombstones) if self.plan else frozenset()
+
     def input_failures(self) -> int | None:
         """Returns how many lines the table of input failures should have; None if no plan counts them."""
         counts = self.plan.counts if self.plan else {}

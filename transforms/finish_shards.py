@@ -63,12 +63,15 @@ def finish_shards(shards: typing.Iterable[int], config: FinishConfig) -> Manifes
 def finish_again(output: Output, plan: Plan) -> None:
     """Writes index and manifest anew, if there is a manifest, since shards are others than it says.
 
-    If it is damaged, or a shard is not committed any more, it goes, and a build writes it at its end.
+    If it is damaged, or rows or shards are not complete any more, it goes, and a build writes it at its end.
     """
+    if plan.rows is None:
+        output.remove(layout.MANIFEST)
+        return
     try:
         old = read_record(output, layout.MANIFEST, Manifest)
         config = FinishConfig(output=output, configuration=old.configuration, software=old.software, run=old.run)
-        finish_shards([rows.shard for rows in plan.rows or []], config)
+        finish_shards([rows.shard for rows in plan.rows], config)
     except (FileNotFoundError, ValueError):
         output.remove(layout.MANIFEST)
 

@@ -1,5 +1,6 @@
 """Which rows of a finished dataset another one takes: by a condition on row and sample, and once of each file."""
 
+import glob
 import pathlib
 
 import duckdb
@@ -72,7 +73,7 @@ def find_duplicates(folder: pathlib.Path, dropped: pathlib.Path) -> int:
     connection = duckdb.connect(
         config={"memory_limit": DUPLICATES_MEMORY, "temp_directory": str(folder.parent / "duckdb"), "threads": 2}
     )
-    kept, target = (str(path).replace("'", "''") for path in (folder / "*.parquet", dropped))
+    kept, target = (path.replace("'", "''") for path in (f"{glob.escape(str(folder))}/*.parquet", str(dropped)))
     connection.execute(f"CREATE VIEW kept AS SELECT *, printf('%012d', photo_id) AS key FROM read_parquet('{kept}')")
     connection.execute(
         "CREATE VIEW firsts AS SELECT sha256, min(key) AS first FROM kept WHERE sha256 IS NOT NULL "

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from schemas import layout
 from schemas.annotations import MAPPED_COLUMNS
-from schemas.failures import Failure, FailureReason, Stage
+from schemas.failures import Failure, failure_of
 from schemas.photo_ids import hash64, key, shards_of
 from schemas.records import CommitRecord, FileDigest
 from schemas.samples import IMAGE_COLUMNS, image_placement
@@ -112,7 +112,7 @@ class OldPhotos:
             failures = _of_photos(
                 old.table(layout.failures_file(shard), commit.files[layout.failures_file(shard)]), wanted
             )
-            self._failures |= {row["photo_id"]: _failure(row) for row in failures.to_pylist()}
+            self._failures |= {row["photo_id"]: failure_of(row) for row in failures.to_pylist()}
             if commit.samples:
                 name = layout.sidecar_file(shard)
                 table = _of_photos(old.table(name, commit.files[name], _columns(old.image)), wanted)
@@ -178,9 +178,3 @@ def _columns(image: ImageOptions) -> list[str]:
 def _placement(image: ImageOptions, size: int) -> tuple[str, str]:
     offset, length = image_placement(image.sizes[size] if size else None)
     return offset.name, length.name
-
-
-def _failure(row: dict[str, typing.Any]) -> Failure:
-    status = -1 if row["http_status"] is None else row["http_status"]
-    reason, stage = FailureReason(row["reason"]), Stage(row["stage"])
-    return Failure(row["photo_id"], reason, stage, status, row["url"] or "", row["detail"] or "")

@@ -5,6 +5,10 @@ GO_ON = "run the same build again: it goes on"
 REDO_OUTDATED = "run the same build again: the shard is built again"
 REDO_ROWS = f"`{REPAIR_COMMAND}` joins the rows again"
 REDO_SHARD = f"`{REPAIR_COMMAND}` makes the shard again"
+TAKE_OUT = f"`{REPAIR_COMMAND}` takes them out"
+JOIN_WITHOUT = (
+    "remove it and the commit record of its shard, and run the same build again: the rows are joined again without them"
+)
 REDO_RECORD = f"`{REPAIR_COMMAND}` restores it"
 JOIN_ANEW = (
     "remove it and run the same build again: the rows are joined again, and shards whose rows are the same are kept"

@@ -1,5 +1,6 @@
 """Failed photos of a built shard are tried once more; if some become samples, the shard is written again."""
 
+import shutil
 import time
 
 import numpy as np
@@ -53,4 +54,5 @@ def retry_shard(shard: int, digest: str, config: ShardConfig) -> CommitRecord:
         new = write_again(rows, [*kept, *images.images], left, config.format, spool, staging)
     replace_shard(new, layout.shard_files(shard, new.samples), staging, config.output)
     write_log(shard, started, images, config.output)
+    shutil.rmtree(staging)
     return new

@@ -1,6 +1,7 @@
 """What a committed shard holds, read back and checked, so that the shard can be written again with other content."""
 
 import collections
+import contextlib
 import io
 import pathlib
 import pickle
@@ -11,13 +12,14 @@ import pyarrow.parquet as pq
 
 from schemas import layout
 from schemas.annotations import GEOMETRY_COLUMNS, MAPPED_COLUMNS
-from schemas.failures import Failure, FailureReason, Stage
+from schemas.failures import Failure, failure_of
 from schemas.records import CommitRecord
 from schemas.samples import IMAGE_COLUMNS, image_extensions
 from transforms.dataset_files import DatasetFiles
 from transforms.file_digest import DigestingReader, bytes_digest
 from transforms.image_spool import ImageSpool, SpoolPlace
 from transforms.publish import OutputError
+from transforms.remedies import REDO_SHARD
 from transforms.tar_shard import TarDamageError, read_tar
 from transforms.write_shard import ShardRows, SpooledImage, write_shard
 
@@ -28,11 +30,15 @@ Format = typing.Mapping[str, typing.Any]
 """The ``format`` of the plan."""
 
 
+class DamagedShardError(OutputError):
+    """A file of a shard is missing, or is not the one that was committed; the message names it and the remedy."""
+
+
 def read_rows(dataset: DatasetFiles, commit: CommitRecord) -> ShardRows:
     """Reads the rows that a shard was made from.
 
     Raises:
-        OutputError: the file is not the one that was committed.
+        DamagedShardError: the file is not the one that was committed.
     """
     name = layout.rows_file(commit.shard)
     return ShardRows(commit.shard, _read_table(dataset, commit, name), commit.files[name])
@@ -42,24 +48,14 @@ def read_failures(dataset: DatasetFiles, commit: CommitRecord) -> pa.Table:
     """Reads the failures of a shard.
 
     Raises:
-        OutputError: the file is not the one that was committed.
+        DamagedShardError: the file is not the one that was committed.
     """
     return _read_table(dataset, commit, layout.failures_file(commit.shard))
 
 
 def failures_of(table: pa.Table) -> list[Failure]:
     """Returns rows of :data:`schemas.failures.FAILURE_SCHEMA` as failures."""
-    return [
-        Failure(
-            row["photo_id"],
-            FailureReason(row["reason"]),
-            Stage(row["stage"]),
-            -1 if row["http_status"] is None else row["http_status"],
-            row["url"] or "",
-            row["detail"] or "",
-        )
-        for row in table.to_pylist()
-    ]
+    return [failure_of(row) for row in table.to_pylist()]
 
 
 def spool_samples(
@@ -77,7 +73,7 @@ def spool_samples(
         spool: takes the images.
 
     Raises:
-        OutputError: a file is not the one that was committed.
+        DamagedShardError: a file is not the one that was committed.
     """
     if not commit.samples:
         return []
@@ -115,14 +111,24 @@ def write_again(
 
 
 def _read_table(dataset: DatasetFiles, commit: CommitRecord, name: str) -> pa.Table:
-    data = dataset.read(name)
+    with _readable(dataset, name):
+        data = dataset.read(name)
     if bytes_digest(data) != commit.files[name]:
         raise _damaged(dataset, name)
     return pq.read_table(io.BytesIO(data))
 
 
-def _damaged(dataset: DatasetFiles, name: str) -> OutputError:
-    return OutputError(f"{dataset}/{name} is damaged or was replaced; `photobeam verify` names the remedy")
+def _damaged(dataset: DatasetFiles, name: str) -> DamagedShardError:
+    return DamagedShardError(f"{dataset}/{name} is damaged or was replaced; {REDO_SHARD}")
+
+
+@contextlib.contextmanager
+def _readable(dataset: DatasetFiles, name: str) -> typing.Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        problem = f"is missing; bring it back if it was moved, else {REDO_SHARD}"
+        raise DamagedShardError(f"{dataset}/{name} {problem}") from error
 
 
 def _spool_pictures(
@@ -131,7 +137,7 @@ def _spool_pictures(
     """Appends the images of some samples; returns where those of each lie, in the order of their sizes."""
     extensions = image_extensions(plan_format["format"], plan_format["image_size"][1:])
     name, places = layout.tar_file(commit.shard), collections.defaultdict[str, list[SpoolPlace]](list)
-    with dataset.open(name) as file:
+    with _readable(dataset, name), dataset.open(name) as file:
         tar = DigestingReader(file)
         try:
             for member in read_tar(typing.cast(typing.BinaryIO, tar)):

@@ -3,8 +3,10 @@
 The plan's tombstones come first, so that whatever ends a run on the way, the next one goes on from them.
 """
 
+import collections
 import concurrent.futures
 import dataclasses
+import logging
 import pathlib
 import shutil
 import typing
@@ -25,26 +27,33 @@ from transforms.intents import begin_rewrites, end_rewrites, replace_shard
 from transforms.output import Output, read_record
 from transforms.publish import OutputError
 from transforms.purge_lists import purge_lists
-from transforms.rewrite_shard import failures_of, read_failures, spool_samples, write_again
+from transforms.remedies import REDO_ROWS
+from transforms.rewrite_shard import DamagedShardError, failures_of, read_failures, spool_samples, write_again
 from transforms.rows_file import without_photos, write_rows
 from transforms.write_shard import ShardRows
 
+_log = logging.getLogger("photobeam")
+
 _FOLDER = "take_down"
+_UNREADABLE = (pa.ArrowException, OSError, ValueError)
+"""What Parquet in memory raises that is none."""
 
 Ids = frozenset[int]
 
 
-def take_down(output: Output, workers: int) -> None:
+def take_down(output: Output, workers: int, drop_damaged: bool = False) -> None:
     """Carries out the tombstones of a plan that are not yet: afterwards no file holds those photos.
 
     Args:
         output: the dataset, held by this run.
         workers: shards at once.
+        drop_damaged: a shard with such a photo goes if a file of it is damaged or missing, for a build to make it
+            again; so do its rows and the input failures, and then the plan's rows count as not joined yet.
 
     Raises:
         FileNotFoundError: there is no plan.
         ValueError: the plan is damaged.
-        OutputError: a file of a shard is not the one that was committed.
+        OutputError: a file of a shard is not the one that was committed, or the input failures cannot be read.
     """
     plan = read_record(output, layout.PLAN, Plan)
     if is_carried_out(plan):
@@ -58,7 +67,7 @@ def take_down(output: Output, workers: int) -> None:
         if plan.rows is None:
             _drop_shards(output, ids, _shards_with(ids, plan.shards or 0))
         else:
-            plan = _without_photos(output, plan, ids, folder, workers)
+            plan = _without_photos(output, plan, ids, folder, workers, drop_damaged)
         purge_lists(output, ids)
         output.write(layout.PLAN, plan.to_json())
         finish_again(output, plan)
@@ -72,15 +81,30 @@ def _shards_with(ids: Ids, shards: int) -> list[int]:
     return np.unique(shards_of(hash64(np.array(sorted(ids), np.int64)), shards)).tolist() if shards else []
 
 
-def _without_photos(output: Output, plan: Plan, ids: Ids, folder: pathlib.Path, workers: int) -> Plan:
-    """Rewrites what holds the photos; returns the plan that fits."""
+def _without_photos(
+    output: Output, plan: Plan, ids: Ids, folder: pathlib.Path, workers: int, drop_damaged: bool
+) -> Plan:
+    """Rewrites what holds the photos; returns the plan that fits, without rows if some of these were dropped."""
     rows = {r.shard: r for r in plan.rows or []}
     concerned = [rows[shard] for shard in _shards_with(ids, len(rows))]
+
+    def rewrite(planned: PlanRows) -> PlanRows | None:
+        try:
+            return _rewrite(output, planned, ids, plan.format, folder, drop_damaged)
+        except DamagedShardError as error:
+            if not drop_damaged:
+                raise
+            _log.warning("%s: the rows go, since they may have a photo that is taken down", error)
+            _remove_built(output, planned.shard)
+            output.remove(layout.rows_file(planned.shard))
+            return None
+
     with concurrent.futures.ThreadPoolExecutor(workers) as threads:
-        rewritten = threads.map(lambda r: _rewrite(output, r, ids, plan.format, folder), concerned)
-        rows |= {r.shard: r for r in rewritten}
-    with output.open(layout.INPUT_FAILURES) as file:
-        left = write_input_failures(input_failure_batches([file]), ids, folder / "input.parquet", output)
+        rewritten = list(threads.map(rewrite, concerned))
+    left = _without_input_failures(output, ids, folder / "input.parquet", drop_damaged)
+    if left is None or None in rewritten:
+        return dataclasses.replace(plan, counts={}, rows=None)
+    rows |= {r.shard: r for r in rewritten if r}
     gone = plan.counts["rows"] - sum(r.rows for r in rows.values())
     counts = recounted(plan.counts, left, plan.inputs)
     taken = counts.get(TAKEN_DOWN, 0) + gone
@@ -93,23 +117,47 @@ def _without_photos(output: Output, plan: Plan, ids: Ids, folder: pathlib.Path, 
     return dataclasses.replace(plan, counts=counts, rows=[rows[shard] for shard in sorted(rows)])
 
 
+def _without_input_failures(
+    output: Output, ids: Ids, staged: pathlib.Path, drop_damaged: bool
+) -> "collections.Counter[str] | None":
+    """Writes the input failures again; returns how many are left of each input file, None if they are damaged."""
+    name = layout.INPUT_FAILURES
+    data = output.read(name) if output.exists(name) else b""
+    try:
+        batches = list(input_failure_batches([pa.BufferReader(data)]))
+    except _UNREADABLE as error:
+        if not drop_damaged:
+            raise OutputError(f"{output}/{name} is damaged or missing; {REDO_ROWS}") from error
+        output.remove(name)
+        return None
+    return write_input_failures(batches, ids, staged, output)
+
+
 def _rewrite(
-    output: Output, planned: PlanRows, ids: Ids, plan_format: dict[str, typing.Any], folder: pathlib.Path
+    output: Output,
+    planned: PlanRows,
+    ids: Ids,
+    plan_format: dict[str, typing.Any],
+    folder: pathlib.Path,
+    drop_damaged: bool,
 ) -> PlanRows:
     """Takes photos out of a shard, built or not. One that was made from other rows goes: it is to be built again."""
     shard, name = planned.shard, layout.rows_file(planned.shard)
     try:
         data = output.read(name)
     except FileNotFoundError as error:
-        raise OutputError(
+        raise DamagedShardError(
             f"{output}/{name} is missing, and a photo is to be taken out of its shard: bring it back if it was moved, "
-            "or see `photobeam verify`"
+            f"else {REDO_ROWS}"
         ) from error
     digest, commit = bytes_digest(data), _commit_of(output, shard)
     is_built = commit is not None and commit.rows_digest == rows_digest(digest.sha256, plan_format)
     if commit and not is_built and digest.sha256 != planned.digest:
-        raise OutputError(f"{output}/{name} is damaged or was replaced; remove it, and the rows are joined again")
-    table = pq.read_table(pa.BufferReader(data))
+        raise DamagedShardError(f"{output}/{name} is damaged or was replaced; {REDO_ROWS}")
+    try:
+        table = pq.read_table(pa.BufferReader(data))
+    except _UNREADABLE as error:
+        raise DamagedShardError(f"{output}/{name} is damaged; {REDO_ROWS}") from error
     left = without_photos(table, ids)
     if not is_built:
         _remove_built(output, shard)
@@ -120,23 +168,36 @@ def _rewrite(
     staged.parent.mkdir(parents=True)
     write_rows(left, staged)
     rows = ShardRows(shard, left, file_digest(staged))
-    if commit and is_built:
-        new = _write_left(output, commit, rows, plan_format, staging)
+    new = _write_left(output, commit, rows, plan_format, staging, drop_damaged) if commit and is_built else None
+    if new:
         replace_shard(new, new.files, staging, output)
     else:
+        _remove_built(output, shard)
         output.publish(staged, name)
     shutil.rmtree(staging)
     return PlanRows(shard, left.num_rows, rows.file.sha256)
 
 
 def _write_left(
-    output: Output, old: CommitRecord, rows: ShardRows, plan_format: dict[str, typing.Any], staging: pathlib.Path
-) -> CommitRecord:
+    output: Output,
+    old: CommitRecord,
+    rows: ShardRows,
+    plan_format: dict[str, typing.Any],
+    staging: pathlib.Path,
+    drop_damaged: bool,
+) -> CommitRecord | None:
+    """Writes a shard with what it has of those rows; returns its record, None if it is damaged and to be dropped."""
     ids = set(rows.table["photo_id"].to_pylist())
-    failures = [failure for failure in failures_of(read_failures(output, old)) if failure.photo_id in ids]
-    with ImageSpool(staging / "images") as spool:
-        images = spool_samples(output, old, rows.table, plan_format, spool)
-        return write_again(rows, images, failures, plan_format, spool, staging)
+    try:
+        failures = [failure for failure in failures_of(read_failures(output, old)) if failure.photo_id in ids]
+        with ImageSpool(staging / "images") as spool:
+            images = spool_samples(output, old, rows.table, plan_format, spool)
+            return write_again(rows, images, failures, plan_format, spool, staging)
+    except DamagedShardError as error:
+        if not drop_damaged:
+            raise
+        _log.warning("%s: the shard goes, since a photo of it is taken down; a build makes it again", error)
+        return None
 
 
 def _commit_of(output: Output, shard: int) -> CommitRecord | None:
@@ -163,7 +224,7 @@ def _holds(output: Output, ids: Ids, name: str) -> bool:
     try:
         with output.open(name) as file:
             found = pq.read_table(file, columns=["photo_id"])["photo_id"].to_pylist()
-    except (pa.ArrowException, OSError):
+    except _UNREADABLE:
         return True
     return not ids.isdisjoint(found)
 

@@ -7,6 +7,7 @@ from schemas import layout
 from schemas.failures import INPUT_FAILURE_SCHEMA, FailureReason, Stage
 from schemas.records import FileDigest, totals_of
 from schemas.rows import ROW_SCHEMA
+from schemas.tombstones import is_of
 from transforms.dataset_files import DatasetFiles, Fault, digest_problem, read_checked, unreadable
 from transforms.dataset_records import Records, read_records
 from transforms.file_digest import DigestingReader, bytes_digest
@@ -76,11 +77,11 @@ def verify(
 
 def _check_contents(dataset: DatasetFiles, records: Records, only: typing.Container[int] | None) -> list[Fault]:
     """Reads every file of some shards or all, and those that are of no shard."""
-    faults, sizes = list[Fault](), records.image_sizes()
+    faults, sizes, taken_down = list[Fault](), records.image_sizes(), records.taken_down()
     for shard in (shard for shard in range(records.shards) if only is None or shard in only):
         commit = records.commits[shard] if records.is_current(shard) else commit_by_manifest(dataset, records, shard)
         if commit:
-            faults += verify_shard(dataset, commit, records.shards, sizes)
+            faults += verify_shard(dataset, commit, records.shards, sizes, taken_down)
         else:
             faults += _check_planned_rows(dataset, records, shard)
     return [*faults, *_check_index(dataset, records), *_check_input_failures(dataset, records)]
@@ -100,7 +101,7 @@ def _check_planned_rows(dataset: DatasetFiles, records: Records, shard: int) -> 
         return [Fault(name, problem, REDO_ROWS)]
     rows = read_table(data, name, ROW_SCHEMA, REDO_ROWS, faults)
     if rows is not None:
-        faults += check_rows(rows, shard, records.shards)
+        faults += check_rows(rows, shard, records.shards, records.taken_down())
         if rows.num_rows != planned.rows:
             faults.append(Fault(name, f"it has {rows.num_rows:,} rows, the plan says {planned.rows:,}", REDO_ROWS))
     return faults
@@ -144,6 +145,10 @@ def _check_input_failures(dataset: DatasetFiles, records: Records) -> list[Fault
     known = {(reason.value, stage.value) for reason in FailureReason for stage in Stage}
     if values.keys() - known:
         faults.append(Fault(name, "it has reasons or stages that do not exist", REDO_ROWS))
+    ids = records.taken_down()
+    lines = zip(table["photo_id"].to_pylist(), table["raw"].to_pylist(), strict=True)
+    if ids and any(is_of(ids, *line) for line in lines):
+        faults.append(Fault(name, "it has lines of photos that were taken down", REDO_ROWS))
     counted = records.input_failures()
     if counted is not None and table.num_rows != counted:
         problem = f"it has {table.num_rows:,} lines, {counted:,} failures were counted"

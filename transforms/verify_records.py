@@ -2,9 +2,10 @@
 
 from schemas import layout
 from schemas.records import CommitRecord, Manifest, Plan, manifest_shard, root_hash, rows_digest, totals_of
+from schemas.tombstones import is_carried_out
 from transforms.dataset_files import Fault
 from transforms.dataset_records import IMAGE_FLAG, Records
-from transforms.remedies import GO_ON, REDO_OUTDATED, REDO_RECORD, REDO_ROWS
+from transforms.remedies import GO_ON, REDO_OUTDATED, REDO_RECORD, REDO_ROWS, TAKE_OUT
 
 
 def check_records(records: Records) -> list[Fault]:
@@ -44,6 +45,8 @@ def _check_plan(records: Records, plan: Plan) -> list[Fault]:
     if plan.rows is None:
         return [Fault(layout.PLAN, "its rows are not complete", GO_ON)]
     faults = _check_counts(plan)
+    if not is_carried_out(plan):
+        faults.append(Fault(layout.PLAN, "photos that it says are taken down may still be there", TAKE_OUT))
     if list(records.planned) != list(range(records.shards)):
         faults.append(Fault(layout.PLAN, f"it does not list the rows of {records.shards:,} shards", REDO_ROWS))
     if records.commits and not records.image_sizes():

@@ -15,7 +15,7 @@ from schemas.records import CommitRecord
 from schemas.rows import ROW_SCHEMA
 from schemas.samples import SIDECAR_SCHEMA, sidecar_schema
 from transforms.dataset_files import DatasetFiles, Fault, read_checked
-from transforms.remedies import REDO_RECORD, REDO_ROWS, REDO_SHARD
+from transforms.remedies import JOIN_WITHOUT, REDO_RECORD, REDO_ROWS, REDO_SHARD
 from transforms.tar_shard import PlacedSample, dali_index
 from transforms.verify_geometry import geometry_problems
 from transforms.verify_records import lists_its_files
@@ -29,7 +29,11 @@ Add = typing.Callable[[str, str], None]
 
 
 def verify_shard(
-    dataset: DatasetFiles, commit: CommitRecord, shards: int, sizes: typing.Sequence[int] | None
+    dataset: DatasetFiles,
+    commit: CommitRecord,
+    shards: int,
+    sizes: typing.Sequence[int] | None,
+    taken_down: typing.Container[int] = (),
 ) -> list[Fault]:
     """Checks every byte and count of a committed shard, unless its record lists other files than it has.
 
@@ -41,13 +45,14 @@ def verify_shard(
         shards: number of shards of the dataset.
         sizes: every ``--image_size``, the first one first; None if no record says them: then what is inside the
             sidecar is not checked.
+        taken_down: ids of photos that are not to be there.
     """
     shard, faults = commit.shard, list[Fault]()
     if not lists_its_files(commit):
         return []
     rows = _table(dataset, commit, layout.rows_file(shard), ROW_SCHEMA, REDO_ROWS, faults)
     if rows is not None:
-        faults += check_rows(rows, shard, shards)
+        faults += check_rows(rows, shard, shards, taken_down)
     failures = _table(dataset, commit, layout.failures_file(shard), FAILURE_SCHEMA, REDO_SHARD, faults)
     if failures is not None:
         faults += _check_failures(failures, commit)
@@ -64,8 +69,8 @@ def verify_shard(
     return faults
 
 
-def check_rows(rows: pa.Table, shard: int, shards: int) -> list[Fault]:
-    """Checks that rows are in KEY order, unique, and belong into their shard."""
+def check_rows(rows: pa.Table, shard: int, shards: int, taken_down: typing.Container[int] = ()) -> list[Fault]:
+    """Checks that rows are in KEY order, unique, belong into their shard, and are of no photo that was taken down."""
     faults: list[Fault] = []
     name = layout.rows_file(shard)
     if not in_key_order(_keys(rows)):
@@ -75,6 +80,9 @@ def check_rows(rows: pa.Table, shard: int, shards: int) -> list[Fault]:
     if len(strays):
         problem = f"{len(strays):,} of its photos belong into other shards, the first is {key(int(strays[0]))}"
         faults.append(Fault(name, problem, REDO_ROWS))
+    if back := [photo_id for photo_id in ids.tolist() if photo_id in taken_down]:
+        problem = f"{len(back):,} of its photos were taken down, the first is {key(back[0])}"
+        faults.append(Fault(name, problem, JOIN_WITHOUT))
     return faults
 
 

@@ -290,6 +290,31 @@ def test_photos_that_were_taken_down_do_not_come_back(tmp_path: pathlib.Path, ol
     assert [t.photo_id for t in plan_of(new).tombstones] == [first, second]
 
 
+def test_a_repair_makes_no_shard_of_other_images(
+    tmp_path: pathlib.Path, old: pathlib.Path, mirror: FaultServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is left of a shard is written again; what is not comes from the first dataset, not from the photos."""
+    new, repair = tmp_path / "new", [str(tmp_path / "new"), "--repair", "--workers=1", "--progress=none"]
+    assert reprocess(old, new, "--image_size", 16) == 0
+    good, root_hash = data_hashes(new), manifest_of(new).root_hash
+    (new / layout.idx_file(0)).unlink()
+    assert check_dataset.main(repair) == 0
+    assert data_hashes(new) == good
+    (new / layout.tar_file(0)).unlink()
+    (new / layout.rows_file(0)).unlink()
+    assert check_dataset.main(repair) == 1
+    assert not (new / layout.tar_file(0)).exists()
+    assert f"remove {layout.commit_file(0)}, and run the same `photobeam reprocess {old} --output {new}" in caplog.text
+    assert f"the rows were not joined, but taken from {old}" in caplog.text
+    (new / layout.commit_file(0)).unlink()
+    assert reprocess(old, new, "--image_size", 16) == 0
+    assert data_hashes(new) == good
+    assert manifest_of(new).root_hash == root_hash
+    (new / layout.PLAN).unlink()
+    assert check_dataset.main(repair) == 2
+    assert mirror.asked == []
+
+
 def test_nothing_may_stay(tmp_path: pathlib.Path, old: pathlib.Path) -> None:
     assert reprocess(old, tmp_path / "new", "--where", "photo_id < 0") == 0
     assert plan_of(tmp_path / "new").shards == 0
@@ -334,6 +359,9 @@ def test_bad_commands_are_refused_with_a_remedy(
         assert not (tmp_path / "new").exists()
     assert reprocess_dataset.main([str(old), "--where", "width > 40"]) == 2
     assert "--where is for a second dataset: name its --output" in capsys.readouterr().err
+    for flag in ("--retry", "--check_alive"):
+        assert reprocess_dataset.main([flag, str(old)]) == 2
+        assert "OUT is missing: name the dataset first" in capsys.readouterr().err
     assert data_hashes(old) == before
 
 

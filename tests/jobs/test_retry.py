@@ -166,8 +166,8 @@ def test_an_unfinished_dataset_keeps_its_open_shards(
         (["--retry", "reson = 'x'"], "--retry \"reson = 'x'\""),
         (["--retry", "reason"], "--retry 'reason' gives string, not a condition"),
         (["--retrys"], "did you mean --retry?"),
-        (["--retry", "--overwrite"], "unknown flag --overwrite"),
-        (["--retry", "--quality=5"], "unknown flag --quality=5"),
+        (["--retry", "--overwrite"], "--overwrite is for a second dataset"),
+        (["--retry", "--quality=5"], "--quality is for a second dataset"),
     ],
 )
 def test_wrong_commands_are_refused_before_anything_is_done(

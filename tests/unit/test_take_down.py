@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from beam_jobs import reprocess_dataset
+from beam_jobs import check_dataset, reprocess_dataset
 from beam_jobs.settle import settle
 from schemas import layout
 from schemas.failures import INPUT_FAILURE_SCHEMA
@@ -20,6 +20,7 @@ from schemas.records import Manifest, Plan
 from schemas.tombstones import IdListError, read_photo_ids
 from tests.factories import make_dataset, read_commit
 from transforms.output import LocalOutput
+from transforms.remedies import GO_ON
 from transforms.verify_dataset import verify
 
 _CHANGES = ("publish", "write", "remove", "remove_tree")
@@ -201,6 +202,26 @@ def test_damage_in_a_shard_is_named_and_the_next_start_goes_on(
     settle(LocalOutput(root), 1)
     assert plan_of(root).counts["taken_down"] == 2
     assert verify(str(root)).faults == []
+
+
+@pytest.mark.parametrize("name", [layout.tar_file(1), layout.rows_file(1), layout.INPUT_FAILURES])
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_a_repair_drops_what_is_damaged_of_the_photos_and_a_build_goes_on(
+    root: pathlib.Path, ids: pathlib.Path, name: str, is_lost: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else neither could go on: the photos could not leave a damaged shard, nor the shard be made again with them."""
+    gone = {int(i) for i in chosen(root)}
+    if is_lost:
+        (root / name).unlink()
+    else:
+        (root / name).write_bytes(b"rotten")
+    assert take_down(root, ids) == 2
+    assert f"{name} is " in (said := capsys.readouterr().err)
+    assert "verify OUT --repair" in said
+    check_dataset.main([str(root), "--repair", "--workers=1", "--progress=none"])
+    assert GO_ON in {fault.remedy for fault in verify(str(root)).faults}
+    assert not gone & (photos_of(root, "rows") | photos_of(root, "shards") | photos_of(root, "failures"))
+    settle(LocalOutput(root), 1)
 
 
 def test_killed_before_any_change_the_next_start_ends_it(

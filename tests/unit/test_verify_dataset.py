@@ -17,12 +17,13 @@ import pytest
 
 from beam_jobs import check_dataset
 from schemas import layout
-from schemas.records import Manifest, Plan, PlanRows
+from schemas.records import Manifest, Plan, PlanRows, Tombstone
 from tests.annotated_photos import element
 from tests.factories import FORMAT, make_dataset, make_jpeg, make_rows, read_commit, reseal, stage_shard
 from transforms import verify_tar
 from transforms.dataset_files import Fault, NoDatasetError
 from transforms.file_digest import file_digest
+from transforms.remedies import JOIN_WITHOUT, TAKE_OUT
 from transforms.tar_shard import dali_index, write_tar
 from transforms.verify_dataset import verify
 
@@ -647,6 +648,17 @@ def test_what_runs_left_is_named(dataset: pathlib.Path) -> None:
     assert _files_at_fault(dataset) == {"_tmp/run-1"}
     (dataset / "log/000003.json").write_bytes(b"x")
     assert _files_at_fault(dataset) == {"_tmp/run-1", "log/000003.json"}
+
+
+def test_photos_that_were_taken_down_and_are_there_are_faults(dataset: pathlib.Path) -> None:
+    photo_id, plan = pq.read_table(dataset / ROWS)["photo_id"][0].as_py(), _plan(dataset)
+    plan = dataclasses.replace(plan, tombstones=[Tombstone(photo_id, "2026-01-01")])
+    (dataset / layout.PLAN).write_bytes(plan.to_json())
+    assert {fault.remedy for fault in _faults(dataset)} == {JOIN_WITHOUT, TAKE_OUT}
+    assert [fault.remedy for fault in verify(str(dataset), fast=True).faults] == [TAKE_OUT]
+    assert check_dataset.main([str(dataset), "--repair", "--workers=1", "--progress=none"]) == 0
+    assert photo_id not in pq.read_table(dataset / ROWS)["photo_id"].to_pylist()
+    assert _faults(dataset) == []
 
 
 @pytest.mark.parametrize("root", ["nowhere", "", "zork://x"])
