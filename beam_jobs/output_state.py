@@ -15,6 +15,7 @@ from schemas.records import (
     manifest_shard,
     rows_digest,
 )
+from schemas.tombstones import has_tombstones
 from transforms.output import Output, read_record
 from transforms.publish import OutputError
 
@@ -73,11 +74,13 @@ def read_plan(output: Output) -> Plan | None:
     """Reads the plan of an output; None if nothing has been begun there.
 
     Raises:
-        UsageError: the plan is damaged, or of another format version.
+        UsageError: the plan is damaged, of another format version, or lost with the list of photos taken down.
     """
     try:
         return read_record(output, layout.PLAN, Plan)
     except FileNotFoundError:
+        if _had_tombstones(output):
+            raise UsageError(tombstones_are_lost(output)) from None
         return None
     except OtherFormatError as error:
         raise UsageError(str(error)) from error
@@ -92,10 +95,28 @@ def read_tombstones(output: Output) -> list[Tombstone]:
     try:
         return read_record(output, layout.PLAN, Plan).tombstones
     except FileNotFoundError:
+        if _had_tombstones(output):
+            _log.warning("%s; or take them down again", tombstones_are_lost(output))
         return []
     except ValueError as error:
         _log.warning("%s: photos that were taken down are not known any more; take them down again", error)
         return []
+
+
+def tombstones_are_lost(output: Output) -> str:
+    """Says what becomes of photos that were taken down when the plan that lists them is lost, and what to do."""
+    return (
+        f"{output}/{layout.PLAN} is lost, and with it the list of photos that were taken down: put back a copy of it, "
+        "so that none of them returns"
+    )
+
+
+def _had_tombstones(output: Output) -> bool:
+    """Tells whether the manifest counts photos that were taken down; False if it is lost, too, or damaged."""
+    try:
+        return has_tombstones(read_record(output, layout.MANIFEST, Manifest).counts)
+    except (FileNotFoundError, ValueError):
+        return False
 
 
 def clear(output: Output) -> None:

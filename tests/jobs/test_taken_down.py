@@ -92,3 +92,25 @@ def test_rows_alone_and_shards_that_are_not_built(
     assert build(source, mirror, output) == 0
     assert check_dataset.main([str(output)]) == 0
     assert not any("10007" in path for path in mirror.asked)
+
+
+def test_without_the_list_of_those_taken_down_nothing_is_built(
+    tmp_path: pathlib.Path,
+    source: pathlib.Path,
+    ids: pathlib.Path,
+    mirror: FaultServer,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    output = tmp_path / "out"
+    assert build(source, mirror, output) == 0
+    assert reprocess_dataset.main([str(output), "--take_down", str(ids)]) == 0
+    plan, before = (output / layout.PLAN).read_bytes(), data_of(output)
+    (output / layout.PLAN).unlink()
+    join = ["--yfcc", str(source), "--output", str(output), "--samples_per_shard=20"]
+    for again in (lambda: build(source, mirror, output), lambda: join_metadata.main(join)):
+        assert again() == 2
+        assert "the list of photos that were taken down: put back a copy" in capsys.readouterr().err
+    assert data_of(output) == before
+    (output / layout.PLAN).write_bytes(plan)
+    assert build(source, mirror, output) == 0
+    assert data_of(output) == before
