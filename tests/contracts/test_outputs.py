@@ -200,7 +200,7 @@ def test_names_of_all_kinds_are_names(output: Output) -> None:
 def test_one_at_a_time_holds_it(output: Output) -> None:
     for _ in range(2):
         with hold_output(output):
-            with pytest.raises(OutputInUseError, match=r"is in use by another run \("):
+            with pytest.raises(OutputInUseError, match=r"is in use by another run \(process [0-9]+ on "):
                 hold_output(output).__enter__()
             output.write("plan.json", b"{}")
         output.write("plan.json", b"{}")
