@@ -11,6 +11,7 @@ from schemas.records import (
     OtherFormatError,
     Plan,
     PlanInput,
+    Record,
     Tombstone,
     manifest_shard,
     rows_digest,
@@ -85,6 +86,8 @@ def read_plan(output: Output) -> Plan | None:
     except OtherFormatError as error:
         raise UsageError(str(error)) from error
     except ValueError as error:
+        if _had_tombstones(output):
+            raise UsageError(tombstones_are_lost(output)) from error
         raise UsageError(
             f"{error}; remove it, and the rows are joined again; take photos down again that were taken down"
         ) from error
@@ -96,18 +99,35 @@ def read_tombstones(output: Output) -> list[Tombstone]:
         return read_record(output, layout.PLAN, Plan).tombstones
     except FileNotFoundError:
         if _had_tombstones(output):
-            _log.warning("%s; or take them down again", tombstones_are_lost(output))
+            _log.warning("%s", tombstones_are_lost(output))
         return []
     except ValueError as error:
         _log.warning("%s: photos that were taken down are not known any more; take them down again", error)
         return []
 
 
+def check_versions(output: Output, with_commits: bool = True) -> None:
+    """Refuses a dataset that another version of the format wrote, be it in part.
+
+    Raises:
+        UsageError: names the record.
+    """
+    commits = output.names("commits") if with_commits else []
+    kinds: dict[str, type[Record]] = {layout.PLAN: Plan, layout.MANIFEST: Manifest}
+    for name, data in output.read_present([*kinds, *commits]).items():
+        try:
+            kinds.get(name, CommitRecord).from_json(data, f"{output}/{name}")
+        except OtherFormatError as error:
+            raise UsageError(str(error)) from error
+        except ValueError:
+            continue
+
+
 def tombstones_are_lost(output: Output) -> str:
     """Says what becomes of photos that were taken down when the plan that lists them is lost, and what to do."""
     return (
-        f"{output}/{layout.PLAN} is lost, and with it the list of photos that were taken down: put back a copy of it, "
-        "so that none of them returns"
+        f"{output}/{layout.PLAN} is lost or damaged, and with it the list of photos that were taken down: put back a "
+        "copy of it, so that none of them returns; or build anew with --overwrite, and take them down again"
     )
 
 
@@ -206,12 +226,17 @@ def read_commits(output: Output, plan: Plan) -> dict[int, CommitRecord]:
 
     The records say so, not the files: those may have been moved. A shard whose record is damaged counts as none and
     is built again. Records are asked for by name; only where no plan says how many there are, they are listed.
+
+    Raises:
+        UsageError: a record is of another format version.
     """
     names = output.names("commits") if plan.shards is None else [layout.commit_file(s) for s in range(plan.shards)]
     committed: dict[int, CommitRecord] = {}
     for name, data in output.read_present(names).items():
         try:
-            commit = CommitRecord.from_json(data, name)
+            commit = CommitRecord.from_json(data, f"{output}/{name}")
+        except OtherFormatError as error:
+            raise UsageError(str(error)) from error
         except ValueError:
             continue
         rows = commit.files.get(layout.rows_file(commit.shard))

@@ -19,8 +19,11 @@ def settle(output: Output, workers: int, overwrite: bool = False) -> None:
         overwrite: nothing of the output is to stay, so that no photo need be taken out of it.
 
     Raises:
-        UsageError: the plan is damaged, or photos are to be taken out of a shard that is.
+        UsageError: the plan is damaged, or photos are to be taken out of a shard that is; or a record is of another
+            format version.
     """
+    if not overwrite:
+        output_state.check_versions(output, with_commits=False)
     has_begun = roll_forward(output)
     plan = None if overwrite else output_state.read_plan(output)
     if plan:

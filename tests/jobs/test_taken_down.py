@@ -1,15 +1,22 @@
 """A photo that was taken down does not come back, whatever is built into the output afterwards."""
 
+import dataclasses
+import importlib
 import pathlib
 
 import pyarrow.parquet as pq
 import pytest
 
-from beam_jobs import build_dataset, check_dataset, join_metadata, reprocess_dataset
+from beam_jobs import build_dataset, check_dataset, cli, join_metadata, reprocess_dataset
+from beam_jobs.errors import UsageError
+from beam_jobs.output_state import read_commits
+from beam_jobs.settle import settle
 from schemas import layout
-from schemas.records import Plan
+from schemas.records import CommitRecord, Manifest, Plan
+from tests.factories import make_dataset
 from tests.fault_server import FaultServer
 from tests.jobs.conftest import write_lines
+from transforms.output import LocalOutput
 
 GONE = (10_007, 10_070, 10_014)
 """A sample, a failure and a duplicate of the corpus."""
@@ -114,3 +121,30 @@ def test_without_the_list_of_those_taken_down_nothing_is_built(
     (output / layout.PLAN).write_bytes(plan)
     assert build(source, mirror, output) == 0
     assert data_of(output) == before
+
+
+def test_what_a_newer_version_wrote_is_left_as_it_is(
+    tmp_path: pathlib.Path, ids: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = make_dataset(tmp_path / "out")
+    plan = Plan.from_json((output / layout.PLAN).read_bytes(), layout.PLAN)
+    for name, kind in ((layout.PLAN, Plan), (layout.MANIFEST, Manifest), (layout.commit_file(1), CommitRecord)):
+        path = output / name
+        good = path.read_bytes()
+        path.write_bytes(dataclasses.replace(kind.from_json(good, name), format_version=99).to_json())
+        before = {p: p.read_bytes() for p in output.rglob("*") if p.is_file()}
+        for operation in (["--take_down", str(ids)], ["--retry"]):
+            assert reprocess_dataset.main([str(output), *operation]) == 2
+            assert f"{name} was written by a newer photobeam" in capsys.readouterr().err
+        with pytest.raises(UsageError, match="newer photobeam"):
+            read_commits(LocalOutput(output), plan) if kind is CommitRecord else settle(LocalOutput(output), 1)
+        assert {p: p.read_bytes() for p in before} == before
+        path.write_bytes(good)
+
+
+def test_interrupted_while_it_starts_a_command_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(importlib, "import_module", interrupt)
+    assert cli.main(["reprocess", "out", "--retry"]) == 130
