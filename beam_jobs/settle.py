@@ -1,13 +1,14 @@
 """The first thing that a command does with an output it holds: what a dead run began is ended."""
 
 from beam_jobs import output_state
-from beam_jobs.errors import UsageError
+from beam_jobs.errors import JobError, UsageError
+from beam_jobs.interrupt import end_on_signals
 from schemas.tombstones import is_carried_out
 from transforms.finish_shards import finish_again
 from transforms.intents import roll_forward
 from transforms.output import Output
 from transforms.publish import OutputError
-from transforms.take_down import take_down
+from transforms.take_down import FOLDER, take_down
 
 
 def settle(output: Output, workers: int, overwrite: bool = False) -> None:
@@ -44,8 +45,14 @@ def end_take_down(output: Output, workers: int) -> None:
 
     Raises:
         UsageError: they are in a shard that is damaged.
+        JobError: a file cannot be read or written; the next run goes on.
     """
     try:
-        take_down(output, workers)
+        with end_on_signals(output.run_folder(FOLDER)):
+            take_down(output, workers)
     except OutputError as error:
         raise UsageError(str(error)) from error
+    except OSError as error:
+        raise JobError(
+            f"{output}: {error.strerror or error}; photos are still to be taken out, the next run goes on"
+        ) from error

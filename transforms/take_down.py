@@ -29,7 +29,8 @@ from transforms.rewrite_shard import failures_of, read_failures, spool_samples, 
 from transforms.rows_file import without_photos, write_rows
 from transforms.write_shard import ShardRows
 
-_FOLDER = "take_down"
+FOLDER = "take_down"
+"""Of what is unfinished, as the name of a run."""
 
 Ids = frozenset[int]
 
@@ -50,7 +51,7 @@ def take_down(output: Output, workers: int) -> None:
     if is_carried_out(plan):
         return
     begin_rewrites(output)
-    folder = output.run_folder(_FOLDER)
+    folder = output.run_folder(FOLDER)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:

@@ -3,6 +3,10 @@
 import dataclasses
 import importlib
 import pathlib
+import signal
+import subprocess
+import sys
+import time
 
 import pyarrow.parquet as pq
 import pytest
@@ -148,3 +152,29 @@ def test_interrupted_while_it_starts_a_command_says_so(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(importlib, "import_module", interrupt)
     assert cli.main(["reprocess", "out", "--retry"]) == 130
+
+
+def test_ended_on_the_way_it_leaves_what_the_same_command_ends(tmp_path: pathlib.Path) -> None:
+    output, ids = make_dataset(tmp_path / "out", photo_ids=range(3_000), shards=2, failed=()), tmp_path / "ids"
+    ids.write_text("7\n8\n9\n10\n")
+    command = [sys.executable, "-m", "beam_jobs.cli", "reprocess", str(output), "--take_down", str(ids)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None and not (output / "_tmp/take_down").exists():
+            time.sleep(0.002)
+        process.terminate()
+        assert "interrupted; what is committed stays" in process.communicate()[1]
+    assert process.returncode == 128 + signal.SIGTERM
+    assert not (output / "_tmp/take_down").exists()
+    assert reprocess_dataset.main(command[-3:]) == 0
+    assert check_dataset.main([str(output)]) == 0
+    assert counts_of(output)["taken_down"] == 4
+
+
+def test_what_cannot_be_read_on_the_way_is_said_with_what_is_left_to_do(
+    tmp_path: pathlib.Path, ids: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = make_dataset(tmp_path / "out")
+    (output / layout.INPUT_FAILURES).unlink()
+    (output / layout.INPUT_FAILURES).mkdir()
+    assert reprocess_dataset.main([str(output), "--take_down", str(ids)]) == 1
+    assert "photos are still to be taken out, the next run goes on" in capsys.readouterr().err
