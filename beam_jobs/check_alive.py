@@ -37,9 +37,11 @@ def check(given: Flags) -> None:
     """Checks where the list goes.
 
     Raises:
-        UsageError: there is no such folder.
+        UsageError: there is no such folder, or it is one.
     """
     path = given["check_alive"]
+    if path and pathlib.Path(path).is_dir():
+        raise UsageError(f"{FLAG} {path}: that is a folder; name a file in it, and the dataset before the flag")
     if path and not pathlib.Path(path).absolute().parent.is_dir():
         raise UsageError(f"{FLAG} {path}: there is no folder for it; make it, or name another file")
 

@@ -38,7 +38,7 @@ def main(argv: typing.Sequence[str] | None = None) -> int:
         near = difflib.get_close_matches(command, COMMANDS, 1)
         sys.stderr.write(f"photobeam: unknown command {command}" + (f"; did you mean {near[0]}?\n" if near else "\n"))
         return USAGE
-    return importlib.import_module(f"beam_jobs.{COMMANDS[command][0]}").main(flags)
+    return run_command(lambda: importlib.import_module(f"beam_jobs.{COMMANDS[command][0]}").main(flags))
 
 
 def run_command(command: typing.Callable[[], int]) -> int:

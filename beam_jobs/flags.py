@@ -39,6 +39,11 @@ class FlagParser(argparse.ArgumentParser):
         """Tells whether a flag is given once per value."""
         return isinstance(self._option_string_actions.get(flag), argparse._AppendAction)
 
+    def alone(self, flag: str) -> str:
+        """Returns a flag without a value so that no argument behind it is taken for one."""
+        action = self._option_string_actions.get(flag)
+        return f"{flag}={action.const}" if action is not None and action.nargs == "?" else flag
+
     def takes_one(self, flag: str) -> bool:
         """Tells whether a flag takes one value, which may hold commas."""
         action = self._option_string_actions.get(flag)
@@ -128,7 +133,7 @@ def _as_arguments(parser: FlagParser, flag: str, value: typing.Any) -> list[str]
     if value is None or value is False:
         return []
     if value is True:
-        return [flag]
+        return [parser.alone(flag)]
     if isinstance(value, dict):
         raise UsageError(f"--config: {flag} takes a value or a list, not a mapping")
     if not isinstance(value, list):

@@ -12,10 +12,12 @@ from schemas.records import (
     OtherFormatError,
     Plan,
     PlanInput,
+    Record,
     Tombstone,
     manifest_shard,
     rows_digest,
 )
+from schemas.tombstones import has_tombstones
 from transforms.output import Output, read_record
 from transforms.publish import OutputError
 
@@ -77,15 +79,19 @@ def read_plan(output: Output) -> Plan | None:
     """Reads the plan of an output; None if nothing has been begun there.
 
     Raises:
-        UsageError: the plan is damaged, or of another format version.
+        UsageError: the plan is damaged, of another format version, or lost with the list of photos taken down.
     """
     try:
         return read_record(output, layout.PLAN, Plan)
     except FileNotFoundError:
+        if _had_tombstones(output):
+            raise UsageError(tombstones_are_lost(output)) from None
         return None
     except OtherFormatError as error:
         raise UsageError(str(error)) from error
     except ValueError as error:
+        if _had_tombstones(output):
+            raise UsageError(tombstones_are_lost(output)) from error
         raise UsageError(
             f"{error}; remove it, and the rows are joined again; take photos down again that were taken down"
         ) from error
@@ -96,10 +102,45 @@ def read_tombstones(output: Output) -> list[Tombstone]:
     try:
         return read_record(output, layout.PLAN, Plan).tombstones
     except FileNotFoundError:
+        if _had_tombstones(output):
+            _log.warning("%s", tombstones_are_lost(output))
         return []
     except ValueError as error:
         _log.warning("%s: photos that were taken down are not known any more; take them down again", error)
         return []
+
+
+def check_versions(output: Output, with_commits: bool = True) -> None:
+    """Refuses a dataset that another version of the format wrote, be it in part.
+
+    Raises:
+        UsageError: names the record.
+    """
+    commits = output.names("commits") if with_commits else []
+    kinds: dict[str, type[Record]] = {layout.PLAN: Plan, layout.MANIFEST: Manifest}
+    for name, data in output.read_present([*kinds, *commits]).items():
+        try:
+            kinds.get(name, CommitRecord).from_json(data, f"{output}/{name}")
+        except OtherFormatError as error:
+            raise UsageError(str(error)) from error
+        except ValueError:
+            continue
+
+
+def tombstones_are_lost(output: Output) -> str:
+    """Says what becomes of photos that were taken down when the plan that lists them is lost, and what to do."""
+    return (
+        f"{output}/{layout.PLAN} is lost or damaged, and with it the list of photos that were taken down: put back a "
+        "copy of it, so that none of them returns; or build anew with --overwrite, and take them down again"
+    )
+
+
+def _had_tombstones(output: Output) -> bool:
+    """Tells whether the manifest counts photos that were taken down; False if it is lost, too, or damaged."""
+    try:
+        return has_tombstones(read_record(output, layout.MANIFEST, Manifest).counts)
+    except (FileNotFoundError, ValueError):
+        return False
 
 
 def begin(output: Output, standing: Standing, overwrite: bool) -> None:
@@ -202,12 +243,17 @@ def read_commits(output: Output, plan: Plan) -> dict[int, CommitRecord]:
 
     The records say so, not the files: those may have been moved. A shard whose record is damaged counts as none and
     is built again. Records are asked for by name; only where no plan says how many there are, they are listed.
+
+    Raises:
+        UsageError: a record is of another format version.
     """
     names = output.names("commits") if plan.shards is None else [layout.commit_file(s) for s in range(plan.shards)]
     committed: dict[int, CommitRecord] = {}
     for name, data in output.read_present(names).items():
         try:
-            commit = CommitRecord.from_json(data, name)
+            commit = CommitRecord.from_json(data, f"{output}/{name}")
+        except OtherFormatError as error:
+            raise UsageError(str(error)) from error
         except ValueError:
             continue
         rows = commit.files.get(layout.rows_file(commit.shard))

@@ -9,13 +9,14 @@ from beam_jobs.build_config import BuildConfig
 from beam_jobs.errors import UsageError
 from beam_jobs.finish_config import finish_config
 from beam_jobs.interrupt import end_run
+from beam_jobs.output_state import check_versions
 from beam_jobs.recorded_flags import Flags, recorded_build
 from beam_jobs.repair_rows import repair_rows, restore_plan
 from beam_jobs.repair_shards import RepairedShards, repair_shards
 from beam_jobs.run_folder import run_folder
 from beam_jobs.settle import end_take_down, roll_forward_and_sweep
 from schemas import layout
-from schemas.records import CommitRecord, Manifest, OtherFormatError, Plan
+from schemas.records import Plan
 from transforms.dataset_files import Fault
 from transforms.dataset_records import read_records
 from transforms.finish_shards import finish_shards
@@ -65,14 +66,7 @@ def _check_records(output: Output) -> None:
     """Refuses what is no dataset, and one that another version of the format wrote, be it in part."""
     if not output.exists(layout.PLAN) and not output.exists(layout.MANIFEST):
         raise UsageError(f"{output} holds no dataset: neither {layout.PLAN} nor {layout.MANIFEST} is there")
-    kinds = {layout.PLAN: Plan, layout.MANIFEST: Manifest, **dict.fromkeys(output.names("commits"), CommitRecord)}
-    for name, kind in kinds.items():
-        try:
-            read_record(output, name, kind)
-        except OtherFormatError as error:
-            raise UsageError(str(error)) from error
-        except (OSError, ValueError):
-            continue
+    check_versions(output)
 
 
 def _repair_held(output: Output, given: Flags) -> Repaired:

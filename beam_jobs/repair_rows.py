@@ -7,10 +7,11 @@ import typing
 from beam_jobs.build_config import BuildConfig
 from beam_jobs.errors import UsageError
 from beam_jobs.join_again import join_again
+from beam_jobs.output_state import tombstones_are_lost
 from beam_jobs.recorded_flags import REPROCESSED, Flags, recorded_build
 from schemas import layout
 from schemas.records import Manifest, Plan, rows_digest
-from schemas.tombstones import TAKEN_DOWN, UNKNOWN
+from schemas.tombstones import has_tombstones
 from transforms.dataset_records import read_records
 from transforms.input_files import InputError
 from transforms.output import Output, read_record
@@ -42,11 +43,8 @@ def restore_plan(output: Output, given: Flags, folder: pathlib.Path) -> None:
 
 
 def _joined_plan(output: Output, manifest: Manifest, given: Flags, folder: pathlib.Path) -> Plan:
-    if manifest.counts.keys() & {TAKEN_DOWN, UNKNOWN}:
-        raise UsageError(
-            f"{output}/{layout.PLAN} is lost, and with it the list of photos that were taken down: put back a copy of "
-            "it, so that none of them returns"
-        )
+    if has_tombstones(manifest.counts):
+        raise UsageError(tombstones_are_lost(output))
     if old := manifest.configuration.get(REPROCESSED):
         raise UsageError(
             f"{output}/{layout.PLAN} is damaged or lost, and its rows were not joined, but taken from {old}: put back "

@@ -100,6 +100,7 @@ def run(given: Flags) -> int:
     output = build_flags.output_at("OUT", given["dataset"], s3_options(given))
     if not output.exists(layout.PLAN):
         raise UsageError(f"{output} holds no dataset: there is no {layout.PLAN}; name the --output of a build")
+    output_state.check_versions(output)
     try:
         output.check_writable()
         with hold_output(output, end_run):

@@ -72,9 +72,12 @@ def run(output: Output, plan: Plan, given: Flags) -> int:
     check_places(config.images.places)
     commits = {r.shard: c for r, c in _standing(output, plan)}
     whole = plan.rows is not None and len(commits) == len(plan.rows)
+    try:
+        todo = _failures_to_try(output, commits, given["retry"])
+    except ConditionError as error:
+        raise UsageError(str(error)) from error
     if not whole:
         output.remove(layout.MANIFEST)
-    todo = _failures_to_try(output, commits, given["retry"])
     _log.info("%d failures in %d shards are tried again", sum(todo.values()), len(todo))
     if todo:
         begin_rewrites(output)

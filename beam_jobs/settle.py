@@ -1,13 +1,14 @@
 """The first thing that a command does with an output it holds: what a dead run began is ended."""
 
 from beam_jobs import output_state
-from beam_jobs.errors import UsageError
+from beam_jobs.errors import JobError, UsageError
+from beam_jobs.interrupt import end_on_signals
 from schemas.tombstones import is_carried_out
 from transforms.finish_shards import finish_again
 from transforms.intents import roll_forward
 from transforms.output import Output
 from transforms.publish import OutputError
-from transforms.take_down import take_down
+from transforms.take_down import FOLDER, take_down
 
 
 def settle(output: Output, workers: int, overwrite: bool = False) -> None:
@@ -19,8 +20,11 @@ def settle(output: Output, workers: int, overwrite: bool = False) -> None:
         overwrite: nothing of the output is to stay, so that no photo need be taken out of it.
 
     Raises:
-        UsageError: the plan is damaged, or photos are to be taken out of a shard that is.
+        UsageError: the plan is damaged, or photos are to be taken out of a shard that is; or a record is of another
+            format version.
     """
+    if not overwrite:
+        output_state.check_versions(output, with_commits=False)
     has_begun = roll_forward(output)
     plan = None if overwrite else output_state.read_plan(output)
     if plan:
@@ -46,8 +50,14 @@ def end_take_down(output: Output, workers: int, drop_damaged: bool = False) -> N
 
     Raises:
         UsageError: they are in a shard that is damaged.
+        JobError: a file cannot be read or written; the next run goes on.
     """
     try:
-        take_down(output, workers, drop_damaged)
+        with end_on_signals(output.run_folder(FOLDER)):
+            take_down(output, workers, drop_damaged)
     except OutputError as error:
         raise UsageError(str(error)) from error
+    except OSError as error:
+        raise JobError(
+            f"{output}: {error.strerror or error}; photos are still to be taken out, the next run goes on"
+        ) from error

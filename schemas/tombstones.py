@@ -56,6 +56,11 @@ def is_carried_out(plan: Plan) -> bool:
     return len(plan.tombstones) == plan.counts.get(TAKEN_DOWN, 0) + plan.counts.get(UNKNOWN, 0)
 
 
+def has_tombstones(counts: typing.Mapping[str, int]) -> bool:
+    """Tells whether the plan that counts so has tombstones."""
+    return any(counts.get(name) for name in (TAKEN_DOWN, UNKNOWN))
+
+
 def is_of(ids: typing.Container[int], photo_id: int, raw: bytes) -> bool:
     """Tells whether an input line is of one of these photos; without an id of its own it is if it has theirs in it.
 

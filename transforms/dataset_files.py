@@ -56,17 +56,20 @@ class DatasetFiles:
     def __str__(self) -> str:
         return self.root
 
-    @as_os_errors()
     def exists(self, name: str) -> bool:
-        """Tells whether there is such a file."""
-        return self._fs.isfile(self._path(name))
+        """Tells whether there is such a file.
+
+        Raises:
+            OSError: the place does not say. fsspec's own answer would be that there is none.
+        """
+        return self.size(name) is not None
 
     @as_os_errors()
     def size(self, name: str) -> int | None:
         """Returns the size of a file in bytes, None if there is no such file."""
         try:
             entry = self._fs.info(self._path(name))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         return int(entry["size"]) if entry["type"] == "file" else None
 

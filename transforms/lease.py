@@ -9,7 +9,7 @@ import fcntl
 import typing
 
 from schemas.layout import LEASE
-from transforms.lease_holder import this_process
+from transforms.lease_holder import read_holder, this_process
 from transforms.output import LocalOutput, Output
 from transforms.store_lease import EXPIRY_S, OutputInUseError, StoreLease
 from transforms.store_output import StoreOutput
@@ -49,8 +49,9 @@ def _locked(output: LocalOutput) -> typing.Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             file.seek(0)
+            holder = read_holder(file.read().encode())
             raise OutputInUseError(
-                f"--output {output} is in use by another run ({file.read().strip() or 'just starting'}); "
+                f"{output} is in use by another run ({holder or 'just starting'}); "
                 "wait for its end or choose another output"
             ) from error
         file.truncate(0)

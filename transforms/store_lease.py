@@ -87,7 +87,7 @@ class StoreLease:
 
     def _in_use(self, holder: Holder | None) -> OutputInUseError:
         return OutputInUseError(
-            f"--output {self._output} is in use by another run ({holder or 'unknown'}); "
+            f"{self._output} is in use by another run ({holder or 'unknown'}); "
             "wait for its end or choose another output"
         )
 

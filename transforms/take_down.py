@@ -34,7 +34,9 @@ from transforms.write_shard import ShardRows
 
 _log = logging.getLogger("photobeam")
 
-_FOLDER = "take_down"
+FOLDER = "take_down"
+"""Of what is unfinished, as the name of a run."""
+
 _UNREADABLE = (pa.ArrowException, OSError, ValueError)
 """What Parquet in memory raises that is none."""
 
@@ -59,7 +61,7 @@ def take_down(output: Output, workers: int, drop_damaged: bool = False) -> None:
     if is_carried_out(plan):
         return
     begin_rewrites(output)
-    folder = output.run_folder(_FOLDER)
+    folder = output.run_folder(FOLDER)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:

@@ -70,7 +70,7 @@ def _query(
 
 
 def _function_names(condition: str) -> set[str]:
-    names = re.findall(r"\b[A-Za-z_]\w*(?=\s*\()|\b(?:current_|localtime)\w*", condition, re.IGNORECASE)
+    names = re.findall(r"\b[A-Za-z_]\w*(?=\"?\s*\()|\b(?:current_|localtime)\w*", condition, re.IGNORECASE)
     return {name.lower() for name in names}
 
 

@@ -9,6 +9,7 @@ import threading
 import time
 import typing
 
+import fsspec
 import pyarrow.parquet as pq
 import pytest
 
@@ -19,6 +20,7 @@ from tests import fault_fs
 from tests.factories import make_dataset
 from tests.store_servers import GcsServer, S3Server
 from transforms import s3_output
+from transforms.dataset_files import DatasetFiles
 from transforms.lease import OutputInUseError, hold_output
 from transforms.lease_holder import Holder, read_holder, this_process
 from transforms.open_output import open_output
@@ -200,7 +202,7 @@ def test_names_of_all_kinds_are_names(output: Output) -> None:
 def test_one_at_a_time_holds_it(output: Output) -> None:
     for _ in range(2):
         with hold_output(output):
-            with pytest.raises(OutputInUseError, match=r"is in use by another run \("):
+            with pytest.raises(OutputInUseError, match=r"is in use by another run \(process [0-9]+ on "):
                 hold_output(output).__enter__()
             output.write("plan.json", b"{}")
         output.write("plan.json", b"{}")
@@ -417,3 +419,20 @@ def test_what_only_reads_is_refused() -> None:
     output = open_output("data://x", S3Options())
     with pytest.raises(OutputError, match=r"--output data://x: cannot be written"):
         output.check_writable()
+
+
+class _SilentFileSystem(fault_fs.FaultFileSystem):
+    """A server that breaks every connection."""
+
+    protocol = "silent"
+
+    def info(self, path: str, **kwargs: typing.Any) -> dict[str, typing.Any]:
+        raise ConnectionResetError(104, "the connection was reset")
+
+
+def test_a_file_is_not_said_to_be_missing_where_the_place_does_not_answer(tmp_path: pathlib.Path) -> None:
+    fsspec.register_implementation("silent", _SilentFileSystem, clobber=True)
+    (tmp_path / "plan.json").touch()
+    with pytest.raises(ConnectionResetError):
+        DatasetFiles(f"silent://{tmp_path}").exists("plan.json")
+    assert not DatasetFiles(str(tmp_path / "plan.json")).exists("plan.json")

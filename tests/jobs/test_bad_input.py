@@ -145,6 +145,7 @@ def test_carriage_returns_and_a_missing_last_newline_are_harmless(tmp_path: path
         (["--where", "title ="], ["--where"]),
         (["--where", "photo_id + 1"], ["--where", "not a condition"]),
         (["--where", "random() < 0.5"], ["--where", "random gives another answer each time"]),
+        (["--where", '"Random" () < 0.5'], ["--where", "random gives another answer each time"]),
         (["--where", "date_taken < current_date"], ["--where", "current_date gives another answer each time"]),
         (["--where", "photo_id = (SELECT max(photo_id) FROM photos)"], ["--where", "photos"]),
         (["--where", "true), (false"], ["--where"]),

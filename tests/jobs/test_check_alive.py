@@ -107,3 +107,5 @@ def test_a_list_that_could_not_be_written_is_refused_first(
 ) -> None:
     assert reprocess_dataset.main([str(tmp_path), "--check_alive", str(tmp_path / "no/where.txt")]) == 2
     assert "there is no folder for it" in capsys.readouterr().err
+    assert reprocess_dataset.main([str(tmp_path), "--check_alive", str(tmp_path)]) == 2
+    assert "that is a folder" in capsys.readouterr().err

@@ -15,6 +15,7 @@ import pytest
 from beam_jobs import build_dataset, check_dataset, reprocess_dataset
 from schemas import layout
 from schemas.records import Manifest
+from tests.factories import make_dataset
 from tests.fault_server import Answer, FaultServer
 from tests.jobs.conftest import picture, write_lines
 from tests.jobs.test_build_sources import build as build_sources
@@ -176,6 +177,24 @@ def test_wrong_commands_are_refused_before_anything_is_done(
     assert reprocess(tmp_path / "none", *flags) == 2
     assert said.split("=")[0] in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
+
+
+def test_a_condition_that_fails_on_a_failure_is_refused(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = make_dataset(tmp_path / "out")
+    before = {path: path.read_bytes() for path in output.rglob("*") if path.is_file()}
+    assert reprocess(output, "--retry", "CAST(detail AS int) = 404") == 2
+    assert "--retry 'CAST(detail AS int) = 404': Conversion Error" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in before} == before
+
+
+@pytest.mark.parametrize("flag", ["retry", "check_alive"])
+def test_a_flag_of_a_config_file_does_not_take_the_dataset_for_its_value(tmp_path: pathlib.Path, flag: str) -> None:
+    (tmp_path / "flags.yaml").write_text(f"{flag}: true\n")
+    given = reprocess_dataset.parse_args(["--config", str(tmp_path / "flags.yaml"), "out"])
+    assert given["dataset"] == "out"
+    assert given[flag] == reprocess_dataset.parse_args(["out", f"--{flag}"])[flag]
 
 
 def test_where_there_is_no_dataset_nothing_is_made(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
