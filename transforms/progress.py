@@ -27,7 +27,7 @@ SLOTS = 1 + 4 * max(16, os.cpu_count() or 1)
 _OWN = 0
 _PLACES = {name: place for place, name in enumerate(COUNTERS)}
 
-_table: typing.Any = multiprocessing.get_context("spawn").RawArray("q", SLOTS * len(COUNTERS))
+_table: typing.Any = multiprocessing.get_context("forkserver").RawArray("q", SLOTS * len(COUNTERS))
 _slot = contextvars.ContextVar("slot", default=_OWN)
 _lock = threading.Lock()
 _before: "dict[int, npt.NDArray[np.int64]]" = {}

@@ -7,7 +7,6 @@ import os
 import pickle
 import signal
 import threading
-import time
 import traceback
 import typing
 from multiprocessing.reduction import ForkingPickler
@@ -18,7 +17,13 @@ R = typing.TypeVar("R")
 
 Lane: typing.TypeAlias = "multiprocessing.connection.Connection[typing.Any, typing.Any]"
 
-_CONTEXT = multiprocessing.get_context("spawn")
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(["transforms.build_shard"])
+"""Children are forked from a process without threads that has imported what they need: a second of CPU for each."""
+
+_SPAWNS = multiprocessing.get_context("spawn")
+"""For children of children, which are few: no process is left to fork more when theirs is killed."""
+
 _ALLOCATIONS_BETWEEN_COLLECTIONS = 50_000
 """Thousands of photos are in hand, and with Python's 700 the collector goes through them for 5 % of the time."""
 
@@ -72,15 +77,17 @@ class WorkerProcess:
     """
 
     def __init__(self, lanes: int):
-        pipes = [_CONTEXT.Pipe() for _ in range(lanes)]
+        context = _SPAWNS if multiprocessing.parent_process() else _FORKS
+        pipes = [context.Pipe() for _ in range(lanes)]
         theirs = [end for _, end in pipes]
-        self._process = _CONTEXT.Process(target=_serve, args=(theirs, progress.shared_counters()))
+        self._process = context.Process(target=_serve, args=(theirs, progress.shared_counters(), dict(os.environ)))
         self._process.start()
         for end in theirs:
             end.close()
         self.free: list[Lane] = [end for end, _ in pipes]
         self.lanes = lanes
         self.died = False
+        self._joining = threading.Lock()
 
     def ask(self, lane: Lane, function: typing.Callable[..., R], arguments: tuple[typing.Any, ...]) -> R:
         """Runs an importable function in the child and waits for its value, or raises what it raises.
@@ -110,18 +117,22 @@ class WorkerProcess:
         """Kills the child, whatever it is doing."""
         self.died = True
         self._process.kill()
-        self._process.join()
+        self._join()
 
     def _raise_died(self) -> typing.NoReturn:
         self.died = True
-        self._process.join()
-        # Another thread that waits for it at the same moment may have got the exit code, and be about to note it.
-        while self._process.exitcode is None:
-            time.sleep(0.001)
-        raise WorkerDiedError(self._process.pid or -1, self._process.exitcode)
+        raise WorkerDiedError(self._process.pid or -1, self._join())
+
+    def _join(self) -> int:
+        """Returns the exit code, which can be read once: of two threads at once one would get a wrong one."""
+        with self._joining:
+            self._process.join()
+            return typing.cast(int, self._process.exitcode)
 
 
-def _serve(lanes: list[Lane], counters: typing.Any) -> None:
+def _serve(lanes: list[Lane], counters: typing.Any, environment: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
     gc.set_threshold(_ALLOCATIONS_BETWEEN_COLLECTIONS)
     progress.share(counters)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

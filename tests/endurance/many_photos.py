@@ -21,6 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from tests.benchmarks.bench_images import MIXES, photobeam_command, serve, write_photos  # noqa: E402
+from tests.worker_processes import worker_processes  # noqa: E402
 
 MOST_GROWTH = 1.1
 """Memory of the last fifth, by that of the second: the first one fills pools and caches."""
@@ -62,11 +63,8 @@ def _watched(command: list[str]) -> list[Sample]:
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
         while process.poll() is None:
             with contextlib.suppress(psutil.NoSuchProcess):
-                samples += [
-                    Sample(child.memory_info().rss / 1e6, child.num_fds())
-                    for child in psutil.Process(process.pid).children()
-                    if "spawn_main" in " ".join(child.cmdline())
-                ]
+                workers = worker_processes(process.pid)
+                samples += [Sample(worker.memory_info().rss / 1e6, worker.num_fds()) for worker in workers]
             time.sleep(_SAMPLING_S)
     if process.returncode:
         raise RuntimeError(f"the build exited {process.returncode}")

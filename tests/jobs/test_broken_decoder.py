@@ -1,9 +1,11 @@
 """A decoder that crashes, hangs or is killed: a photo, some seconds or the run is lost, and never anything else."""
 
 import functools
+import multiprocessing.forkserver
 import pathlib
 import re
 import tarfile
+import typing
 
 import pyarrow.parquet as pq
 import pytest
@@ -18,16 +20,19 @@ from tests.yfcc_corpus import mirror_path
 from transforms.build_shard import ShardConfig
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-CUSTOMIZE = "import sys\nif 'spawn_main' in ' '.join(sys.orig_argv):\n    import tests.broken_decoder\n"
+CUSTOMIZE = "import sys\nif 'from multiprocessing' in ' '.join(sys.orig_argv):\n    import tests.broken_decoder\n"
 
 
 @pytest.fixture
-def break_decoders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def break_decoders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> typing.Iterator[None]:
     """From now on the decoders of new worker processes break, and have a second of CPU for a photo."""
     folder = tmp_path_factory.mktemp("customize")
     (folder / "sitecustomize.py").write_text(CUSTOMIZE)
     monkeypatch.setenv("PYTHONPATH", f"{folder}:{ROOT}")
     monkeypatch.setattr(graph, "ShardConfig", functools.partial(ShardConfig, decode_limit_s=1.0))
+    multiprocessing.forkserver._forkserver._stop()
+    yield
+    multiprocessing.forkserver._forkserver._stop()
 
 
 def samples(output: pathlib.Path) -> dict[str, bytes]:
