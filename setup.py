@@ -31,11 +31,13 @@ setup(
         "pycocotools>=2.0.11,<3",
         "webdataset>=1.0.2,<2",
     ],
+    # s3fs, aiobotocore and boto3 fit one another in a few versions only, and pip would look for them for minutes.
     extras_require={
-        "s3": ["boto3<2", "s3fs>=2025.9"],
+        "s3": ["aiobotocore>=3.10,<3.11", "boto3>=1.43.115,<1.43.118", "s3fs>=2026.9,<2026.10"],
         "gcs": ["gcsfs>=2025.9", "google-auth>=2.30"],
         "test": [
-            "boto3>=1.40,<2",
+            "aiobotocore>=3.10,<3.11",
+            "boto3>=1.43.115,<1.43.118",
             "build>=1",
             "coverage>=7",
             "gcp-storage-emulator>=2026.7",
@@ -47,7 +49,7 @@ setup(
             "pytest-cov>=6",
             "pytest-xdist>=3",
             "psutil>=6",
-            "s3fs>=2025.9",
+            "s3fs>=2026.9,<2026.10",
             "setuptools>=77",
             "wids>=0.1.11",
         ],
