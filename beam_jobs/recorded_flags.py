@@ -31,6 +31,7 @@ def parse_given(parser: FlagParser, argv: typing.Sequence[str]) -> Flags:
         UsageError: as :func:`beam_jobs.flags.parse`.
     """
     for action in parser._actions:
+        action.help = (action.help or "").replace("%(default)s", str(action.default).replace("%", "%%"))
         action.default = argparse.SUPPRESS
     return vars(parse(parser, argv))
 

@@ -70,7 +70,8 @@ class FaultFileSystem(fsspec.AbstractFileSystem):
         shutil.rmtree(path)
 
 
-fsspec.register_implementation("faulty", FaultFileSystem, clobber=True)
+fsspec.register_implementation("faulty", "tests.fault_fs.FaultFileSystem", clobber=True)
+"""By name, since pytest also imports this as a module of another name, which no other process has."""
 
 
 def _fault() -> str:

@@ -378,4 +378,4 @@ def test_two_runs_never_share_an_output(
     process, command, _ = stalled
     second = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert second.returncode == 2
-    assert f'"pid": {process.pid}' in second.stderr
+    assert f"process {process.pid} on" in second.stderr

@@ -67,7 +67,7 @@ FAULTS = {
         "tests/unit/test_yfcc.py::test_free_text_is_decoded_and_tags_are_split_first",
     ),
     "turn_by_the_exif_of_open_images": Fault(
-        "transforms/build_shard.py",
+        "transforms/make_images.py",
         ', file_rotation(row["copies"], found.copy_source, found.copy_id))',
         ")",
         "tests/unit/test_build_geometry.py",
