@@ -1,6 +1,7 @@
 """Fixtures that all tests share."""
 
 import hashlib
+import multiprocessing.forkserver
 import pathlib
 import typing
 
@@ -65,6 +66,14 @@ def gcs() -> "typing.Iterator[GcsServer]":
 def bucket(request: pytest.FixtureRequest) -> str:
     """A name for a bucket of the test's own."""
     return f"bucket-{hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:20]}"
+
+
+@pytest.fixture
+def fresh_workers() -> typing.Iterator[None]:
+    """Has workers forked by a server of the test's own, with its environment and its standard error."""
+    multiprocessing.forkserver._forkserver._stop()
+    yield
+    multiprocessing.forkserver._forkserver._stop()
 
 
 @pytest.fixture

@@ -1,11 +1,9 @@
 """A decoder that crashes, hangs or is killed: a photo, some seconds or the run is lost, and never anything else."""
 
 import functools
-import multiprocessing.forkserver
 import pathlib
 import re
 import tarfile
-import typing
 
 import pyarrow.parquet as pq
 import pytest
@@ -24,15 +22,15 @@ CUSTOMIZE = "import sys\nif 'from multiprocessing' in ' '.join(sys.orig_argv):\n
 
 
 @pytest.fixture
-def break_decoders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> typing.Iterator[None]:
+def break_decoders(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     """From now on the decoders of new worker processes break, and have a second of CPU for a photo."""
     folder = tmp_path_factory.mktemp("customize")
     (folder / "sitecustomize.py").write_text(CUSTOMIZE)
     monkeypatch.setenv("PYTHONPATH", f"{folder}:{ROOT}")
     monkeypatch.setattr(graph, "ShardConfig", functools.partial(ShardConfig, decode_limit_s=1.0))
-    multiprocessing.forkserver._forkserver._stop()
-    yield
-    multiprocessing.forkserver._forkserver._stop()
+    request.getfixturevalue("fresh_workers")
 
 
 def samples(output: pathlib.Path) -> dict[str, bytes]:

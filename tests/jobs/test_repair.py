@@ -121,14 +121,15 @@ def test_without_a_manifest_records_are_restored_and_photos_come_from_where_flag
 
 
 def test_a_shard_is_not_given_up_for_photos_that_do_not_come(
-    corpus: Corpus, dataset: pathlib.Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    corpus: Corpus, dataset: pathlib.Path, capfd: pytest.CaptureFixture[str], fresh_workers: None
 ) -> None:
     inflict(dataset, Damage("tar", 1, "flipped"))
     inflict(dataset, Damage("idx", 0, "deleted"))
     before = {name: data for name, data in data_of(dataset).items() if name != layout.idx_file(0)}
     assert repair(dataset, f"--images={corpus.source.parent}") == 1
-    assert "shard 000001 is left as it is: 7 of 7 photos failed, more than --max_failure_ratio" in caplog.text
-    assert capsys.readouterr().out.startswith(f"{TAR}: its bytes have changed")
+    captured = capfd.readouterr()
+    assert "shard 000001 is left as it is: 7 of 7 photos failed, more than --max_failure_ratio" in captured.err
+    assert captured.out.startswith(f"{TAR}: its bytes have changed")
     assert {name: data for name, data in data_of(dataset).items() if name in before} == before
     assert repair(dataset) == 0
     assert data_of(dataset) == data_of(corpus.output)
