@@ -288,20 +288,22 @@ def _run(command: list[str]) -> Used:
     environment = {**os.environ, "NO_ALBUMENTATIONS_UPDATE": "1"}
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=said)
-        peak_mb = 0.0
-        while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
-            peak_mb = max(peak_mb, _largest_mb(process.pid))
+        peak_mb, cpu_s = 0.0, dict[int, float]()
+        while process.poll() is None:
+            peak_mb = max(peak_mb, _watch(process.pid, cpu_s))
             time.sleep(_SAMPLING_S)
-        _, status, usage = ended
-        process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             said.seek(0)
             raise RuntimeError(f"{command[:4]} exited {process.returncode}: {said.read()[-2000:]}")
-    return Used(time.perf_counter() - begin, usage.ru_utime + usage.ru_stime, peak_mb)
+    return Used(time.perf_counter() - begin, sum(cpu_s.values()), peak_mb)
 
 
-def _largest_mb(pid: int) -> float:
-    """Resident memory of the largest process of a tree. The kernel's own peak counts what was before the exec."""
+def _watch(pid: int, cpu_s: dict[int, float]) -> float:
+    """Notes the processor time of each process of a tree; returns the resident memory of the largest, in MB.
+
+    The kernel's own figures will not do: its peak counts what was before the exec, and its time of children leaves out
+    those that somebody else has waited for.
+    """
     sizes = [0]
     with contextlib.suppress(psutil.NoSuchProcess):
         tree = [psutil.Process(pid)]
@@ -309,6 +311,8 @@ def _largest_mb(pid: int) -> float:
         for process in tree:
             with contextlib.suppress(psutil.NoSuchProcess):
                 sizes.append(process.memory_info().rss)
+                times = process.cpu_times()
+                cpu_s[process.pid] = times.user + times.system
     return max(sizes) / 1e6
 
 
