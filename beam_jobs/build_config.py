@@ -70,6 +70,15 @@ def add_build_flags(parser: FlagParser) -> None:
     build_flags.add_failure_flag(parser)
 
 
+def add_refetch_flags(parser: FlagParser) -> None:
+    """Adds how a command on a dataset that is there fetches photos of it again."""
+    add_place_flags(parser)
+    build_flags.add_fetch_flags(parser)
+    add_store_flags(parser)
+    build_flags.add_worker_flags(parser)
+    build_flags.add_failure_flag(parser)
+
+
 def config_of(flags: argparse.Namespace, images: ImageStep | None, max_failure_ratio: float = 1.0) -> BuildConfig:
     """Turns parsed flags into a configuration."""
     return BuildConfig(

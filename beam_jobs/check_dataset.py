@@ -21,13 +21,13 @@ import sys
 import typing
 
 from beam_jobs import build_flags
+from beam_jobs.build_config import add_refetch_flags
 from beam_jobs.cli import run_command
 from beam_jobs.errors import FAILED, OK, UsageError
 from beam_jobs.flags import FlagParser
-from beam_jobs.image_flags import add_place_flags
 from beam_jobs.recorded_flags import Flags, parse_given
 from beam_jobs.repair_dataset import repair
-from beam_jobs.store_flags import add_store_flags, reach_dataset, s3_options
+from beam_jobs.store_flags import reach_dataset, s3_options
 from transforms.dataset_files import NoDatasetError
 from transforms.verify_dataset import VerifyReport, verify
 
@@ -68,11 +68,7 @@ def make_parser() -> FlagParser:
     parser.add_argument("dataset", metavar="OUT", help="the dataset: local path or any fsspec URL")
     parser.add_argument("--fast", action="store_true", help="records, counts and sizes alone: data are not read")
     parser.add_argument("--repair", action="store_true", help="make what is damaged or lost again, and nothing else")
-    add_place_flags(parser)
-    build_flags.add_fetch_flags(parser)
-    add_store_flags(parser)
-    build_flags.add_worker_flags(parser)
-    build_flags.add_failure_flag(parser)
+    add_refetch_flags(parser)
     return parser
 
 

@@ -10,14 +10,14 @@ import sys
 import typing
 
 from beam_jobs import build_flags, check_alive, derive_dataset, output_state, retry_failures, take_down
+from beam_jobs.build_config import add_refetch_flags
 from beam_jobs.cli import run_command
 from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser
-from beam_jobs.image_flags import add_place_flags
 from beam_jobs.interrupt import end_run
 from beam_jobs.recorded_flags import Flags, parse_given
 from beam_jobs.settle import settle
-from beam_jobs.store_flags import add_store_flags, s3_options
+from beam_jobs.store_flags import s3_options
 from schemas import layout
 from schemas.records import Plan
 from transforms.image_files import ImagePlaceError
@@ -75,11 +75,7 @@ def make_parser() -> FlagParser:
     for operation in OPERATIONS:
         operation.add_flags(parser)
     derive_dataset.add_derive_flags(parser)
-    add_place_flags(parser)
-    build_flags.add_fetch_flags(parser)
-    add_store_flags(parser)
-    build_flags.add_worker_flags(parser)
-    build_flags.add_failure_flag(parser)
+    add_refetch_flags(parser)
     return parser
 
 

@@ -4,13 +4,13 @@ import pathlib
 
 from transforms.object_store import gs_endpoint
 from transforms.store_files import as_os_errors
-from transforms.store_output import PART_BYTES, ChangedError, StoreOutput
+from transforms.store_output import PART_BYTES, ChangedError, ObjectOutput
 
 
-class GcsOutput(StoreOutput):
+class GcsOutput(ObjectOutput):
     """A dataset on Google Cloud Storage. Unfinished uploads are not to be seen there, and end by themselves."""
 
-    is_conditional = True
+    token_field = "generation"
 
     def swap(self, name: str, data: bytes, token: str | None) -> str:
         """By the generation of the object."""
@@ -24,16 +24,6 @@ class GcsOutput(StoreOutput):
         except (FileExistsError, FileNotFoundError) as error:
             raise ChangedError(name) from error
         return str(answer["generation"])
-
-    def _token(self, name: str) -> str | None:
-        try:
-            return str(self._fs.info(self._path(name))["generation"])
-        except FileNotFoundError:
-            return None
-
-    def _move(self, old: str, new: str) -> None:
-        self._fs.cp_file(old, new)
-        self._fs.rm_file(old)
 
     def _upload(self, staged: pathlib.Path, name: str) -> None:
         self._fs.put_file(str(staged), self._path(name), chunksize=PART_BYTES, consistency="md5")

@@ -7,7 +7,7 @@ import typing
 
 from schemas import layout
 from transforms.store_files import as_os_errors
-from transforms.store_output import PART_BYTES, ChangedError, StoreOutput
+from transforms.store_output import PART_BYTES, ChangedError, ObjectOutput
 
 _log = logging.getLogger("photobeam")
 
@@ -19,10 +19,10 @@ _OWN_NAMES = frozenset({*layout.SHARD_FOLDERS, layout.TMP, layout.PLAN, layout.M
 _CHANGED = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "412", "409")
 
 
-class S3Output(StoreOutput):
+class S3Output(ObjectOutput):
     """A dataset on S3: an object appears with its last byte, sent at once or in parts."""
 
-    is_conditional = True
+    token_field = "ETag"
 
     def sweep(self) -> None:
         """Ends unfinished uploads, too: those of dataset files at once, others when they are old."""
@@ -61,16 +61,6 @@ class S3Output(StoreOutput):
             if not page.get("IsTruncated"):
                 return
             marker = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
-
-    def _token(self, name: str) -> str | None:
-        try:
-            return str(self._fs.info(self._path(name))["ETag"])
-        except FileNotFoundError:
-            return None
-
-    def _move(self, old: str, new: str) -> None:
-        self._fs.cp_file(old, new)
-        self._fs.rm_file(old)
 
     def _upload(self, staged: pathlib.Path, name: str) -> None:
         self._fs.put_file(str(staged), self._path(name), chunksize=PART_BYTES, max_concurrency=_PARTS_AT_ONCE)

@@ -206,6 +206,27 @@ class StoreOutput(Output):
         return pathlib.Path(tempfile.gettempdir(), f"photobeam-{os.getuid()}", place)
 
 
+class ObjectOutput(StoreOutput):
+    """A dataset on an object store: an object appears with its last byte, and preconditions are the store's own.
+
+    Attributes:
+        token_field: of what the store says of an object, the one that differs from version to version.
+    """
+
+    is_conditional = True
+    token_field: str
+
+    def _token(self, name: str) -> str | None:
+        try:
+            return str(self._fs.info(self._path(name))[self.token_field])
+        except FileNotFoundError:
+            return None
+
+    def _move(self, old: str, new: str) -> None:
+        self._fs.cp_file(old, new)
+        self._fs.rm_file(old)
+
+
 def _check_bucket(url: str, s3: S3Options) -> None:
     try:
         check_bucket(f"--output {url}", url, s3, FetchOptions(), must_list=True)
