@@ -6,6 +6,7 @@ import typing
 
 import apache_beam as beam
 
+from beam_jobs.build_config import BuildConfig
 from beam_jobs.image_flags import ImageStep
 from beam_jobs.local_runner import run_locally
 from schemas.classes import ChosenClass
@@ -58,6 +59,22 @@ class Work:
     max_failure_ratio: float = 1.0
     retry: str = ""
     remains: typing.Mapping[int, Remains] | None = None
+
+
+def rework(config: BuildConfig, plan: Plan, shards: typing.Container[int], folder: pathlib.Path) -> Work:
+    """Returns the work on some shards of a plan whose rows are complete; the others stand."""
+    return Work(
+        output=config.output,
+        folder=folder,
+        files=[],
+        plan=plan,
+        selection=config.selection,
+        classes=(),
+        images=config.images,
+        committed={rows.shard: rows.digest for rows in plan.rows or [] if rows.shard not in shards},
+        workers=config.workers,
+        finish=None,
+    )
 
 
 def run(work: Work) -> None:

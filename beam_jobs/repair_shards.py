@@ -1,5 +1,6 @@
 """The damaged shards of a dataset, made again: from what is whole of them, else from their photos."""
 
+import dataclasses
 import logging
 import pathlib
 import typing
@@ -104,22 +105,9 @@ def _restore(config: BuildConfig, plan: Plan, todo: _Todo, folder: pathlib.Path)
     with show_progress(config.progress, sum(rows.rows for rows in plan.rows or [] if rows.shard in todo)):
         from beam_jobs import graph
 
-        graph.run(
-            graph.Work(
-                output=config.output,
-                folder=folder,
-                files=[],
-                plan=plan,
-                selection=config.selection,
-                classes=(),
-                images=config.images,
-                committed={rows.shard: rows.digest for rows in plan.rows or [] if rows.shard not in todo},
-                workers=config.workers,
-                finish=None,
-                max_failure_ratio=config.max_failure_ratio,
-                remains={shard: left for shard, left in todo.items() if left},
-            )
-        )
+        remains = {shard: left for shard, left in todo.items() if left}
+        work = graph.rework(config, plan, todo, folder)
+        graph.run(dataclasses.replace(work, max_failure_ratio=config.max_failure_ratio, remains=remains))
 
 
 def _with_places(config: BuildConfig, images: ImageStep, folder: pathlib.Path) -> BuildConfig:

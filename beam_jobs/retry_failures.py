@@ -1,5 +1,6 @@
 """`reprocess --retry`: failed photos are tried again, and shards that gain samples are written again."""
 
+import dataclasses
 import logging
 import typing
 
@@ -112,23 +113,9 @@ def _failures_to_try(output: Output, commits: typing.Mapping[int, CommitRecord],
 
 
 def _retry(config: BuildConfig, plan: Plan, todo: typing.Mapping[int, int], condition: str, whole: bool) -> None:
-    left = {rows.shard: rows.digest for rows in plan.rows or [] if rows.shard not in todo}
     with run_folder(config.output) as folder, show_progress(config.progress, sum(todo.values())):
         from beam_jobs import graph
 
         config = with_lists(config, folder)
-        graph.run(
-            graph.Work(
-                output=config.output,
-                folder=folder,
-                files=[],
-                plan=plan,
-                selection=config.selection,
-                classes=(),
-                images=config.images,
-                committed=left,
-                workers=config.workers,
-                finish=finish_config(config, folder.name) if whole else None,
-                retry=condition,
-            )
-        )
+        finish = finish_config(config, folder.name) if whole else None
+        graph.run(dataclasses.replace(graph.rework(config, plan, todo, folder), finish=finish, retry=condition))
