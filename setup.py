@@ -56,5 +56,7 @@ setup(
         "lint": ["mypy>=1.15", "ruff>=0.12", "types-PyYAML", "types-pycocotools"],
         "benchmark": ["indexed_bzip2>=1.6", "opencv-python-headless>=4.10", "psutil>=6"],
     },
-    entry_points={"console_scripts": ["photobeam = beam_jobs.cli:main"]},
+    entry_points={
+        "console_scripts": ["photobeam = beam_jobs.cli:main", "photobeam-worker = beam_jobs.worker_boot:main"]
+    },
 )

@@ -1,9 +1,11 @@
 """What a run on Flink needs, looked at before anything is submitted: a cluster that answers, Java, the job server."""
 
+import contextlib
 import http.client
 import json
 import re
 import subprocess
+import time
 import typing
 import urllib.error
 import urllib.parse
@@ -21,8 +23,10 @@ LOCAL_MASTERS = ("[local]", "[auto]")
 REST_PORT = 8081
 JAVA_RELEASES = (11, 17)
 TIMEOUT_S = 5.0
+CANCEL_S = 20.0
 
 _MAX_ANSWER_BYTES = 1 << 20
+_ENDED = frozenset({"FINISHED", "FAILED", "CANCELED"})
 _RUNTIME = re.compile(r'version "(?:1\.)?(\d+)[^"]*"')
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """Asks without a proxy, as Flink's own client does."""
@@ -96,6 +100,29 @@ def read_cluster(master: str, timeout_s: float = TIMEOUT_S) -> ClusterState:
         ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise _no_flink(master, "it answers otherwise than one") from error
+
+
+def cancel_job(master: str, name: str) -> None:
+    """Cancels the jobs of a name, and waits until they have ended; whatever fails, the caller is about to end, too.
+
+    Args:
+        master: of the cluster.
+        name: of the jobs.
+    """
+    with contextlib.suppress(OSError, ValueError, KeyError, UsageError, http.client.HTTPException):
+        for job in _jobs(master, name):
+            request = urllib.request.Request(f"{_rest_url(master)}/jobs/{job}?mode=cancel", method="PATCH")
+            _direct.open(request, timeout=TIMEOUT_S).close()
+        until = time.monotonic() + CANCEL_S
+        while _jobs(master, name) and time.monotonic() < until:
+            time.sleep(0.2)
+
+
+def _jobs(master: str, name: str) -> list[str]:
+    """Lists the jobs of a name that have not ended."""
+    with _direct.open(f"{_rest_url(master)}/jobs/overview", timeout=TIMEOUT_S) as response:
+        jobs = json.loads(response.read())["jobs"]
+    return [job["jid"] for job in jobs if job["name"] == name and job["state"] not in _ENDED]
 
 
 def cluster_warnings(master: str, state: ClusterState, flink_version: str) -> list[str]:
