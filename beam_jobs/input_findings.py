@@ -71,7 +71,7 @@ class Inputs:
 def _found(check: str, found: FoundInputs) -> Finding:
     kinds = collections.Counter(file.kind for file in found.files)
     size_bytes = sum(file.size for file in found.files)
-    listed = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+    listed = ", ".join(f"{kind} ({counted(count, 'file')})" for kind, count in sorted(kinds.items()))
     text = f"{listed or 'nothing'}; {size_bytes / 1e6:,.1f} MB"
     if not found.left_out:
         return Finding(OK, check, text)

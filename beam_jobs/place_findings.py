@@ -75,7 +75,10 @@ def look_at_bucket(check: str, url: str, s3: S3Options, must_list: bool = True) 
     options = quick(FetchOptions())
     try:
         bucket, _ = open_bucket(check, url, s3, options)
-        yield from look_at_server(check, bucket.url, options, is_signed=bucket.signed is not None)
+        answered = list(look_at_server(check, bucket.url, options, is_signed=bucket.signed is not None))
+        yield from answered
+        if answered[0].status == FAULT:
+            return
         check_bucket(check, url, s3, options, must_list=must_list)
     except (ImagePlaceError, CredentialsError) as error:
         yield fault_of(check, error)
@@ -101,7 +104,7 @@ def look_at_server(check: str, url: str, options: FetchOptions, is_signed: bool 
     found = f"{host} answers in {reached.took_ms} ms (status {reached.status}){' ' if reached.proxy else ''}"
     yield Finding(OK, check, found + reached.proxy)
     if is_signed and reached.skew_s is not None and abs(reached.skew_s) > MAX_SKEW_S:
-        found = f"the clock here is {reached.skew_s:+,.0f} s from that of {host}: signatures are refused"
+        found = f"the clock here is {reached.skew_s / 60:+,.0f} minutes from that of {host}: signatures are refused"
         yield Finding(FAULT, check, found, "set the clock, by NTP")
 
 

@@ -43,7 +43,7 @@ def look_at_runner(flags: Flags) -> typing.Iterator[Finding]:
 def _look_at_flink(flags: Flags) -> typing.Iterator[Finding]:
     version, master = flags.get("flink_version") or FLINK_VERSION, flags.get("flink_master") or LOCAL_MASTERS[1]
     jar = flags.get("flink_job_server_jar") or ""
-    yield from _told("java", lambda: _java())
+    yield from _told("java", _java)
     yield from _told("job server", lambda: _job_server(jar, version))
     if master not in LOCAL_MASTERS:
         yield from _told(f"--flink_master {master}", lambda: _cluster(master, version))
