@@ -104,7 +104,7 @@ def _read_jar(path: pathlib.Path) -> JobServerJar:
 
 
 def _version(jar: zipfile.ZipFile, name: str) -> str:
-    match = _VERSION.search(jar.read(name)) if name in jar.namelist() else None
+    match = _VERSION.search(jar.read(name)) if name in jar.NameToInfo else None
     return match[1].decode(errors="replace") if match else ""
 
 
