@@ -24,6 +24,7 @@ setup(
         "fsspec>=2025.9",
         "aiohttp>=3.12,<4",
         'async-timeout>=4,<6; python_version < "3.11"',
+        "packaging>=22",
         "protego>=0.4,<1",
         "tenacity>=9,<10",
         "rich>=14,<16",

@@ -104,15 +104,14 @@ def _read_jar(path: pathlib.Path) -> JobServerJar:
 
 
 def _version(jar: zipfile.ZipFile, name: str) -> str:
-    match = _VERSION.search(jar.read(name)) if name in jar.namelist() else None
+    match = _VERSION.search(jar.read(name)) if name in jar.NameToInfo else None
     return match[1].decode(errors="replace") if match else ""
 
 
 def _answering(what: str, url: str, remedy: str) -> str:
-    """Returns the URL if it can be fetched."""
+    """Returns the URL if a file begins to come from there; it is not read."""
     try:
-        request = urllib.request.Request(url, method="HEAD")
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S):
+        with urllib.request.urlopen(url, timeout=TIMEOUT_S):
             return url
     except (OSError, ValueError) as error:
         said = f"status {error.code}" if isinstance(error, urllib.error.HTTPError) else getattr(error, "reason", error)
