@@ -11,6 +11,9 @@ import urllib.request
 
 import psutil
 
+_SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+"""Flags with which a JVM that lives for minutes takes two thirds of the processor time."""
+
 _SCRIPT = pathlib.Path(__file__).resolve().parents[1] / "deploy" / "flink" / "flink.sh"
 
 
@@ -37,7 +40,8 @@ class FlinkCluster:
         """
         self._folder = folder
         self._environment = os.environ | {"FLINK_DIR": str(folder), "FLINK_TASKMANAGERS": str(taskmanagers)}
-        self._environment |= {"FLINK_REST_PORT": "0", "FLINK_RPC_PORT": "0", "PYTHON": sys.executable}
+        self._environment |= {"FLINK_REST_PORT": "0", "FLINK_RPC_PORT": "0", "FLINK_JAVA_OPTIONS": _SHORT_LIVED}
+        self._environment |= {"PYTHON": sys.executable}
         fetched = self._script("jar", check=False)
         if fetched.returncode:
             raise CannotFetch(fetched.stderr)

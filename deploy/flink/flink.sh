@@ -24,6 +24,7 @@ Environment:
   FLINK_REST_PORT             (8081), 0 for one that is free
   FLINK_RPC_PORT              (6123), 0 for one that is free
   FLINK_RESTART_ATTEMPTS      failures of workers or TaskManagers that a job survives (3)
+  FLINK_JAVA_OPTIONS          more flags for the cluster's JVMs (none)
   FLINK_JOB_SERVER_JAR        a job server you have, for Flink 1.20 (else the cached one)
   PHOTOBEAM                   the command (photobeam)
   PYTHON                      a Python with pip (python3)
@@ -55,7 +56,7 @@ configure() {
   cp "$flink_home"/conf/log4j-console.properties "$dir/conf"
   cat > "$dir/conf/config.yaml" << YAML
 # Flags that Java 17 needs, as Flink ships them; a JVM without memory ends, and is not left half dead.
-env.java.opts.all: $(sed -n 's/^ *all: //p' "$flink_home/conf/config.yaml") -XX:+ExitOnOutOfMemoryError -Djava.io.tmpdir=$dir/tmp
+env.java.opts.all: $(sed -n 's/^ *all: //p' "$flink_home/conf/config.yaml") -XX:+ExitOnOutOfMemoryError -Djava.io.tmpdir=$dir/tmp ${FLINK_JAVA_OPTIONS:-}
 io.tmp.dirs: $dir/tmp
 taskmanager.jvm-exit-on-oom: true
 

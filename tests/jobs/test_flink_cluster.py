@@ -8,9 +8,10 @@ import sys
 import pytest
 
 _BOOT = f"""#!{sys.executable}
-import argparse, os, sys
+import argparse, os
 import grpc
 from apache_beam.portability.api import beam_provision_api_pb2, beam_provision_api_pb2_grpc, endpoints_pb2
+from apache_beam.runners.worker import sdk_worker_main
 from google.protobuf import json_format, text_format
 
 flags = argparse.ArgumentParser()
@@ -20,14 +21,14 @@ given, _ = flags.parse_known_args()
 provision = beam_provision_api_pb2_grpc.ProvisionServiceStub(grpc.insecure_channel(given.provision_endpoint))
 request = beam_provision_api_pb2.GetProvisionInfoRequest()
 info = provision.GetProvisionInfo(request, metadata=[("worker_id", given.id)]).info
-environment = os.environ | {{
+os.environ.update({{
     "WORKER_ID": given.id,
     "PIPELINE_OPTIONS": json_format.MessageToJson(info.pipeline_options),
     "LOGGING_API_SERVICE_DESCRIPTOR": text_format.MessageToString(info.logging_endpoint),
     "CONTROL_API_SERVICE_DESCRIPTOR": text_format.MessageToString(info.control_endpoint),
     "RUNNER_CAPABILITIES": " ".join(info.runner_capabilities),
-}}
-os.execve(sys.executable, [sys.executable, "-m", "apache_beam.runners.worker.sdk_worker_main"], environment)
+}})
+sdk_worker_main.main([])
 """
 
 
