@@ -123,7 +123,7 @@ def _of_machine(flags: argparse.Namespace) -> list[tuple[str, Look]]:
 
 def _of_surroundings(flags: argparse.Namespace, base: str, inputs: Inputs) -> list[tuple[str, Look]]:
     step = _image_step(flags, base)
-    looks: list[tuple[str, Look]] = [("runner", lambda: look_at_runner(vars(flags)))]
+    looks: list[tuple[str, Look]] = [("runner", lambda: look_at_runner({**vars(flags), **flags.runner_options}))]
     if flags.output:
         looks.append(("--output", lambda: _look_at_output(flags, base, step, inputs)))
     if step:

@@ -41,11 +41,13 @@ def look_at_runner(flags: Flags) -> typing.Iterator[Finding]:
 
 
 def _look_at_flink(flags: Flags) -> typing.Iterator[Finding]:
-    version, master = flags.get("flink_version") or FLINK_VERSION, flags.get("flink_master") or LOCAL_MASTERS[1]
+    version, master = flags.get("flink_version") or FLINK_VERSION, flags.get("flink_master") or ""
     jar = flags.get("flink_job_server_jar") or ""
     yield from _told("java", _java)
     yield from _told("job server", lambda: _job_server(jar, version))
-    if master not in LOCAL_MASTERS:
+    if not master:
+        yield Finding(FAULT, "--flink_master", "is not given", "give HOST:8081 of a cluster, or [local]")
+    elif master not in LOCAL_MASTERS:
         yield from _told(f"--flink_master {master}", lambda: _cluster(master, version))
 
 
@@ -85,9 +87,7 @@ def _look_at_prism(flags: Flags) -> typing.Iterator[Finding]:
     check = f"--prism_location {place}".strip()
     build = "build one with `go install github.com/apache/beam/sdks/v2/go/cmd/prism@v2.77.0`"
     if not place:
-        yield Finding(WARNING, check, "is not given: Beam fetches a binary at the first run", build)
-    elif "://" in place:
-        yield Finding(OK, check, "is fetched at the first run")
+        yield Finding(FAULT, check, "is not given", build)
     elif not os.path.isfile(place):
         yield Finding(FAULT, check, "is no file", build)
     elif not shutil.which(place):

@@ -45,6 +45,11 @@ def message_of(told: str) -> str:
             f"a worker cannot start {missing['command']}: install photobeam there under the same path, or name its "
             'place with --environment_config=\'{"command": "…/photobeam-worker"}\''
         )
+    if "Insufficient number of network buffers" in told:
+        return (
+            "the TaskManagers have too few network buffers for the steps of this graph: set "
+            "taskmanager.network.sort-shuffle.min-buffers: 64 in Flink's configuration, as deploy/flink does"
+        )
     raised = [match for match in _RAISED.finditer(told) if not match["name"].startswith(("java.", "org."))]
     if raised:
         last = raised[-1]

@@ -43,6 +43,7 @@ class FaultServer:
         robots_asked: how often that was asked for.
         connections: how many were opened.
         headers: the headers of each request, likewise.
+        delay_s: how long every answer takes.
     """
 
     def __init__(self, answers: dict[str, Answer] | None = None):
@@ -50,6 +51,7 @@ class FaultServer:
         self.asked: list[str] = []
         self.robots_asked = 0
         self.connections = 0
+        self.delay_s = 0.0
         self.headers: list[dict[str, str]] = []
         self.stopping = threading.Event()
         self._counts: collections.Counter[str] = collections.Counter()
@@ -108,6 +110,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         answer = self.server.faults.answer_for(self.path, dict(self.headers))
+        self.server.faults.stopping.wait(self.server.faults.delay_s)
         fault = getattr(self, f"_{answer.fault}", None)
         if fault:
             self.close_connection = True

@@ -6,6 +6,7 @@ import concurrent.futures
 import dataclasses
 import io
 import json
+import os
 import pathlib
 import pickle
 import shutil
@@ -267,6 +268,8 @@ def write_log(shard: int, started: float, images: ShardImages, output: Output) -
     """
     log = {
         "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "parent_pid": os.getppid(),
         "started": started,
         "seconds": time.time() - started,
         "samples": len(images.images),

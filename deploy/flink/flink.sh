@@ -75,6 +75,8 @@ taskmanager.memory.process.size: ${FLINK_TASKMANAGER_MEMORY:-1536m}
 taskmanager.memory.jvm-metaspace.size: 320m
 # A slot has a Python worker of its own, with its own interpreter lock, when it is its TaskManager's only one.
 taskmanager.numberOfTaskSlots: 1
+# What crosses between stages is small, in many steps: each takes this many buffers of 32 KiB, not 512.
+taskmanager.network.sort-shuffle.min-buffers: 64
 
 restart-strategy.type: fixed-delay
 restart-strategy.fixed-delay.attempts: ${FLINK_RESTART_ATTEMPTS:-3}
