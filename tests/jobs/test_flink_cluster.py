@@ -1,11 +1,14 @@
 """The cluster that deploy/flink starts, without any job of photobeam's."""
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
 
 import pytest
+
+from tests.flink_cluster import SHORT_LIVED
 
 _BOOT = f"""#!{sys.executable}
 import argparse, os
@@ -57,7 +60,8 @@ def test_each_taskmanager_has_a_python_worker_that_works(flink, worker_command, 
     out = tmp_path / "out"
     out.mkdir()
     command = [sys.executable, "-m", "tests.jobs.flink_sessions", str(out), *_options(flink, worker_command)]
-    subprocess.run(command, check=True, cwd=pathlib.Path(__file__).resolve().parents[2])
+    environment = os.environ | {"JDK_JAVA_OPTIONS": SHORT_LIVED}
+    subprocess.run(command, check=True, cwd=pathlib.Path(__file__).resolve().parents[2], env=environment)
     units = {int(file.name): [int(unit) for unit in file.read_text().split()] for file in out.iterdir()}
     assert set(units) == set(flink.taskmanagers.values())
     assert sorted(sum(units.values(), [])) == list(range(16))
