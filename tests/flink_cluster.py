@@ -11,8 +11,8 @@ import urllib.request
 
 import psutil
 
-_SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-"""Flags with which a JVM that lives for minutes takes two thirds of the processor time."""
+SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+"""For ``JDK_JAVA_OPTIONS``: flags with which JVMs that live for minutes take less processor time."""
 
 _SCRIPT = pathlib.Path(__file__).resolve().parents[1] / "deploy" / "flink" / "flink.sh"
 
@@ -28,7 +28,6 @@ class FlinkCluster:
         master: address, ``HOST:PORT``, for ``--flink_master``.
         url: of the REST interface.
         job_server_jar: for ``--flink_job_server_jar``.
-        job_server_kind: which jar that is, in words.
     """
 
     def __init__(self, folder: pathlib.Path, taskmanagers: int = 2) -> None:
@@ -40,13 +39,13 @@ class FlinkCluster:
         """
         self._folder = folder
         self._environment = os.environ | {"FLINK_DIR": str(folder), "FLINK_TASKMANAGERS": str(taskmanagers)}
-        self._environment |= {"FLINK_REST_PORT": "0", "FLINK_RPC_PORT": "0", "FLINK_JAVA_OPTIONS": _SHORT_LIVED}
-        self._environment |= {"PYTHON": sys.executable}
-        fetched = self._script("jar", check=False)
+        self._environment |= {"FLINK_REST_PORT": "0", "FLINK_RPC_PORT": "0"}
+        self._environment |= {"JDK_JAVA_OPTIONS": SHORT_LIVED, "PYTHON": sys.executable}
+        fetched = self._script("fetch", check=False)
         if fetched.returncode:
             raise CannotFetch(fetched.stderr)
-        self.job_server_jar, self.job_server_kind = fetched.stdout.strip(), fetched.stderr.strip()
         self._script("start")
+        self.job_server_jar = self._script("jar").stdout.strip()
         self.master = (folder / "address").read_text().strip()
         self.url = f"http://{self.master}"
 

@@ -24,7 +24,7 @@ fetch() {
 
 check_java() {
   local version
-  version=$("${JAVA_HOME:+$JAVA_HOME/bin/}java" -version 2>&1 | sed -n '1s/.* version "\([0-9]*\).*/\1/p') || true
+  version=$("${JAVA_HOME:+$JAVA_HOME/bin/}java" -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p') || true
   [ "${version:-0}" -ge 11 ] ||
     fail "Java 11 or newer is needed, and ${JAVA_HOME:-PATH} has ${version:-none}: install Java 17, or set JAVA_HOME"
 }

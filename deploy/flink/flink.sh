@@ -24,7 +24,6 @@ Environment:
   FLINK_REST_PORT             (8081), 0 for one that is free
   FLINK_RPC_PORT              (6123), 0 for one that is free
   FLINK_RESTART_ATTEMPTS      failures of workers or TaskManagers that a job survives (3)
-  FLINK_JAVA_OPTIONS          more flags for the cluster's JVMs (none)
   FLINK_JOB_SERVER_JAR        a job server you have, for Flink 1.20 (else the cached one)
   PHOTOBEAM                   the command (photobeam)
   PYTHON                      a Python with pip (python3)
@@ -56,7 +55,7 @@ configure() {
   cp "$flink_home"/conf/log4j-console.properties "$dir/conf"
   cat > "$dir/conf/config.yaml" << YAML
 # Flags that Java 17 needs, as Flink ships them; a JVM without memory ends, and is not left half dead.
-env.java.opts.all: $(sed -n 's/^ *all: //p' "$flink_home/conf/config.yaml") -XX:+ExitOnOutOfMemoryError -Djava.io.tmpdir=$dir/tmp ${FLINK_JAVA_OPTIONS:-}
+env.java.opts.all: $(sed -n 's/^ *all: //p' "$flink_home/conf/config.yaml") -XX:+ExitOnOutOfMemoryError -Djava.io.tmpdir=$dir/tmp
 io.tmp.dirs: $dir/tmp
 taskmanager.jvm-exit-on-oom: true
 
@@ -130,9 +129,9 @@ await_taskmanager() {
   until ask /taskmanagers | grep -qF "\"id\":\"taskmanager-$1\""; do
     sleep 0.2
     for name in jobmanager "taskmanager-$1"; do
-      kill -0 "$(cat "$dir/pid/$name")" 2> /dev/null || fail "$name has ended: $(last_lines "$name")"
+      kill -0 "$(cat "$dir/pid/$name")" 2> /dev/null || fail "$name has ended: $(complaints "$name")"
     done
-    [ $SECONDS -lt $deadline ] || fail "taskmanager-$1 has not registered in $start_seconds s: $(last_lines "taskmanager-$1")"
+    [ $SECONDS -lt $deadline ] || fail "taskmanager-$1 is not ready in $start_seconds s: $(complaints "taskmanager-$1")"
   done
 }
 
@@ -142,9 +141,9 @@ ask() {
 }
 
 # Args: a process's name.
-last_lines() {
-  echo "see $dir/log; the last lines there:"
-  find "$dir/log" -name "*$1*" -exec tail -n 5 {} +
+complaints() {
+  find "$dir/log" -name "*$1*" -exec grep -hE '^(Caused by|Error|Could not|Unrecognized)|ERROR' {} + | tail -n 3
+  echo "see $dir/log"
 }
 
 start() {

@@ -1,63 +1,35 @@
 """The cluster that deploy/flink starts, without any job of photobeam's."""
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
 
-import pytest
+from tests.flink_cluster import SHORT_LIVED
 
-_BOOT = f"""#!{sys.executable}
-import argparse, os
-import grpc
-from apache_beam.portability.api import beam_provision_api_pb2, beam_provision_api_pb2_grpc, endpoints_pb2
-from apache_beam.runners.worker import sdk_worker_main
-from google.protobuf import json_format, text_format
-
-flags = argparse.ArgumentParser()
-flags.add_argument("--id")
-flags.add_argument("--provision_endpoint")
-given, _ = flags.parse_known_args()
-provision = beam_provision_api_pb2_grpc.ProvisionServiceStub(grpc.insecure_channel(given.provision_endpoint))
-request = beam_provision_api_pb2.GetProvisionInfoRequest()
-info = provision.GetProvisionInfo(request, metadata=[("worker_id", given.id)]).info
-os.environ.update({{
-    "WORKER_ID": given.id,
-    "PIPELINE_OPTIONS": json_format.MessageToJson(info.pipeline_options),
-    "LOGGING_API_SERVICE_DESCRIPTOR": text_format.MessageToString(info.logging_endpoint),
-    "CONTROL_API_SERVICE_DESCRIPTOR": text_format.MessageToString(info.control_endpoint),
-    "RUNNER_CAPABILITIES": " ".join(info.runner_capabilities),
-}})
-sdk_worker_main.main([])
-"""
+_WORKER = pathlib.Path(sys.executable).with_name("photobeam-worker")
 
 
-@pytest.fixture
-def worker_command(tmp_path):
-    boot = tmp_path / "boot"
-    boot.write_text(_BOOT)
-    boot.chmod(0o755)
-    return str(boot)
-
-
-def _options(flink, worker_command):
+def _options(flink):
     return [
         "--runner=FlinkRunner",
         f"--flink_master={flink.master}",
         "--flink_version=1.20",
         f"--flink_job_server_jar={flink.job_server_jar}",
         "--environment_type=PROCESS",
-        f"--environment_config={json.dumps({'command': worker_command})}",
+        f"--environment_config={json.dumps({'command': str(_WORKER)})}",
         "--execution_mode_for_batch=BATCH_FORCED",
         "--parallelism=2",
     ]
 
 
-def test_each_taskmanager_has_a_python_worker_that_works(flink, worker_command, tmp_path):
+def test_each_taskmanager_has_a_python_worker_that_works(flink, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
-    command = [sys.executable, "-m", "tests.jobs.flink_sessions", str(out), *_options(flink, worker_command)]
-    subprocess.run(command, check=True, cwd=pathlib.Path(__file__).resolve().parents[2])
+    command = [sys.executable, "-m", "tests.jobs.flink_sessions", str(out), *_options(flink)]
+    environment = os.environ | {"JDK_JAVA_OPTIONS": SHORT_LIVED}
+    subprocess.run(command, check=True, cwd=pathlib.Path(__file__).resolve().parents[2], env=environment)
     units = {int(file.name): [int(unit) for unit in file.read_text().split()] for file in out.iterdir()}
     assert set(units) == set(flink.taskmanagers.values())
     assert sorted(sum(units.values(), [])) == list(range(16))
