@@ -79,7 +79,7 @@ class _Clock:
 def _text(state: typing.Mapping[str, typing.Any]) -> str:
     done = state["samples"] + state["failed"]
     if not done:
-        return f"joining: {state['lines']:,} lines read, {state['rows']:,} rows"
+        return f"joining: {state['lines']:,} lines read, {state['rows']:,} rows" if state["lines"] else "under way"
     eta = "" if state["eta_s"] is None else f", {state['eta_s'] // 60}:{state['eta_s'] % 60:02d} left"
     return f"{done:,} of {state['rows']:,} photos, {state['failed']:,} failed, {state['images_per_s']:,} images/s{eta}"
 

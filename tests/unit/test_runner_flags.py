@@ -1,0 +1,106 @@
+"""Where a job runs: photobeam's flags and Beam's on one command line."""
+
+import pytest
+
+from beam_jobs import build_dataset
+from beam_jobs.errors import UsageError
+from beam_jobs.portable_runner import flink_options
+from beam_jobs.runner_flags import CORES, DATAFLOW, PRISM
+
+_BUILD = ["--yfcc", "in", "--output", "out"]
+_DATAFLOW = [
+    *_BUILD[:2],
+    "--output=gs://bucket/out",
+    "--runner=DataflowRunner",
+    "--project=my-project",
+    "--region=europe-west1",
+    "--temp_location=gs://bucket/tmp",
+    "--sdk_container_image=image:1",
+]
+
+
+def _runner(*flags):
+    return build_dataset.parse_args([*_BUILD, *flags]).runner
+
+
+def test_the_default_is_this_machine():
+    runner = _runner()
+    assert runner.is_local
+    assert (runner.workers, runner.children) == (CORES, CORES)
+    assert _runner("--runner=FnApiRunner", "--workers=3").workers == 3
+
+
+def test_beams_flags_stand_among_photobeams(tmp_path):
+    prism = tmp_path / "prism"
+    prism.touch(0o755)
+    runner = _runner(
+        "--prism_location", str(prism), "--runner", PRISM, "--experiments=a", "--experiments=b", "--workers=3"
+    )
+    assert (runner.name, runner.workers, runner.children) == (PRISM, 3, 3)
+    assert runner.options == {"prism_location": str(prism), "experiments": ["a", "b"]}
+
+
+def test_beams_flags_may_stand_in_the_config_file(tmp_path):
+    prism, config = tmp_path / "prism", tmp_path / "flags.yaml"
+    prism.touch(0o755)
+    config.write_text(f"runner: PrismRunner\nprism_location: {prism}\n")
+    assert _runner("--config", str(config)).options == {"prism_location": str(prism)}
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--flink_master=x:1"], "--flink_master is a flag of Beam's other runners: give --runner=FlinkRunner"),
+        (["--runner=DaskRunner"], "DaskRunner is not supported (Beam's Dask runner drops branches"),
+        (["--runner=Nonsense"], "Nonsense is not supported"),
+        (["--runner=FlinkRunner"], "needs --flink_master"),
+        (["--runner=FlinkRunner", "--flink_master=127.0.0.1:1"], "--flink_master 127.0.0.1:1 does not answer"),
+        (["--runner=FlinkRunner", "--flink_masterr=x"], "unknown flag --flink_masterr"),
+        (["--runner=PrismRunner"], "needs --prism_location"),
+        (["--runner=PrismRunner", "--prism_location=/nowhere"], "/nowhere is none"),
+        (["--runner=DataflowRunner"], "needs --project"),
+    ],
+)
+def test_what_a_runner_lacks_is_said_before_any_work(flags, told):
+    with pytest.raises(UsageError) as error:
+        _runner(*flags)
+    assert told in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("without", "told"),
+    [
+        ("--region", "needs --region"),
+        ("--temp_location", "needs --temp_location"),
+        ("--sdk_container_image", "its workers lack photobeam"),
+    ],
+)
+def test_dataflow_needs_to_be_told_where(without, told):
+    with pytest.raises(UsageError) as error:
+        build_dataset.parse_args([flag for flag in _DATAFLOW if not flag.startswith(without)])
+    assert told in str(error.value)
+
+
+def test_dataflow_does_not_see_local_files():
+    with pytest.raises(UsageError, match="Dataflow's workers do not see this machine's files"):
+        build_dataset.parse_args([*_DATAFLOW, "--output", "out"])
+
+
+def test_a_rate_of_the_whole_job_needs_a_number_of_workers():
+    with pytest.raises(UsageError, match="--per_host_rate is for the whole job"):
+        build_dataset.parse_args([*_DATAFLOW, "--per_host_rate=8"])
+    config = build_dataset.parse_args([*_DATAFLOW, "--per_host_rate=8", "--workers=4"])
+    assert (config.runner.name, config.runner.children) == (DATAFLOW, 1)
+    assert config.images
+    assert config.images.fetch.per_host_rate == 2
+
+
+def test_flinks_options_suit_the_graph_and_give_way():
+    options = flink_options({"flink_master": "x:1", "parallelism": 3}, 8)
+    assert options["execution_mode_for_batch"] == "BATCH_FORCED"
+    assert options["parallelism"] == 3
+    assert "photobeam-worker" in options["environment_config"]
+    assert flink_options({"environment_type": "EXTERNAL"}, 2).get("environment_config") is None
+    own = flink_options({"environment_config": '{"command": "/x"}'}, 2)["environment_config"]
+    assert '"command": "/x"' in own
+    assert "PHOTOBEAM_VERSIONS" in own

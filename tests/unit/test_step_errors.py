@@ -1,0 +1,52 @@
+"""What a runner tells of a failed step, and what of it reaches people."""
+
+import pytest
+
+from beam_jobs.step_errors import message_of
+
+_JAVA = """java.lang.RuntimeException: Error received from SDK harness: Traceback (most recent call last):
+  File "apache_beam/runners/common.py", line 1493, in process
+  File "transforms/build_shards.py", line 90, in process
+{raised}
+
+\tat org.apache.beam.runners.fnexecution.control.FnApiControlClient.handle(FnApiControlClient.java:180)
+Caused by: java.lang.IllegalStateException: it went wrong
+"""
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (
+            "transforms.failure_share.TooManyFailuresError: 7 of 9 failed [while running 'BuildShard-ptransform-12']",
+            "7 of 9 failed",
+        ),
+        (
+            "transforms.worker_pool.PoolStoppedError: worker process 7 was ended by SIGKILL",
+            "worker process 7 was ended by SIGKILL",
+        ),
+        ("ValueError: a bug [while running 'Spool']", "ValueError: a bug"),
+        ("FileNotFoundError: [Errno 2] No such file: 'x'", "FileNotFoundError: [Errno 2] No such file: 'x'"),
+    ],
+)
+def test_the_error_that_python_raised_is_told(raised, told):
+    assert message_of(_JAVA.format(raised=raised)) == told
+
+
+def test_the_last_of_several_errors_is_told():
+    raised = "KeyError: 1\n\nThe above exception was the direct cause of the following exception:\n\nValueError: 2"
+    assert message_of(_JAVA.format(raised=raised)) == "ValueError: 2"
+
+
+def test_a_command_that_is_not_there_is_named():
+    told = 'java.io.IOException: Cannot run program "/opt/photobeam-worker": error=2, No such file or directory'
+    assert message_of(told).startswith("a worker cannot start /opt/photobeam-worker: install photobeam there")
+
+
+def test_too_few_buffers_are_told_with_what_to_set():
+    told = "java.io.IOException: Insufficient number of network buffers: required 512, but only 199 available."
+    assert "taskmanager.network.sort-shuffle.min-buffers" in message_of(told)
+
+
+def test_what_is_not_understood_is_told_whole():
+    assert message_of("the job was lost") == "the job was lost"
