@@ -7,7 +7,6 @@ A second run of the same command goes on where the first one ended.
 
 import dataclasses
 import logging
-import pathlib
 import sys
 import typing
 
@@ -22,7 +21,7 @@ from beam_jobs.flags import FlagParser, parse
 from beam_jobs.interrupt import end_run
 from beam_jobs.progress_line import show_progress
 from beam_jobs.report_build import report_build
-from beam_jobs.run_folder import run_folder
+from beam_jobs.run_folder import RunFolder, run_folder
 from beam_jobs.settle import settle
 from schemas.classes import ChosenClass
 from schemas.records import Plan
@@ -42,6 +41,7 @@ from transforms.lease import OutputInUseError, hold_output
 from transforms.output import Output
 from transforms.publish import OutputError, check_space
 from transforms.read_classes import choose_classes
+from transforms.scratch import LocalScratch
 from transforms.where_condition import ConditionError, check_condition
 
 _log = logging.getLogger("photobeam")
@@ -128,15 +128,25 @@ def _run_held(config: BuildConfig, found: FoundInputs, classes: Classes) -> int:
         )
     settle(config.output, config.workers, config.overwrite)
     standing = _what_stands(config, found)
-    with run_folder(config.output) as folder:
+    with run_folder(config.output, config.temp_location) as place:
         if standing.plan.rows is None:
-            check_space(folder, SPOOL_FACTOR * decoded_bytes(found.files))
+            check_spool_space(place, found)
         if not standing.is_finished:
-            config = with_lists(config, folder)
+            config = with_lists(config, place.scratch)
         output_state.begin(config.output, standing, config.overwrite)
         if not standing.is_finished:
-            _run_graph(config, found, standing, classes, folder)
+            _run_graph(config, found, standing, classes, place)
     return report_build(config.output, config.max_failure_ratio if config.images else None)
+
+
+def check_spool_space(place: RunFolder, found: FoundInputs) -> None:
+    """Checks that there is room for the files of a join, if they are local.
+
+    Raises:
+        OutputError: there is not.
+    """
+    if isinstance(place.scratch, LocalScratch):
+        check_space(place.scratch.folder, SPOOL_FACTOR * decoded_bytes(found.files))
 
 
 def _some(names: list[str]) -> str:
@@ -167,7 +177,7 @@ def _what_stands(config: BuildConfig, found: FoundInputs) -> output_state.Standi
 
 
 def _run_graph(
-    config: BuildConfig, found: FoundInputs, standing: output_state.Standing, classes: Classes, folder: pathlib.Path
+    config: BuildConfig, found: FoundInputs, standing: output_state.Standing, classes: Classes, place: RunFolder
 ) -> None:
     plan, committed = standing.plan, standing.committed
     todo = sum(r.rows for r in plan.rows or [] if committed.get(r.shard) != r.digest)
@@ -177,7 +187,7 @@ def _run_graph(
         graph.run(
             graph.Work(
                 output=config.output,
-                folder=folder,
+                place=place,
                 files=found.files,
                 plan=plan,
                 selection=config.selection,
@@ -185,7 +195,7 @@ def _run_graph(
                 images=config.images,
                 committed=committed,
                 workers=config.workers,
-                finish=finish_config(config, folder.name),
+                finish=finish_config(config, place.folder.name),
                 max_failure_ratio=config.max_failure_ratio,
             )
         )

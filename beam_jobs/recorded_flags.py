@@ -15,7 +15,7 @@ from schemas.sources import Source
 from transforms.dataset_records import IMAGE_FLAG
 from transforms.output import Output, read_record
 
-_OF_ONE_RUN = frozenset({"output", "overwrite", "by_split", "config", "workers", "progress", "runner"})
+_OF_ONE_RUN = frozenset({"output", "overwrite", "by_split", "config", "workers", "progress", "runner", "temp_location"})
 """Flags that say nothing of the dataset: where it was then, and what that run was to do on its machine."""
 
 REPROCESSED = "reprocessed"
