@@ -32,7 +32,7 @@ class BuildConfig:
         workers: threads of phase 1, processes of phase 2.
         overwrite: start again.
         progress: ``auto``, ``json`` or ``none``.
-        temp_location: local folder or URL for what the run's workers share; '' for the default.
+        temp_location: where workers share what is unfinished; None for the default.
         max_failure_ratio: above it a large run ends early, and a finished build counts as failed.
         published: where published sets come from, and where they are kept.
         flags: everything as given, for the manifest.
@@ -48,7 +48,7 @@ class BuildConfig:
     workers: int
     overwrite: bool
     progress: str
-    temp_location: str
+    temp_location: Output | None
     max_failure_ratio: float
     published: PublishedPlaces
     flags: dict[str, typing.Any]

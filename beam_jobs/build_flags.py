@@ -234,14 +234,17 @@ def output(flags: argparse.Namespace) -> Output:
     return output_at("--output", flags.output, s3_options(vars(flags)))
 
 
-def temp_location(flags: typing.Mapping[str, typing.Any]) -> str:
-    """Returns where the run's workers share what is unfinished, absolute if it is local; '' for the default.
+def temp_location(flags: typing.Mapping[str, typing.Any]) -> Output | None:
+    """Returns where workers share what is unfinished; None for the default.
+
+    Args:
+        flags: by name; those that are left out count as not given.
 
     Raises:
         UsageError: it cannot be opened.
     """
     place = flags.get("temp_location", "")
-    return output_at(TEMP_FLAG, place, s3_options(flags)).root if place else ""
+    return output_at(TEMP_FLAG, place, s3_options(flags)) if place else None
 
 
 def output_at(flag: str, place: str, s3: S3Options) -> Output:

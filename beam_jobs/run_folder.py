@@ -33,7 +33,9 @@ class RunFolder(typing.NamedTuple):
 
 
 @contextlib.contextmanager
-def run_folder(output: Output, temp_location: str = "", is_shared: bool = False) -> typing.Iterator[RunFolder]:
+def run_folder(
+    output: Output, temp_location: Output | None = None, is_shared: bool = False
+) -> typing.Iterator[RunFolder]:
     """Gives a run its place for what is unfinished; that goes with it, however the run ends.
 
     Args:
@@ -51,10 +53,12 @@ def run_folder(output: Output, temp_location: str = "", is_shared: bool = False)
         try:
             folder.mkdir(parents=True)
             scratch.check_writable()
-            yield RunFolder(folder, scratch)
+            try:
+                yield RunFolder(folder, scratch)
+            finally:
+                _remove(scratch)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-            _remove(scratch)
 
 
 def _remove(scratch: Scratch) -> None:

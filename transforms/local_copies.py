@@ -11,7 +11,7 @@ from transforms.dataset_files import DatasetFiles
 from transforms.publish import own_temporary_folder, staged_as
 
 STALE_S = 86_400
-"""Copies that a dead run has left are removed when a run of later begins here, if they are older."""
+"""Copies that a dead run has left are removed when a later one makes its own here, if they are older."""
 
 _PREFIX = "copies-"
 
@@ -38,9 +38,9 @@ def local_copy(files: DatasetFiles, name: str) -> pathlib.Path:
     return path
 
 
-def drop_copies(files: DatasetFiles) -> None:
-    """Removes the copies of a place's files."""
-    shutil.rmtree(_folder(files), ignore_errors=True)
+def drop_copies(files: DatasetFiles, folder: str = "") -> None:
+    """Removes the copies of a place's files below a folder, of all by default."""
+    shutil.rmtree(_folder(files) / folder, ignore_errors=True)
 
 
 def _folder(files: DatasetFiles) -> pathlib.Path:

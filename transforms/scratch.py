@@ -164,75 +164,76 @@ class StoreScratch(Scratch):
     """A prefix of an object store, or a folder of any file system of fsspec's.
 
     Attributes:
-        url: of it.
+        url: of a run's place.
         s3: how S3 is reached.
+        folder: of that; '' for all of it.
     """
 
     url: str
     s3: S3Options = S3Options()
+    folder: str = ""
 
     def __str__(self) -> str:
-        return self.url
+        return f"{self.url}/{self.folder}".rstrip("/")
 
     def child(self, folder: str) -> "StoreScratch":
         """Returns the place below a folder of this one."""
-        return StoreScratch(self._output.child(folder).root, self.s3, is_shared=self.is_shared)
+        return dataclasses.replace(self, folder=self._name(folder))
 
     @contextlib.contextmanager
     def writing(self, name: str) -> typing.Iterator[pathlib.Path]:
         """Gives a path among temporary files, which is uploaded."""
         with _temporary(name) as staged:
             yield staged
-            self._output.publish(staged, name)
+            self._output.publish(staged, self._name(name))
 
     @contextlib.contextmanager
     def reading(self, name: str) -> typing.Iterator[pathlib.Path]:
         """Gives a temporary file."""
         with _temporary(name) as path:
-            self._output.download(name, path)
+            self._output.download(self._name(name), path)
             yield path
 
     def local(self, name: str) -> pathlib.Path:
         """Returns this machine's copy of a file."""
-        return local_copy(self._output, name)
+        return local_copy(self._output, self._name(name))
 
     def read_ranges(self, ranges: typing.Iterable[Range]) -> list[bytes]:
         """Reads many parts of files at once, by one request for those that adjoin each other."""
-        wanted = list(ranges)
+        wanted = [range_._replace(name=self._name(range_.name)) for range_ in ranges]
         merged = _merged(wanted)
         found = dict(zip(merged, self._output.read_ranges(merged), strict=True))
         return list(_parts(wanted, found))
 
     def exists(self, name: str) -> bool:
         """Tells whether there is such a file."""
-        return self._output.exists(name)
+        return self._output.exists(self._name(name))
 
     def remove(self) -> None:
-        """Removes all files below the URL, and this machine's copies of them."""
-        drop_copies(self._output)
-        self._output.remove_tree("")
+        """Removes all files, and this machine's copies of them."""
+        drop_copies(self._output, self.folder)
+        self._output.remove_tree(self.folder)
+
+    def _name(self, name: str) -> str:
+        return f"{self.folder}/{name}" if self.folder else name
 
     @functools.cached_property
     def _output(self) -> Output:
         return open_output(self.url, self.s3, TEMP_FLAG)
 
 
-def scratch_of(output: Output, run_id: str, temp_location: str = "", is_shared: bool = False) -> Scratch:
+def scratch_of(output: Output, run_id: str, temp_location: Output | None = None, is_shared: bool = False) -> Scratch:
     """Returns where a run keeps what its workers share.
 
     Args:
         output: the dataset.
         run_id: of the run, which has the place to itself.
-        temp_location: local folder or URL below which it is; '' for one below the output, or among the temporary files
-            of this machine if that is on a store and all workers are here.
+        temp_location: below which it is; None for below the output, or among the temporary files of this machine if
+            that is on a store and all workers are here.
         is_shared: workers are on other machines, and steps are repeated there.
-
-    Raises:
-        OutputError: such a URL cannot be written.
-        NoDatasetError: the place cannot be opened.
     """
     if temp_location:
-        place = open_output(temp_location, output.s3, TEMP_FLAG).child(run_id)
+        place = temp_location.child(run_id)
     elif is_shared:
         place = output.child(f"{layout.TMP}/{run_id}")
     else:

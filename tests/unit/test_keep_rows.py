@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+import tests.fault_fs  # noqa: F401  gives fsspec faulty://
 from schemas import layout
 from schemas.elements import KeptRows
 from schemas.failures import INPUT_FAILURE_SCHEMA, AccountingError
@@ -23,7 +24,7 @@ from transforms.old_dataset import OldDataset, OldPhotos
 from transforms.output import LocalOutput
 from transforms.publish import OutputError
 from transforms.rows_wanted import DeriveConfig, RowsWanted
-from transforms.scratch import LocalScratch
+from transforms.scratch import LocalScratch, StoreScratch
 
 SIZE = ImageOptions(image_size=32)
 
@@ -110,8 +111,9 @@ def test_damage_is_found_before_anything_is_taken(config: DeriveConfig, name: st
         keep(config, image=ImageOptions(image_size=24))
 
 
-def test_the_smallest_key_stays_by_its_text(tmp_path: pathlib.Path) -> None:
-    scratch = LocalScratch(tmp_path / "it's [kept]*")
+@pytest.mark.parametrize("is_local", [True, False])
+def test_the_smallest_key_stays_by_its_text(is_local: bool, tmp_path: pathlib.Path) -> None:
+    scratch = LocalScratch(tmp_path / "it's [kept]*") if is_local else StoreScratch(f"faulty://{tmp_path}/kept")
     surrogate = 2**62 + 5
     shards = {
         0: {999_999_999_999: "a", 8: "b", 10: None},
