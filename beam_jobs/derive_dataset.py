@@ -95,16 +95,16 @@ def run(old: Output, output: Output, given: Flags) -> int:
 
 def _run_held(job: DeriveJob) -> int:
     output, overwrite = job.build.output, job.build.overwrite
-    settle(output, job.build.workers, overwrite)
+    settle(output, job.build.threads, overwrite)
     standing = what_stands(job)
     if not standing.is_finished and job.origin == ORIGINALS:
         check_places(job.images.places)
-    with run_folder(output, job.build.temp_location) as place:
+    with run_folder(output, job.build.temp_location, not job.build.runner.is_local) as place:
         output_state.begin(output, standing, overwrite)
         if not standing.is_finished:
-            plan = _run_graphs(job, standing.plan, standing.committed, place)
+            _run_graphs(job, standing.plan, standing.committed, place)
             _check_unchanged(job)
-            finish_shards([rows.shard for rows in plan.rows or []], finish_config(job.build, place.folder.name))
+            finish_shards(finish_config(job.build, place.folder.name))
     return report_build(output, job.build.max_failure_ratio)
 
 
@@ -113,12 +113,12 @@ def _run_graphs(job: DeriveJob, plan: Plan, committed: dict[int, str], place: Ru
     from beam_jobs import derive_graph
 
     todo = sum(rows.rows for rows in plan.rows or [] if committed.get(rows.shard) != rows.digest)
-    workers = job.build.workers
+    runner = job.build.runner
     with show_progress(job.build.progress, todo):
         if plan.rows is None:
-            derive_graph.derive_rows(_derive_config(job, plan, place), workers)
+            derive_graph.derive_rows(_derive_config(job, plan, place), runner)
             plan = read_record(job.build.output, layout.PLAN, Plan)
-        derive_graph.build_shards(plan, _shard_config(job, plan, place), committed, workers)
+        derive_graph.build_shards(plan, _shard_config(job, plan, place), committed, runner)
     return plan
 
 
@@ -126,7 +126,7 @@ def _derive_config(job: DeriveJob, plan: Plan, place: RunFolder) -> DeriveConfig
     return DeriveConfig(
         output=job.build.output,
         scratch=place.scratch.child("rows"),
-        folder=place.folder / "rows",
+        folder=place.staging,
         old=job.old_dataset,
         rows=tuple(job.old_plan.rows or ()),
         wanted=job.wanted,
@@ -140,7 +140,7 @@ def _shard_config(job: DeriveJob, plan: Plan, place: RunFolder) -> ShardConfig:
     images = _places_listed(job, plan, place)
     return ShardConfig(
         output=job.build.output,
-        folder=place.folder / "build",
+        folder=place.staging,
         image=images.image,
         fetch=images.fetch,
         places=images.places,

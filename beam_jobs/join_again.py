@@ -58,7 +58,7 @@ def join_again(config: BuildConfig, plan: Plan, place: RunFolder) -> LocalOutput
                 classes=classes,
                 images=None,
                 committed={},
-                workers=config.workers,
+                runner=config.runner,
                 finish=None,
             )
         )

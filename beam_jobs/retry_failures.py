@@ -113,7 +113,8 @@ def _failures_to_try(output: Output, commits: typing.Mapping[int, CommitRecord],
 
 
 def _retry(config: BuildConfig, plan: Plan, todo: typing.Mapping[int, int], condition: str, whole: bool) -> None:
-    with run_folder(config.output, config.temp_location) as place, show_progress(config.progress, sum(todo.values())):
+    run = run_folder(config.output, config.temp_location, not config.runner.is_local)
+    with run as place, show_progress(config.progress, sum(todo.values())):
         from beam_jobs import graph
 
         config = with_lists(config, place.scratch)

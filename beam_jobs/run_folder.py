@@ -9,7 +9,7 @@ import typing
 import uuid
 
 from beam_jobs.interrupt import end_on_signals
-from transforms.output import Output
+from transforms.output import LocalOutput, Output
 from transforms.scratch import LocalScratch, Scratch, scratch_of
 
 _log = logging.getLogger("photobeam")
@@ -19,11 +19,13 @@ class RunFolder(typing.NamedTuple):
     """Where a run keeps what is unfinished.
 
     Attributes:
-        folder: local, named as the run, for files on their way into the output.
+        folder: local, named as the run.
+        staging: local, for files on their way into the output; None for temporary files of each worker's machine.
         scratch: what the run's workers share.
     """
 
     folder: pathlib.Path
+    staging: pathlib.Path | None
     scratch: Scratch
 
     @property
@@ -54,11 +56,22 @@ def run_folder(
             folder.mkdir(parents=True)
             scratch.check_writable()
             try:
-                yield RunFolder(folder, scratch)
+                yield _folder_of(output, folder, scratch)
             finally:
                 _remove(scratch)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def dry_run_folder(output: Output, temp_location: Output | None) -> RunFolder:
+    """Returns the place of a run that is not to be: nothing is made."""
+    scratch = scratch_of(output, "dry-run", temp_location, is_shared=True)
+    return _folder_of(output, output.run_folder("dry-run"), scratch)
+
+
+def _folder_of(output: Output, folder: pathlib.Path, scratch: Scratch) -> RunFolder:
+    is_seen = isinstance(output, LocalOutput) or not scratch.is_shared
+    return RunFolder(folder, folder / "staging" if is_seen else None, scratch)
 
 
 def _remove(scratch: Scratch) -> None:

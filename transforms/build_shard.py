@@ -10,7 +10,6 @@ import json
 import pathlib
 import pickle
 import socket
-import tempfile
 import time
 import typing
 
@@ -35,7 +34,7 @@ from transforms.old_dataset import OldDataset, OldPhotos
 from transforms.output import Output
 from transforms.photo_refs import FETCH_COLUMNS, PhotoRef, photo_ref
 from transforms.progress import count
-from transforms.publish import OutputError
+from transforms.publish import OutputError, staging_in
 from transforms.remedies import REDO_ROWS
 from transforms.remote_copies import default_mirror_url
 from transforms.row_annotations import RowAnnotations
@@ -63,7 +62,7 @@ class ShardConfig:
 
     Attributes:
         output: the dataset.
-        folder: local, for everything unfinished; need not exist.
+        folder: local, for everything unfinished; need not exist. None for temporary files of each worker's machine.
         image: how images are written.
         fetch: how they are downloaded.
         places: where they are looked for, in order.
@@ -80,7 +79,7 @@ class ShardConfig:
     """
 
     output: Output
-    folder: pathlib.Path
+    folder: pathlib.Path | None
     image: ImageOptions
     fetch: FetchOptions
     places: PlacesConfig
@@ -211,13 +210,9 @@ def read_planned_rows(shard: int, digest: str, output: Output) -> ShardRows:
     return ShardRows(shard, pq.read_table(io.BytesIO(data)), file)
 
 
-@contextlib.contextmanager
-def staging_of(shard: int, config: ShardConfig) -> typing.Iterator[pathlib.Path]:
+def staging_of(shard: int, config: ShardConfig) -> contextlib.AbstractContextManager[pathlib.Path]:
     """Gives one attempt at a shard an empty local folder of its own for what is unfinished."""
-    config.folder.mkdir(parents=True, exist_ok=True)
-    prefix = f"shard-{layout.shard_name(shard)}-"
-    with tempfile.TemporaryDirectory(prefix=prefix, dir=config.folder, ignore_cleanup_errors=True) as staging:
-        yield pathlib.Path(staging)
+    return staging_in(config.folder, f"shard-{layout.shard_name(shard)}-")
 
 
 async def build_images(

@@ -100,7 +100,11 @@ def _read_bucket_list(scratch: Scratch, name: str) -> dict[str, typing.Any]:
 
 
 def cut_shard(
-    cut: ShardCut, output: Output, scratch: Scratch, staging: pathlib.Path, taken_down: typing.Collection[int] = ()
+    cut: ShardCut,
+    output: Output,
+    scratch: Scratch,
+    staging: pathlib.Path | None,
+    taken_down: typing.Collection[int] = (),
 ) -> RowsFile:
     """Writes the rows of one shard, in KEY order, under their final name.
 
@@ -108,7 +112,7 @@ def cut_shard(
         cut: which shard.
         output: the dataset.
         scratch: has the joined rows.
-        staging: local folder for what is unfinished; need not exist.
+        staging: folder as of :func:`transforms.publish.staged_as`.
         taken_down: ids of photos that are left out, last of all: no other photo takes their place.
     """
     kept = read_kept_rows(scratch, cut.buckets_name)
@@ -117,7 +121,7 @@ def cut_shard(
 
 
 def publish_rows(
-    table: pa.Table, shard: int, output: Output, staging: pathlib.Path, taken_down: typing.Collection[int] = ()
+    table: pa.Table, shard: int, output: Output, staging: pathlib.Path | None, taken_down: typing.Collection[int] = ()
 ) -> RowsFile:
     """Writes rows of a shard, given in any order, in KEY order under their final name.
 
@@ -125,7 +129,7 @@ def publish_rows(
         table: of ROW_SCHEMA.
         shard: its number.
         output: the dataset.
-        staging: local folder for what is unfinished; need not exist.
+        staging: folder as of :func:`transforms.publish.staged_as`.
         taken_down: ids of photos that are left out.
     """
     table = table.take(pa.array(key_order(table["photo_id"].to_numpy())))

@@ -80,13 +80,13 @@ def account(summary: RowsSummary) -> dict[str, int]:
     return counts | _count_photos(summary)
 
 
-def finish_rows(output: Output, scratch: Scratch, staging: pathlib.Path, summary: RowsSummary) -> None:
+def finish_rows(output: Output, scratch: Scratch, staging: pathlib.Path | None, summary: RowsSummary) -> None:
     """Writes the input failures, completes the plan, and frees the spool, unless a step may still be repeated.
 
     Args:
         output: root of the dataset, with ``plan.json`` and ``rows/``.
         scratch: has the failures.
-        staging: local folder for what is unfinished; need not exist.
+        staging: folder as of :func:`transforms.publish.staged_as`.
         summary: what phase 1 reports.
 
     Raises:

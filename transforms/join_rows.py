@@ -43,7 +43,8 @@ class JoinConfig:
     Attributes:
         output: the dataset.
         scratch: for what the steps leave each other; to itself.
-        folder: local, for files on their way into the output; need not exist.
+        folder: local, for files on their way into the output; need not exist. None for temporary files of each
+            worker's machine.
         files: all input files.
         ranges: input ranges, numbered in order.
         base: whose photos make the dataset: a source or ``all``.
@@ -57,7 +58,7 @@ class JoinConfig:
 
     output: Output
     scratch: Scratch
-    folder: pathlib.Path
+    folder: pathlib.Path | None
     files: AnnotationFiles
     ranges: tuple[InputRange, ...]
     base: str
@@ -96,7 +97,7 @@ class JoinRows(beam.PTransform):
             | "ListImages" >> beam.Filter(lists_images).with_output_types(InputRange)
             | "IndexImages" >> beam.ParDo(_IndexFn(config))
             | "GatherIndexes" >> Gather(IndexedImages)
-            | "MergeIndexes" >> beam.ParDo(_MergeIndexesFn(config))
+            | "MergeIndexes" >> beam.ParDo(_MergeIndexesFn(config)).with_output_types(ImageIndex)
         )
         spooled = (
             ranges

@@ -19,6 +19,7 @@ from schemas.samples import sidecar_schema
 from transforms.image_plan import ImageOptions
 from transforms.make_images import usable_size
 from transforms.old_dataset import OldDataset
+from transforms.publish import staging_in
 from transforms.rows_wanted import RowsWanted
 from transforms.scratch import Scratch
 from transforms.where_condition import matching_rows
@@ -66,22 +67,21 @@ def keep_rows(planned: PlanRows, wanted: RowsWanted, old: OldDataset, scratch: S
     return KeptRows(shard, planned.rows, rows.num_rows, unusable, _kept_name(shard))
 
 
-def find_duplicates(names: typing.Iterable[str], scratch: Scratch, folder: pathlib.Path) -> int:
+def find_duplicates(names: typing.Iterable[str], scratch: Scratch, folder: pathlib.Path | None) -> int:
     """Finds photos with the same file as another one of a smaller KEY, in bounded memory.
 
     Args:
         names: of the files of :func:`keep_rows`, one or more.
         scratch: has these; gets a file of ``shard`` and ``photo_id``, by shard, which :func:`kept_ids` leaves out.
-        folder: local, for what does not fit into memory.
+        folder: for what does not fit into memory, as of :func:`transforms.publish.staged_as`.
 
     Returns:
         How many there are.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as files, concurrent.futures.ThreadPoolExecutor(_FILES_AT_ONCE) as threads:
         paths = list(threads.map(lambda name: files.enter_context(scratch.reading(name)), names))
-        with scratch.writing(_DROPPED) as dropped:
-            _write_duplicates(paths, dropped, folder / "duckdb")
+        with scratch.writing(_DROPPED) as dropped, staging_in(folder, "duckdb-") as overflow:
+            _write_duplicates(paths, dropped, overflow)
             return pq.read_metadata(dropped).num_rows
 
 

@@ -26,19 +26,34 @@ def publish(staged: pathlib.Path, final: pathlib.Path) -> None:
 
 
 @contextlib.contextmanager
-def staged_as(folder: pathlib.Path, name: str) -> typing.Iterator[pathlib.Path]:
+def staged_as(folder: pathlib.Path | None, name: str) -> typing.Iterator[pathlib.Path]:
     """Gives a path for a file on its way to its final name that nobody else has; what is left of it goes.
 
     Args:
-        folder: need not exist yet.
+        folder: need not exist yet; None for one among this machine's temporary files.
         name: what the path ends with.
     """
+    folder = folder or own_temporary_folder()
     folder.mkdir(parents=True, exist_ok=True)
     staged = folder / f"{uuid.uuid4().hex}.{name}"
     try:
         yield staged
     finally:
         staged.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def staging_in(folder: pathlib.Path | None, prefix: str) -> typing.Iterator[pathlib.Path]:
+    """Gives an empty folder that nobody else has, and that goes with all that is in it.
+
+    Args:
+        folder: as of :func:`staged_as`.
+        prefix: what its name begins with.
+    """
+    folder = folder or own_temporary_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=folder, ignore_cleanup_errors=True) as staging:
+        yield pathlib.Path(staging)
 
 
 def own_temporary_folder() -> pathlib.Path:

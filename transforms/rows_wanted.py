@@ -50,7 +50,8 @@ class DeriveConfig:
     Attributes:
         output: the new dataset, with its plan.
         scratch: for what the steps leave each other; to itself.
-        folder: local, for files on their way into the output; need not exist.
+        folder: local, for files on their way into the output; need not exist. None for temporary files of each
+            worker's machine.
         old: the dataset that is read.
         rows: the rows file of each of its shards, in order.
         wanted: which of them are taken.
@@ -61,7 +62,7 @@ class DeriveConfig:
 
     output: Output
     scratch: Scratch
-    folder: pathlib.Path
+    folder: pathlib.Path | None
     old: OldDataset
     rows: tuple[PlanRows, ...]
     wanted: RowsWanted
