@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import pathlib
 import typing
 
 from beam_jobs import build_flags
@@ -17,6 +16,7 @@ from transforms.fetch_published import PublishedPlaces
 from transforms.filter_rows import RowSelection
 from transforms.image_places import list_places
 from transforms.output import Output
+from transforms.scratch import Scratch
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,6 +34,7 @@ class BuildConfig:
         runner: where its graph runs.
         overwrite: start again.
         progress: ``auto``, ``json`` or ``none``.
+        temp_location: where workers share what is unfinished; None for the default.
         max_failure_ratio: above it a large run ends early, and a finished build counts as failed.
         published: where published sets come from, and where they are kept.
         flags: everything as given, for the manifest.
@@ -49,6 +50,7 @@ class BuildConfig:
     runner: RunnerConfig
     overwrite: bool
     progress: str
+    temp_location: Output | None
     max_failure_ratio: float
     published: PublishedPlaces
     flags: dict[str, typing.Any]
@@ -105,15 +107,16 @@ def config_of(flags: argparse.Namespace, images: ImageStep | None, max_failure_r
         runner=runner,
         overwrite=flags.overwrite,
         progress=flags.progress,
+        temp_location=build_flags.temp_location(vars(flags)),
         max_failure_ratio=max_failure_ratio,
         published=build_flags.published_places(flags),
         flags=build_flags.published_flags(flags),
     )
 
 
-def with_lists(config: BuildConfig, folder: pathlib.Path) -> BuildConfig:
+def with_lists(config: BuildConfig, scratch: Scratch) -> BuildConfig:
     """Lists places on servers; that may fail, so it is done before anything in the output changes."""
     if config.images is None:
         return config
-    places = list_places(config.images.places, folder)
+    places = list_places(config.images.places, scratch)
     return dataclasses.replace(config, images=config.images._replace(places=places))

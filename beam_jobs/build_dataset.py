@@ -7,7 +7,6 @@ A second run of the same command goes on where the first one ended.
 
 import dataclasses
 import logging
-import pathlib
 import sys
 import typing
 
@@ -22,7 +21,7 @@ from beam_jobs.flags import FlagParser, parse
 from beam_jobs.interrupt import end_run
 from beam_jobs.progress_line import show_progress
 from beam_jobs.report_build import report_build
-from beam_jobs.run_folder import run_folder
+from beam_jobs.run_folder import RunFolder, dry_run_folder, run_folder
 from beam_jobs.settle import settle
 from schemas.classes import ChosenClass
 from schemas.records import Plan
@@ -42,6 +41,7 @@ from transforms.lease import OutputInUseError, hold_output
 from transforms.output import Output
 from transforms.publish import OutputError, check_space
 from transforms.read_classes import choose_classes
+from transforms.scratch import LocalScratch
 from transforms.where_condition import ConditionError, check_condition
 
 _log = logging.getLogger("photobeam")
@@ -131,22 +131,32 @@ def _run_held(config: BuildConfig, found: FoundInputs, classes: Classes) -> int:
         )
     settle(config.output, config.threads, config.overwrite)
     standing = _what_stands(config, found)
-    with run_folder(config.output) as folder:
+    with run_folder(config.output, config.temp_location, not config.runner.is_local) as place:
         if standing.plan.rows is None:
-            check_space(folder, SPOOL_FACTOR * decoded_bytes(found.files))
+            check_spool_space(place, found)
         if not standing.is_finished:
-            config = with_lists(config, folder)
+            config = with_lists(config, place.scratch)
         output_state.begin(config.output, standing, config.overwrite)
         if not standing.is_finished:
-            _run_graph(config, found, standing, classes, folder)
+            _run_graph(config, found, standing, classes, place)
     return report_build(config.output, config.max_failure_ratio if config.images else None)
+
+
+def check_spool_space(place: RunFolder, found: FoundInputs) -> None:
+    """Checks that there is room for the files of a join, if they are local.
+
+    Raises:
+        OutputError: there is not.
+    """
+    if isinstance(place.scratch, LocalScratch):
+        check_space(place.scratch.folder, SPOOL_FACTOR * decoded_bytes(found.files))
 
 
 def _dry_run(config: BuildConfig, found: FoundInputs, classes: Classes) -> int:
     """Has the runner check the graph of a first run."""
     plan = Plan(selection=config.selection.as_json(), format=config.format, inputs=found.plan_inputs())
     standing = output_state.Standing(plan, None, {}, False)
-    _run_graph(config, found, standing, classes, config.output.run_folder("dry-run"))
+    _run_graph(config, found, standing, classes, dry_run_folder(config.output, config.temp_location))
     sys.stdout.write("dry run: the graph is valid; nothing was done\n")
     return OK
 
@@ -179,7 +189,7 @@ def _what_stands(config: BuildConfig, found: FoundInputs) -> output_state.Standi
 
 
 def _run_graph(
-    config: BuildConfig, found: FoundInputs, standing: output_state.Standing, classes: Classes, folder: pathlib.Path
+    config: BuildConfig, found: FoundInputs, standing: output_state.Standing, classes: Classes, place: RunFolder
 ) -> None:
     plan, committed = standing.plan, standing.committed
     todo = sum(r.rows for r in plan.rows or [] if committed.get(r.shard) != r.digest)
@@ -189,7 +199,7 @@ def _run_graph(
         graph.run(
             graph.Work(
                 output=config.output,
-                folder=folder,
+                place=place,
                 files=found.files,
                 plan=plan,
                 selection=config.selection,
@@ -197,7 +207,7 @@ def _run_graph(
                 images=config.images,
                 committed=committed,
                 runner=config.runner,
-                finish=finish_config(config, folder.name),
+                finish=finish_config(config, place.folder.name),
                 max_failure_ratio=config.max_failure_ratio,
             )
         )

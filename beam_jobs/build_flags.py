@@ -24,6 +24,7 @@ from transforms.open_output import open_output
 from transforms.output import Output
 from transforms.publish import OutputError
 from transforms.request_signers import S3Options
+from transforms.scratch import TEMP_FLAG
 from transforms.url_credentials import without_credentials
 
 SAMPLES_PER_SHARD = 10_000
@@ -121,6 +122,12 @@ def add_worker_flags(parser: FlagParser) -> argparse._ArgumentGroup:
         "--workers", type=positive, metavar="N", help="processes (number of cores; of slots on a Flink cluster)"
     )
     add_runner_flags(parser, group)
+    group.add_argument(
+        TEMP_FLAG,
+        default="",
+        metavar="URL",
+        help="where workers share what is unfinished: local folder, s3://, gs://, any fsspec URL (below the output)",
+    )
     group.add_argument("--progress", choices=("auto", "json", "none"), default="auto", help="(%(default)s)")
     return group
 
@@ -227,6 +234,19 @@ def output(flags: argparse.Namespace) -> Output:
     return output_at("--output", flags.output, s3_options(vars(flags)))
 
 
+def temp_location(flags: typing.Mapping[str, typing.Any]) -> Output | None:
+    """Returns where workers share what is unfinished; None for the default.
+
+    Args:
+        flags: by name; those that are left out count as not given.
+
+    Raises:
+        UsageError: it cannot be opened.
+    """
+    place = flags.get("temp_location", "")
+    return output_at(TEMP_FLAG, place, s3_options(flags)) if place else None
+
+
 def output_at(flag: str, place: str, s3: S3Options) -> Output:
     """Returns the output at a place that a flag names.
 
@@ -234,7 +254,7 @@ def output_at(flag: str, place: str, s3: S3Options) -> Output:
         UsageError: it cannot be opened.
     """
     try:
-        return open_output(printable(flag, place), s3)
+        return open_output(printable(flag, place), s3, flag)
     except NoDatasetError as error:
         raise UsageError(f"{flag} {error}") from error
     except OutputError as error:

@@ -8,7 +8,6 @@ same command goes on where a run of it has ended.
 
 import dataclasses
 import logging
-import pathlib
 import typing
 
 from beam_jobs import output_state
@@ -23,7 +22,7 @@ from beam_jobs.output_state import ORIGINALS, SHARDS
 from beam_jobs.progress_line import show_progress
 from beam_jobs.recorded_flags import Flags
 from beam_jobs.report_build import report_build
-from beam_jobs.run_folder import run_folder
+from beam_jobs.run_folder import RunFolder, run_folder
 from beam_jobs.settle import settle
 from schemas import layout
 from schemas.records import Manifest, Plan
@@ -100,16 +99,16 @@ def _run_held(job: DeriveJob) -> int:
     standing = what_stands(job)
     if not standing.is_finished and job.origin == ORIGINALS:
         check_places(job.images.places)
-    with run_folder(output) as folder:
+    with run_folder(output, job.build.temp_location, not job.build.runner.is_local) as place:
         output_state.begin(output, standing, overwrite)
         if not standing.is_finished:
-            _run_graphs(job, standing.plan, standing.committed, folder)
+            _run_graphs(job, standing.plan, standing.committed, place)
             _check_unchanged(job)
-            finish_shards(finish_config(job.build, folder.name))
+            finish_shards(finish_config(job.build, place.folder.name))
     return report_build(output, job.build.max_failure_ratio)
 
 
-def _run_graphs(job: DeriveJob, plan: Plan, committed: dict[int, str], folder: pathlib.Path) -> Plan:
+def _run_graphs(job: DeriveJob, plan: Plan, committed: dict[int, str], place: RunFolder) -> Plan:
     """Writes rows and shards, as far as they do not stand; returns the plan with the rows."""
     from beam_jobs import derive_graph
 
@@ -117,18 +116,17 @@ def _run_graphs(job: DeriveJob, plan: Plan, committed: dict[int, str], folder: p
     runner = job.build.runner
     with show_progress(job.build.progress, todo):
         if plan.rows is None:
-            derive_graph.derive_rows(_derive_config(job, plan, folder), runner)
+            derive_graph.derive_rows(_derive_config(job, plan, place), runner)
             plan = read_record(job.build.output, layout.PLAN, Plan)
-        derive_graph.build_shards(plan, _shard_config(job, plan, folder), committed, runner)
+        derive_graph.build_shards(plan, _shard_config(job, plan, place), committed, runner)
     return plan
 
 
-def _derive_config(job: DeriveJob, plan: Plan, folder: pathlib.Path) -> DeriveConfig:
-    joined = folder / "rows"
-    joined.mkdir()
+def _derive_config(job: DeriveJob, plan: Plan, place: RunFolder) -> DeriveConfig:
     return DeriveConfig(
         output=job.build.output,
-        folder=joined,
+        scratch=place.scratch.child("rows"),
+        folder=place.staging,
         old=job.old_dataset,
         rows=tuple(job.old_plan.rows or ()),
         wanted=job.wanted,
@@ -138,21 +136,22 @@ def _derive_config(job: DeriveJob, plan: Plan, folder: pathlib.Path) -> DeriveCo
     )
 
 
-def _shard_config(job: DeriveJob, plan: Plan, folder: pathlib.Path) -> ShardConfig:
-    images = _places_listed(job, plan, folder)
+def _shard_config(job: DeriveJob, plan: Plan, place: RunFolder) -> ShardConfig:
+    images = _places_listed(job, plan, place)
     return ShardConfig(
         output=job.build.output,
-        folder=folder / "build",
+        folder=place.staging,
         image=images.image,
         fetch=images.fetch,
         places=images.places,
         format=plan.format,
         max_failure_ratio=job.build.max_failure_ratio,
         old=job.old_dataset if job.origin == SHARDS else None,
+        done=place.done,
     )
 
 
-def _places_listed(job: DeriveJob, plan: Plan, folder: pathlib.Path) -> ImageStep:
+def _places_listed(job: DeriveJob, plan: Plan, place: RunFolder) -> ImageStep:
     """Opens the places of images if any photo is to be fetched; else there are none, and none need be reached."""
     images, unusable = job.images, plan.counts[FROM_ORIGINALS]
     if job.origin == SHARDS and not unusable:
@@ -160,7 +159,7 @@ def _places_listed(job: DeriveJob, plan: Plan, folder: pathlib.Path) -> ImageSte
     if job.origin == SHARDS:
         _log.info("%d photos are not large enough in the shards, or cut or padded there: they are fetched", unusable)
         check_places(images.places)
-    return typing.cast(ImageStep, with_lists(job.build, folder).images)
+    return typing.cast(ImageStep, with_lists(job.build, place.scratch).images)
 
 
 def _check_unchanged(job: DeriveJob) -> None:

@@ -1,13 +1,13 @@
 """The graph of `build` and `join`: both phases, or what is left of them."""
 
 import dataclasses
-import pathlib
 import typing
 
 import apache_beam as beam
 
 from beam_jobs.build_config import BuildConfig
 from beam_jobs.image_flags import ImageStep
+from beam_jobs.run_folder import RunFolder
 from beam_jobs.run_graph import run_graph
 from beam_jobs.runner_flags import RunnerConfig
 from schemas.classes import ChosenClass
@@ -33,7 +33,7 @@ class Work:
 
     Attributes:
         output: the dataset.
-        folder: existing local folder for everything unfinished.
+        place: for what is unfinished.
         files: inputs.
         plan: of the output; its rows are None until phase 1 is complete.
         selection: which rows are kept.
@@ -48,7 +48,7 @@ class Work:
     """
 
     output: Output
-    folder: pathlib.Path
+    place: RunFolder
     files: list[InputFile]
     plan: Plan
     selection: RowSelection
@@ -62,11 +62,11 @@ class Work:
     remains: typing.Mapping[int, Remains] | None = None
 
 
-def rework(config: BuildConfig, plan: Plan, shards: typing.Container[int], folder: pathlib.Path) -> Work:
+def rework(config: BuildConfig, plan: Plan, shards: typing.Container[int], place: RunFolder) -> Work:
     """Returns the work on some shards of a plan whose rows are complete; the others stand."""
     return Work(
         output=config.output,
-        folder=folder,
+        place=place,
         files=[],
         plan=plan,
         selection=config.selection,
@@ -106,11 +106,10 @@ def list_rows(pipeline: beam.Pipeline, plan: Plan) -> beam.PCollection[RowsFile]
 
 
 def _join_config(work: Work) -> JoinConfig:
-    folder = work.folder / "join"
-    folder.mkdir(parents=True, exist_ok=True)
     return JoinConfig(
         output=work.output,
-        folder=folder,
+        scratch=work.place.scratch.child("join"),
+        folder=work.place.staging,
         files=_annotation_files(work),
         ranges=tuple(ranges_of(work.files)),
         base=work.plan.format["base"],
@@ -133,7 +132,7 @@ def _build_config(work: Work, images: ImageStep) -> ShardsConfig:
     return ShardsConfig(
         shard=ShardConfig(
             output=work.output,
-            folder=work.folder / "build",
+            folder=work.place.staging,
             image=images.image,
             fetch=images.fetch,
             places=images.places,
@@ -141,6 +140,7 @@ def _build_config(work: Work, images: ImageStep) -> ShardsConfig:
             max_failure_ratio=work.max_failure_ratio,
             retry=work.retry,
             remains=work.remains,
+            done=work.place.done,
         ),
         finish=work.finish,
         committed=work.committed,

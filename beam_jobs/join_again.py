@@ -1,30 +1,29 @@
 """The rows of a dataset are joined once more beside it, to put back what is lost of them."""
 
 import dataclasses
-import pathlib
 
 from beam_jobs.build_config import BuildConfig
-from beam_jobs.build_dataset import SPOOL_FACTOR
+from beam_jobs.build_dataset import check_spool_space
 from beam_jobs.download_line import show_download
 from beam_jobs.output_state import source_dataset
 from beam_jobs.progress_line import show_progress
+from beam_jobs.run_folder import RunFolder
 from schemas import layout
 from schemas.records import Plan
 from transforms.fetch_published import fetch_published
-from transforms.find_inputs import FoundInputs, check_base, decoded_bytes, find_inputs
+from transforms.find_inputs import FoundInputs, check_base, find_inputs
 from transforms.input_files import InputError
 from transforms.output import LocalOutput, read_record
-from transforms.publish import check_space
 from transforms.read_classes import choose_classes
 
 
-def join_again(config: BuildConfig, plan: Plan, folder: pathlib.Path) -> LocalOutput:
+def join_again(config: BuildConfig, plan: Plan, place: RunFolder) -> LocalOutput:
     """Joins the rows of a plan into a local folder.
 
     Args:
         config: of the build that made the dataset.
         plan: of the dataset, as far as it is known; inputs that it lists are all to be there.
-        folder: existing, for everything unfinished; may hold the result of an earlier call, which is returned.
+        place: for everything unfinished; may hold the result of an earlier call, which is returned.
 
     Returns:
         Plan, rows and input failures, as a dataset without images.
@@ -34,7 +33,7 @@ def join_again(config: BuildConfig, plan: Plan, folder: pathlib.Path) -> LocalOu
         JobError: the join failed.
         OutputError: there is no room.
     """
-    joined = LocalOutput(folder / "joined")
+    joined = LocalOutput(place.folder / "joined")
     if joined.exists(layout.PLAN) and read_record(joined, layout.PLAN, Plan).rows is not None:
         return joined
     _check_was_joined(plan)
@@ -43,7 +42,7 @@ def join_again(config: BuildConfig, plan: Plan, folder: pathlib.Path) -> LocalOu
     check_base(found, config.base)
     _check_inputs(found, plan)
     classes = choose_classes(config.selection, found.files)
-    check_space(folder, SPOOL_FACTOR * decoded_bytes(found.files))
+    check_spool_space(place, found)
     wanted = dataclasses.replace(plan, inputs=found.plan_inputs(), counts={}, rows=None)
     joined.write(layout.PLAN, wanted.to_json())
     with show_progress(config.progress, 0):
@@ -52,7 +51,7 @@ def join_again(config: BuildConfig, plan: Plan, folder: pathlib.Path) -> LocalOu
         graph.run(
             graph.Work(
                 output=joined,
-                folder=folder,
+                place=place,
                 files=found.files,
                 plan=wanted,
                 selection=config.selection,

@@ -24,6 +24,7 @@ from transforms.object_store import check_bucket, is_store_url, open_bucket
 from transforms.photo_refs import PhotoRef
 from transforms.reach_server import MAX_SKEW_S, UnreachableError, quick, reach
 from transforms.request_signers import CredentialsError, S3Options
+from transforms.scratch import LocalScratch
 from transforms.stored_images import StoredImages, is_stored
 from transforms.url_credentials import without_credentials
 
@@ -133,7 +134,7 @@ def _list_in_time(config: PlacesConfig, spec: str, folder: pathlib.Path) -> tupl
     def list_place() -> None:
         with contextlib.suppress(ImagePlaceError, OSError, sqlite3.Error):
             folder.mkdir()
-            found.extend(list_places(dataclasses.replace(config, images=(spec,)), folder).listed)
+            found.extend(list_places(dataclasses.replace(config, images=(spec,)), LocalScratch(folder)).listed)
 
     thread = threading.Thread(target=list_place, name="list", daemon=True)
     thread.start()

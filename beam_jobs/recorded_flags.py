@@ -16,7 +16,7 @@ from transforms.dataset_records import IMAGE_FLAG
 from transforms.output import Output, read_record
 
 _OF_ONE_RUN = frozenset(
-    {"output", "overwrite", "by_split", "config", "workers", "progress", "runner", "runner_options"}
+    {"output", "overwrite", "by_split", "config", "workers", "progress", "runner", "runner_options", "temp_location"}
 )
 """Flags that say nothing of the dataset: where it was then, and what that run was to do on its machine."""
 

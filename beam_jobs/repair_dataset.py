@@ -1,9 +1,9 @@
 """`photobeam verify OUT --repair`: what is damaged or lost of a dataset is made again, and nothing else is touched."""
 
 import logging
-import pathlib
 import typing
 
+from beam_jobs import build_flags
 from beam_jobs.build_config import BuildConfig
 from beam_jobs.errors import UsageError
 from beam_jobs.finish_config import finish_config
@@ -12,8 +12,8 @@ from beam_jobs.output_state import check_versions
 from beam_jobs.recorded_flags import Flags, recorded_build
 from beam_jobs.repair_rows import repair_rows, restore_plan
 from beam_jobs.repair_shards import RepairedShards, repair_shards
-from beam_jobs.run_folder import run_folder
-from beam_jobs.runner_flags import CORES
+from beam_jobs.run_folder import RunFolder, run_folder
+from beam_jobs.runner_flags import CORES, LOCAL
 from beam_jobs.settle import end_take_down, roll_forward_and_sweep
 from schemas import layout
 from schemas.records import Plan
@@ -70,21 +70,22 @@ def _check_records(output: Output) -> None:
 
 
 def _repair_held(output: Output, given: Flags) -> Repaired:
-    with run_folder(output) as folder:
-        restore_plan(output, given, folder)
+    is_shared = given.get("runner", LOCAL) != LOCAL
+    with run_folder(output, build_flags.temp_location(given), is_shared) as place:
+        restore_plan(output, given, place)
         end_take_down(output, given.get("workers", CORES), drop_damaged=True)
         report = verify(output.root, s3=output.s3)
         faults = [fault for fault in report.faults if not fault.file.startswith(f"{layout.TMP}/")]
         if not faults:
             return Repaired(report._replace(faults=[]), 0)
-        repaired = _repair_faults(output, read_record(output, layout.PLAN, Plan), faults, given, folder)
+        repaired = _repair_faults(output, read_record(output, layout.PLAN, Plan), faults, given, place)
     for name in leftovers(output, report.shards):
         output.remove_tree(name)
     return Repaired(verify(output.root, only=repaired.shards, s3=output.s3), repaired.lost)
 
 
 def _repair_faults(
-    output: Output, plan: Plan, faults: typing.Iterable[Fault], given: Flags, folder: pathlib.Path
+    output: Output, plan: Plan, faults: typing.Iterable[Fault], given: Flags, place: RunFolder
 ) -> RepairedShards:
     for fault in faults:
         _log.info("found: %s: %s", fault.file, fault.problem)
@@ -92,13 +93,13 @@ def _repair_faults(
         return RepairedShards(set(), 0)
     config = recorded_build(output, plan, given)
     files = {fault.file for fault in faults}
-    joined = repair_rows(config, plan, files, folder)
+    joined = repair_rows(config, plan, files, place)
     with_rows = {rows.shard for rows in plan.rows if layout.rows_file(rows.shard) in files}
     if config.images is None:
         return RepairedShards(with_rows, 0)
     of_images = {layout.shard_of(name) for name in files if not name.startswith(("rows/", f"{layout.LOG}/"))}
-    repaired = repair_shards(config, plan, of_images, folder)
-    _repair_records(config, layout.INPUT_FAILURES in joined, folder.name)
+    repaired = repair_shards(config, plan, of_images, place)
+    _repair_records(config, layout.INPUT_FAILURES in joined, place.folder.name)
     return repaired._replace(shards=repaired.shards | with_rows)
 
 

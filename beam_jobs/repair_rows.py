@@ -1,7 +1,6 @@
 """The plan, the rows and the input failures of a dataset, put back from its inputs if they are damaged or lost."""
 
 import logging
-import pathlib
 import typing
 
 from beam_jobs.build_config import BuildConfig
@@ -9,6 +8,7 @@ from beam_jobs.errors import UsageError
 from beam_jobs.join_again import join_again
 from beam_jobs.output_state import tombstones_are_lost
 from beam_jobs.recorded_flags import REPROCESSED, Flags, recorded_build
+from beam_jobs.run_folder import RunFolder
 from schemas import layout
 from schemas.records import Manifest, Plan, rows_digest
 from schemas.tombstones import has_tombstones
@@ -21,13 +21,13 @@ from transforms.verify_records import check_records
 _log = logging.getLogger("photobeam")
 
 
-def restore_plan(output: Output, given: Flags, folder: pathlib.Path) -> None:
+def restore_plan(output: Output, given: Flags, place: RunFolder) -> None:
     """Restores a plan that is damaged or lost: from the inputs, with the rows that the manifest names.
 
     Args:
         output: holds the dataset.
         given: flags of this command line, by name.
-        folder: existing local folder for what is unfinished.
+        place: for what is unfinished.
 
     Raises:
         UsageError: it cannot be restored.
@@ -39,10 +39,10 @@ def restore_plan(output: Output, given: Flags, folder: pathlib.Path) -> None:
         return
     if records.manifest is None:
         raise UsageError(f"{output}/{layout.PLAN} is damaged, and no {layout.MANIFEST} tells what it said; {JOIN_ANEW}")
-    output.write(layout.PLAN, _joined_plan(output, records.manifest, given, folder).to_json())
+    output.write(layout.PLAN, _joined_plan(output, records.manifest, given, place).to_json())
 
 
-def _joined_plan(output: Output, manifest: Manifest, given: Flags, folder: pathlib.Path) -> Plan:
+def _joined_plan(output: Output, manifest: Manifest, given: Flags, place: RunFolder) -> Plan:
     if has_tombstones(manifest.counts):
         raise UsageError(tombstones_are_lost(output))
     if old := manifest.configuration.get(REPROCESSED):
@@ -53,7 +53,7 @@ def _joined_plan(output: Output, manifest: Manifest, given: Flags, folder: pathl
     config = recorded_build(output, None, given)
     wanted = Plan(config.selection.as_json(), config.format, [], shards=len(manifest.shards))
     try:
-        joined = read_record(join_again(config, wanted, folder), layout.PLAN, Plan)
+        joined = read_record(join_again(config, wanted, place), layout.PLAN, Plan)
     except InputError as error:
         raise UsageError(f"{output}/{layout.PLAN} is lost, and the rows cannot be joined again: {error}") from error
     digests = [rows_digest(rows.digest, joined.format) for rows in joined.rows or []]
@@ -65,14 +65,14 @@ def _joined_plan(output: Output, manifest: Manifest, given: Flags, folder: pathl
     return joined
 
 
-def repair_rows(config: BuildConfig, plan: Plan, at_fault: typing.Container[str], folder: pathlib.Path) -> list[str]:
+def repair_rows(config: BuildConfig, plan: Plan, at_fault: typing.Container[str], place: RunFolder) -> list[str]:
     """Joins again what is damaged or lost of the rows and of the input failures.
 
     Args:
         config: of the build that made the dataset.
         plan: of the dataset.
         at_fault: names of damaged and lost files.
-        folder: existing local folder for what is unfinished.
+        place: for what is unfinished.
 
     Returns:
         Names of the files that are whole now. Why others are not is logged.
@@ -85,7 +85,7 @@ def repair_rows(config: BuildConfig, plan: Plan, at_fault: typing.Container[str]
     if not wanted:
         return []
     try:
-        joined = join_again(config, plan, folder)
+        joined = join_again(config, plan, place)
     except InputError as error:
         _log.error("%s cannot be joined again: %s", ", ".join(wanted), error)
         return []

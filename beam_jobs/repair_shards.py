@@ -2,7 +2,6 @@
 
 import dataclasses
 import logging
-import pathlib
 import typing
 
 from beam_jobs import output_state
@@ -10,6 +9,7 @@ from beam_jobs.build_config import BuildConfig, with_lists
 from beam_jobs.errors import JobError
 from beam_jobs.image_flags import ImageStep
 from beam_jobs.progress_line import show_progress
+from beam_jobs.run_folder import RunFolder
 from schemas import layout
 from schemas.records import Plan, PlanRows
 from transforms.dataset_records import Records, read_records
@@ -38,7 +38,7 @@ class RepairedShards(typing.NamedTuple):
 
 
 def repair_shards(
-    config: BuildConfig, plan: Plan, at_fault: typing.Container[int | None], folder: pathlib.Path
+    config: BuildConfig, plan: Plan, at_fault: typing.Container[int | None], place: RunFolder
 ) -> RepairedShards:
     """Makes damaged shards again. Those that are still to be built are left to a build.
 
@@ -46,7 +46,7 @@ def repair_shards(
         config: of the build that made the dataset; with images.
         plan: of the dataset.
         at_fault: shards of which a file, other than the rows, is damaged or lost.
-        folder: existing local folder for what is unfinished.
+        place: for what is unfinished.
 
     Raises:
         JobError: it failed on the way, or the places of photos are not there; shards that are made again stay.
@@ -68,7 +68,7 @@ def repair_shards(
         elif remains.commit != records.commits.get(rows.shard):
             output.write(layout.commit_file(rows.shard), remains.commit.to_json())
     if todo:
-        _restore(config, plan, todo, folder)
+        _restore(config, plan, todo, place)
     return RepairedShards({rows.shard for rows in damaged}, _lost_samples(todo, _read(output)))
 
 
@@ -98,22 +98,22 @@ def _lost_samples(todo: _Todo, records: Records) -> int:
     return sum(max(0, samples - records.commits[shard].samples) for shard, samples in had.items())
 
 
-def _restore(config: BuildConfig, plan: Plan, todo: _Todo, folder: pathlib.Path) -> None:
+def _restore(config: BuildConfig, plan: Plan, todo: _Todo, place: RunFolder) -> None:
     images = config.images
     if images and any(map(_needs_photos, todo.values())):
-        config = _with_places(config, images, folder)
+        config = _with_places(config, images, place)
     with show_progress(config.progress, sum(rows.rows for rows in plan.rows or [] if rows.shard in todo)):
         from beam_jobs import graph
 
         remains = {shard: left for shard, left in todo.items() if left}
-        work = graph.rework(config, plan, todo, folder)
+        work = graph.rework(config, plan, todo, place)
         graph.run(dataclasses.replace(work, max_failure_ratio=config.max_failure_ratio, remains=remains))
 
 
-def _with_places(config: BuildConfig, images: ImageStep, folder: pathlib.Path) -> BuildConfig:
+def _with_places(config: BuildConfig, images: ImageStep, place: RunFolder) -> BuildConfig:
     """Looks at the places of photos, of which some are to be fetched."""
     try:
         check_places(images.places)
-        return with_lists(config, folder)
+        return with_lists(config, place.scratch)
     except ImagePlaceError as error:
         raise JobError(str(error)) from error

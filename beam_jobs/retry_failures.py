@@ -113,9 +113,10 @@ def _failures_to_try(output: Output, commits: typing.Mapping[int, CommitRecord],
 
 
 def _retry(config: BuildConfig, plan: Plan, todo: typing.Mapping[int, int], condition: str, whole: bool) -> None:
-    with run_folder(config.output) as folder, show_progress(config.progress, sum(todo.values())):
+    run = run_folder(config.output, config.temp_location, not config.runner.is_local)
+    with run as place, show_progress(config.progress, sum(todo.values())):
         from beam_jobs import graph
 
-        config = with_lists(config, folder)
-        finish = finish_config(config, folder.name) if whole else None
-        graph.run(dataclasses.replace(graph.rework(config, plan, todo, folder), finish=finish, retry=condition))
+        config = with_lists(config, place.scratch)
+        finish = finish_config(config, place.folder.name) if whole else None
+        graph.run(dataclasses.replace(graph.rework(config, plan, todo, place), finish=finish, retry=condition))

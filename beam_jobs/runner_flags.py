@@ -78,7 +78,8 @@ def runner_config(flags: argparse.Namespace) -> RunnerConfig:
     if flags.runner == PRISM:
         return RunnerConfig(PRISM, flags.workers or CORES, flags.workers or CORES, options)
     if flags.runner == DATAFLOW:
-        return RunnerConfig(DATAFLOW, _workers_of_dataflow(flags), 1, options)
+        temp = {"temp_location": flags.temp_location} if flags.temp_location else {}
+        return RunnerConfig(DATAFLOW, _workers_of_dataflow(flags), 1, {**options, **temp})
     return _flink(flags, options)
 
 

@@ -1,6 +1,7 @@
 """What travels between Beam stages: references and counts, never rows or image bytes.
 
-Each is a NamedTuple with Beam's RowCoder: deterministic, about a hundred bytes; a SpoolFile has 14 more per piece.
+Files are named as the run's :class:`transforms.scratch.Scratch` has them. Each element is a NamedTuple with Beam's
+RowCoder: deterministic, about a hundred bytes; a SpoolFile has 14 more per piece.
 """
 
 import typing
@@ -40,28 +41,26 @@ class IndexedImages(typing.NamedTuple):
     Attributes:
         unit: of the file's range.
         source: value of :class:`schemas.sources.Source`.
-        path: file of their photo ids; with another suffix, of what the source's reader needs.
+        name: file of their photo ids; with another suffix, of what the source's reader needs.
     """
 
     unit: int
     source: str
-    path: str
+    name: str
 
 
 class ImageIndex(typing.NamedTuple):
     """The images of all annotation files.
 
     Attributes:
-        folder: with the index of each file.
         base: whose photos make the dataset.
-        base_path: file of their sorted ids, if other sources are to be cut to them, else ''.
-        open_images_path: file of the photos of Open Images' images; '' if no file lists them.
+        base_name: file of their sorted ids, if other sources are to be cut to them, else ''.
+        open_images_name: file of the photos of Open Images' images; '' if no file lists them.
     """
 
-    folder: str
     base: str
-    base_path: str
-    open_images_path: str
+    base_name: str
+    open_images_name: str
 
 
 class SpoolFile(typing.NamedTuple):
@@ -69,9 +68,9 @@ class SpoolFile(typing.NamedTuple):
 
     Attributes:
         unit: of the range.
-        path: the spool file.
+        name: the spool file.
         pieces: packed records of :data:`transforms.spool_file.PIECE`, in file order.
-        failures_path: file of what is malformed; '' if there is none.
+        failures_name: file of what is malformed; '' if there is none.
         lines: lines or entries read, malformed ones included.
         malformed: those that are.
         counts: JSON object: name of a kind to how many were read (``lines``), and of these were malformed
@@ -79,9 +78,9 @@ class SpoolFile(typing.NamedTuple):
     """
 
     unit: int
-    path: str
+    name: str
     pieces: bytes
-    failures_path: str
+    failures_name: str
     lines: int
     malformed: int
     counts: str
@@ -92,11 +91,11 @@ class Bucket(typing.NamedTuple):
 
     Attributes:
         bucket: its number.
-        index_path: file that lists the pieces of every bucket.
+        index_name: file that lists the pieces of every bucket.
     """
 
     bucket: int
-    index_path: str
+    index_name: str
 
 
 class JoinedBucket(typing.NamedTuple):
@@ -104,22 +103,22 @@ class JoinedBucket(typing.NamedTuple):
 
     Attributes:
         bucket: its number.
-        path: file of its rows in order of their hash; '' if none is left.
+        name: file of its rows in order of their hash; '' if none is left.
         rows: rows in it.
         filtered: rows removed by filters.
         counts: JSON object: name of a kind to its ``lines``, and of these the ``kept``, ``collapsed``,
             ``duplicates`` and ``unmatched``.
         photo_counts: JSON object: how many photos have copies that do not fit together, or are in no split.
-        failures_path: file of the duplicates; '' if there is none.
+        failures_name: file of the duplicates; '' if there is none.
     """
 
     bucket: int
-    path: str
+    name: str
     rows: int
     filtered: int
     counts: str
     photo_counts: str
-    failures_path: str
+    failures_name: str
 
 
 class ShardCut(typing.NamedTuple):
@@ -128,12 +127,12 @@ class ShardCut(typing.NamedTuple):
     Attributes:
         shard: its number.
         shards: number of all shards.
-        buckets_path: file that lists the joined buckets, and which of their rows are kept.
+        buckets_name: file that lists the joined buckets, and which of their rows are kept.
     """
 
     shard: int
     shards: int
-    buckets_path: str
+    buckets_name: str
 
 
 class KeptRows(typing.NamedTuple):
@@ -144,14 +143,14 @@ class KeptRows(typing.NamedTuple):
         rows: rows that it has.
         kept: those of them that stay.
         unusable: photos among these whose images will not do, so that they are fetched again.
-        path: file of the kept photos.
+        name: file of the kept photos.
     """
 
     shard: int
     rows: int
     kept: int
     unusable: int
-    path: str
+    name: str
 
 
 class ShardCuts(typing.NamedTuple):

@@ -41,7 +41,7 @@ FORMAT_FLAGS = ("base", "samples_per_shard", "image_size", "resize", "upscale", 
 RUN_FLAGS = ("output", "by_split", "images", "mirror", "flickr_fallback", "cache_dir", "concurrency", "timeout_s",
              "deadline_s", "retries", "user_agent", "per_host_rate", "allow_private_hosts", "opt_out_tags",
              "s3_endpoint_url", "s3_region_name", "s3_access_key_id", "s3_secret_access_key", "s3_session_token",
-             "max_failure_ratio", "workers", "runner", "overwrite", "progress", "config")  # fmt: skip
+             "max_failure_ratio", "workers", "runner", "temp_location", "overwrite", "progress", "config")  # fmt: skip
 
 FAILURE_DOCS = {
     "photo_id": "The photo; -1 where an input line has no readable id.",

@@ -3,30 +3,32 @@
 A hundred million lines of which one in a thousand is wanted then cost little more than their reading.
 """
 
+import pathlib
 import typing
 
 import numpy as np
 import numpy.typing as npt
 
 from schemas.elements import ImageIndex
+from transforms.scratch import Scratch
 from transforms.sorted_ids import find_sorted
 
 PhotoIds = npt.NDArray[np.int64]
 
 
-def base_photos(index: ImageIndex, source: str) -> "BasePhotos":
+def base_photos(index: ImageIndex, source: str, scratch: Scratch) -> "BasePhotos":
     """Returns the photos to which a source is cut as it is read: those of a small base, if it is another source."""
-    return BasePhotos(index.base_path if source != index.base else "")
+    return BasePhotos(scratch.local(index.base_name) if index.base_name and source != index.base else None)
 
 
 class BasePhotos:
     """A set of photo ids.
 
     Args:
-        path: ``.npy`` file of int64, sorted and unique; '' for a set that has every photo.
+        path: ``.npy`` file of int64, sorted and unique; None for a set that has every photo.
     """
 
-    def __init__(self, path: str = ""):
+    def __init__(self, path: pathlib.Path | None = None):
         self._ids: PhotoIds | None = np.load(path, mmap_mode="r") if path else None
 
     def among(self, photo_ids: PhotoIds) -> npt.NDArray[np.bool_] | None:
@@ -36,7 +38,8 @@ class BasePhotos:
         return find_sorted(self._ids, photo_ids)[1]
 
 
-def write_photo_ids(path: str, photo_ids: typing.Iterable[PhotoIds]) -> str:
-    """Writes a set of photo ids from several arrays of them; returns the path."""
-    np.save(path, np.unique(np.concatenate([np.empty(0, np.int64), *photo_ids])))
-    return path
+def write_photo_ids(scratch: Scratch, name: str, photo_ids: typing.Iterable[PhotoIds]) -> str:
+    """Writes a set of photo ids from several arrays of them; returns the name of the file."""
+    with scratch.writing(name) as path:
+        np.save(path, np.unique(np.concatenate([np.empty(0, np.int64), *photo_ids])))
+    return name

@@ -6,6 +6,7 @@ import logging
 import signal
 import typing
 
+from schemas import layout
 from schemas.elements import RowsFile
 from schemas.records import CommitRecord
 from transforms import progress
@@ -20,12 +21,26 @@ _log = logging.getLogger("photobeam")
 
 
 def build_in_worker(pool: WorkerPool, rows: RowsFile, config: ShardConfig) -> CommitRecord:
-    """Builds, retries or restores a shard in a child process; if that crashes, once more with every image in one.
+    """Builds, retries or restores a shard in a child process, unless an earlier attempt of this run has.
+
+    If that crashes, it is done once more with every image in a process of its own.
 
     Raises:
         PoolStoppedError: a child was killed, or has crashed even so.
         Exception: as :func:`transforms.build_shard.build_shard`; each of these stops the pool for all.
     """
+    name = f"{layout.shard_name(rows.shard)}.json"
+    if config.done and config.done.exists(name):
+        with config.done.reading(name) as path:
+            return CommitRecord.from_json(path.read_bytes(), name)
+    commit = _build(pool, rows, config)
+    if config.done:
+        with config.done.writing(name) as path:
+            path.write_bytes(commit.to_json())
+    return commit
+
+
+def _build(pool: WorkerPool, rows: RowsFile, config: ShardConfig) -> CommitRecord:
     build = _work_of(config)
     with _stopping_at_errors(pool), progress.lent_slot() as slot:
         try:

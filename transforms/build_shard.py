@@ -3,13 +3,13 @@
 import asyncio
 import collections
 import concurrent.futures
+import contextlib
 import dataclasses
 import io
 import json
 import os
 import pathlib
 import pickle
-import shutil
 import socket
 import time
 import typing
@@ -35,10 +35,11 @@ from transforms.old_dataset import OldDataset, OldPhotos
 from transforms.output import Output
 from transforms.photo_refs import FETCH_COLUMNS, PhotoRef, photo_ref
 from transforms.progress import count
-from transforms.publish import OutputError
+from transforms.publish import OutputError, staging_in
 from transforms.remedies import REDO_ROWS
 from transforms.remote_copies import default_mirror_url
 from transforms.row_annotations import RowAnnotations
+from transforms.scratch import Scratch
 from transforms.shard_failures import ShardFailures
 from transforms.shard_remains import Remains
 from transforms.shards_under_way import is_oldest, ranked
@@ -62,7 +63,7 @@ class ShardConfig:
 
     Attributes:
         output: the dataset.
-        folder: local, for everything unfinished.
+        folder: local, for everything unfinished; need not exist. None for temporary files of each worker's machine.
         image: how images are written.
         fetch: how they are downloaded.
         places: where they are looked for, in order.
@@ -73,11 +74,13 @@ class ShardConfig:
         remains: what is left of damaged shards, by shard; these are restored. None to build shards anew.
         decode_limit_s: the most processor time that one photo may take between its bytes and its image.
         old: dataset whose images and failures are taken where they will do; None if every photo is fetched.
+        done: gets the commit record of each shard that this run has built, so that a repeated attempt does not build it
+            again; None where nothing is repeated.
         isolated: make every image in a process of its own, since some photo of the shard ends the process it is in.
     """
 
     output: Output
-    folder: pathlib.Path
+    folder: pathlib.Path | None
     image: ImageOptions
     fetch: FetchOptions
     places: PlacesConfig
@@ -87,6 +90,7 @@ class ShardConfig:
     remains: typing.Mapping[int, Remains] | None = None
     decode_limit_s: float = DECODE_LIMIT_S
     old: OldDataset | None = None
+    done: Scratch | None = None
     isolated: bool = False
 
 
@@ -178,15 +182,13 @@ def build_shard(shard: int, digest: str, config: ShardConfig) -> CommitRecord:
     """
     started = time.time()
     rows = read_planned_rows(shard, digest, config.output)
-    staging = make_staging(shard, config)
-    with ImageSpool(staging / "images") as spool:
-        images = run_in_loop(build_images(rows.table, range(rows.table.num_rows), config, spool))
-        failures = images.failures.final
-        sizes = config.image.further_sizes
-        commit = write_shard(rows, images.images, failures, spool, staging, config.format, config.image.format, sizes)
-    _commit(commit, staging, config.output)
+    with staging_of(shard, config) as staging:
+        with ImageSpool(staging / "images") as spool:
+            images = run_in_loop(build_images(rows.table, range(rows.table.num_rows), config, spool))
+            failures, sizes, extension = images.failures.final, config.image.further_sizes, config.image.format
+            commit = write_shard(rows, images.images, failures, spool, staging, config.format, extension, sizes)
+        _commit(commit, staging, config.output)
     write_log(shard, started, images, config.output)
-    shutil.rmtree(staging)
     return commit
 
 
@@ -209,12 +211,9 @@ def read_planned_rows(shard: int, digest: str, output: Output) -> ShardRows:
     return ShardRows(shard, pq.read_table(io.BytesIO(data)), file)
 
 
-def make_staging(shard: int, config: ShardConfig) -> pathlib.Path:
-    """Makes an empty local folder for what is unfinished of a shard."""
-    staging = config.folder / f"shard-{layout.shard_name(shard)}"
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
-    return staging
+def staging_of(shard: int, config: ShardConfig) -> contextlib.AbstractContextManager[pathlib.Path]:
+    """Gives one attempt at a shard an empty local folder of its own for what is unfinished."""
+    return staging_in(config.folder, f"shard-{layout.shard_name(shard)}-")
 
 
 async def build_images(

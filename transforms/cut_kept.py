@@ -18,8 +18,9 @@ from schemas.rows import ROW_SCHEMA
 from schemas.tombstones import TAKEN_DOWN, UNKNOWN
 from transforms.cut_rows import count_shards, publish_rows
 from transforms.finish_rows import remove_beyond
-from transforms.keep_rows import find_duplicates, kept_ids, read_rows
+from transforms.keep_rows import count_dropped, find_duplicates, kept_ids, read_rows
 from transforms.output import read_record
+from transforms.publish import staged_as
 from transforms.rows_wanted import FROM_ORIGINALS, DeriveConfig
 
 
@@ -27,7 +28,7 @@ def plan_cuts(kept: typing.Sequence[KeptRows], config: DeriveConfig) -> list[Sha
     """Finds the duplicates if they are to go, and divides the new shards by the old ones in which they begin."""
     rows = sum(k.kept for k in kept)
     if config.wanted.drop_duplicates and rows:
-        rows -= find_duplicates(config.kept, config.dropped)
+        rows -= find_duplicates([k.name for k in kept], config.scratch, config.folder)
     shards = config.shards or count_shards(rows, config.samples_per_shard)
     begins = [shard_bounds(shard, shards)[0] * config.old.shards >> 64 for shard in range(shards)]
     edges = [s for s in range(shards) if s == 0 or begins[s] != begins[s - 1]]
@@ -40,7 +41,7 @@ def cut_shards(cuts: ShardCuts, config: DeriveConfig) -> typing.Iterator[RowsFil
     @functools.lru_cache(maxsize=1)
     def kept_rows(old_shard: int) -> pa.Table:
         rows = read_rows(config.rows[old_shard], config.old)
-        return rows.filter(pc.is_in(rows["photo_id"], kept_ids(old_shard, config.kept, config.dropped)))
+        return rows.filter(pc.is_in(rows["photo_id"], kept_ids(old_shard, config.scratch)))
 
     for shard in range(cuts.begin, cuts.end):
         low, high = shard_bounds(shard, cuts.shards)
@@ -63,7 +64,7 @@ def complete_rows(written: list[RowsFile], kept: typing.Sequence[KeptRows], conf
         AccountingError: rows were lost or made up.
     """
     rows, before_duplicates = sum(w.rows for w in written), sum(k.kept for k in kept)
-    duplicates = pq.read_metadata(config.dropped).num_rows if config.dropped.exists() else 0
+    duplicates = count_dropped(config.scratch)
     taken_down = sum(w.taken_down for w in written)
     if rows != before_duplicates - duplicates - taken_down:
         raise AccountingError(
@@ -83,9 +84,9 @@ def complete_rows(written: list[RowsFile], kept: typing.Sequence[KeptRows], conf
     }
     if config.taken_down:
         counts |= {TAKEN_DOWN: taken_down, UNKNOWN: len(config.taken_down) - taken_down}
-    staged = config.folder / "input.parquet"
-    pq.write_table(INPUT_FAILURE_SCHEMA.empty_table(), staged, compression="zstd")
-    config.output.publish(staged, layout.INPUT_FAILURES)
+    with staged_as(config.folder, "input.parquet") as staged:
+        pq.write_table(INPUT_FAILURE_SCHEMA.empty_table(), staged, compression="zstd")
+        config.output.publish(staged, layout.INPUT_FAILURES)
     planned = [PlanRows(w.shard, w.rows, w.digest) for w in written]
     plan = dataclasses.replace(
         read_record(config.output, layout.PLAN, Plan), shards=len(planned), counts=counts, rows=planned

@@ -1,5 +1,6 @@
 """Reading a dataset to judge it: each file against the size and SHA-256 it should have."""
 
+import pathlib
 import typing
 
 from schemas.records import FileDigest
@@ -99,6 +100,34 @@ class DatasetFiles:
             OSError: it cannot be read.
         """
         return self._fs.cat_file(self._path(name), start=offset, end=offset + size)
+
+    @as_os_errors()
+    def read_ranges(self, ranges: typing.Sequence[tuple[str, int, int]]) -> list[bytes]:
+        """Reads parts of files (name, offset, number of bytes), as many at once as the store likes.
+
+        Raises:
+            OSError: one cannot be read, or ends before.
+        """
+        paths, begins = [self._path(name) for name, _, _ in ranges], [offset for _, offset, _ in ranges]
+        ends = [offset + length for _, offset, length in ranges]
+        parts = self._fs.cat_ranges(paths, begins, ends, on_error="return") if ranges else []
+        for (name, _, length), part in zip(ranges, parts, strict=True):
+            if isinstance(part, Exception):
+                raise part
+            if len(part) != length:
+                raise OSError(f"{self}/{name} ends before it should")
+        return parts
+
+    @as_os_errors()
+    def download(self, name: str, path: pathlib.Path) -> None:
+        """Copies a whole file to a local path.
+
+        Raises:
+            OSError: it cannot be read, or not all of it arrives.
+        """
+        self._fs.get_file(self._path(name), str(path))
+        if path.stat().st_size != self.size(name):
+            raise OSError(f"{self}/{name} has not arrived whole; try again")
 
     @as_os_errors()
     def read_present(self, names: typing.Sequence[str]) -> dict[str, bytes]:

@@ -18,8 +18,8 @@ from transforms.rows_wanted import DeriveConfig
 class DeriveRows(beam.PTransform):
     """Writes `rows/` of the new dataset and an empty `failures/input.parquet`, then completes `plan.json`.
 
-    Output: RowsFile, one per new shard. Only references cross between stages; each step writes its files under fixed
-    names, so that a retried step writes the same bytes.
+    Output: RowsFile, one per new shard. Only references cross between stages; each step writes its files whole under
+    fixed names, so that a repeated step writes the same bytes, be it twice at once.
 
     Counters (namespace "DeriveRows"): rows.
     """
@@ -55,8 +55,7 @@ class _KeepFn(beam.DoFn):
 
     def process(self, shard: int) -> typing.Iterator[KeptRows]:
         config = self._config
-        config.kept.mkdir(exist_ok=True)
-        yield keep_rows(config.rows[shard], config.wanted, config.old, config.kept)
+        yield keep_rows(config.rows[shard], config.wanted, config.old, config.scratch)
 
 
 class _PlanFn(beam.DoFn):

@@ -4,8 +4,9 @@ import collections
 import dataclasses
 import json
 import pathlib
-import shutil
 import typing
+
+import pyarrow as pa
 
 from schemas import layout
 from schemas.annotations import ELEMENTS
@@ -16,6 +17,8 @@ from schemas.sources import ALL_SOURCES, PHOTO_KINDS, SPOOL_KINDS, Source
 from schemas.tombstones import TAKEN_DOWN, UNKNOWN
 from transforms.input_failure_counts import input_failure_batches, recounted, write_input_failures
 from transforms.output import Output, read_record
+from transforms.publish import staged_as
+from transforms.scratch import Scratch
 
 _SPOOLED = frozenset(kind.name for kind in SPOOL_KINDS)
 _UNPUBLISHED = frozenset(kind.name for kind in SPOOL_KINDS if kind.column and kind.column not in ELEMENTS)
@@ -77,22 +80,24 @@ def account(summary: RowsSummary) -> dict[str, int]:
     return counts | _count_photos(summary)
 
 
-def finish_rows(output: Output, folder: pathlib.Path, summary: RowsSummary) -> None:
-    """Writes the input failures, completes the plan, and frees the spool.
+def finish_rows(output: Output, scratch: Scratch, staging: pathlib.Path | None, summary: RowsSummary) -> None:
+    """Writes the input failures, completes the plan, and frees the spool, unless a step may still be repeated.
 
     Args:
         output: root of the dataset, with ``plan.json`` and ``rows/``.
-        folder: of everything unfinished; removed.
+        scratch: has the failures.
+        staging: folder as of :func:`transforms.publish.staged_as`.
         summary: what phase 1 reports.
 
     Raises:
         AccountingError: lines or rows were lost.
     """
     plan = read_record(output, layout.PLAN, Plan)
-    paths = [s.failures_path for s in sorted(summary.spooled)] + [b.failures_path for b in sorted(summary.joined)]
-    batches = input_failure_batches(path for path in paths if path)
+    names = [s.failures_name for s in sorted(summary.spooled)] + [b.failures_name for b in sorted(summary.joined)]
+    batches = _failure_batches(scratch, names)
     ids = {tombstone.photo_id for tombstone in plan.tombstones}
-    left = write_input_failures(batches, ids, folder / "input.parquet", output)
+    with staged_as(staging, "input.parquet") as staged:
+        left = write_input_failures(batches, ids, staged, output)
     counts = account(summary)
     if ids:
         taken_down = sum(written.taken_down for written in summary.written)
@@ -101,7 +106,14 @@ def finish_rows(output: Output, folder: pathlib.Path, summary: RowsSummary) -> N
     plan = dataclasses.replace(plan, shards=len(rows), counts=counts, rows=rows)
     remove_beyond(output, len(rows))
     output.write(layout.PLAN, plan.to_json())
-    shutil.rmtree(folder)
+    if not scratch.is_shared:
+        scratch.remove()
+
+
+def _failure_batches(scratch: Scratch, names: typing.Iterable[str]) -> typing.Iterator[pa.RecordBatch]:
+    for name in filter(None, names):
+        with scratch.reading(name) as path:
+            yield from input_failure_batches([path])
 
 
 def remove_beyond(output: Output, shards: int) -> None:

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import functools
-import pathlib
 import re
 import typing
 
@@ -25,6 +24,7 @@ from transforms.photo_refs import PhotoRef
 from transforms.remote_copies import MIRROR_ROOTS, flickr_copies, mirror_copies, source_order
 from transforms.remote_place import FLICKR, MIRROR, FoundCopy, Http, RemotePlace
 from transforms.request_signers import S3Options
+from transforms.scratch import Scratch
 from transforms.stored_images import StoredImages, StoredPlace, check_stored, is_stored, list_stored
 from transforms.url_credentials import without_credentials
 
@@ -166,19 +166,19 @@ def check_places(config: PlacesConfig) -> None:
                 pass
 
 
-def list_places(config: PlacesConfig, folder: pathlib.Path) -> PlacesConfig:
+def list_places(config: PlacesConfig, scratch: Scratch) -> PlacesConfig:
     """Lists what is on servers, once for all processes.
 
     Args:
         config: as given.
-        folder: for the lists, there until the last process has ended.
+        scratch: gets the lists, and has them until the last process has ended.
 
     Raises:
         ImagePlaceError: as :func:`check_places`.
         OutputError: there is no room for the lists.
     """
     specs = dict.fromkeys(spec for spec in config.images if is_stored(spec))
-    listed = (list_stored(spec, config.s3, config.fetch, folder / f"images-{i}.sqlite") for i, spec in enumerate(specs))
+    listed = (list_stored(spec, config.s3, config.fetch, scratch, f"images-{i}.sqlite") for i, spec in enumerate(specs))
     return dataclasses.replace(config, listed=tuple(listed))
 
 
@@ -220,7 +220,7 @@ def _stored(place: StoredImages, config: PlacesConfig, http: Http) -> StoredPlac
     sign = None
     if is_store_url(place.spec):
         sign = open_bucket(images_place(place.spec), place.spec, config.s3, config.fetch)[0].sign
-    return StoredPlace(place, _listing(place.listing), config.with_coco, http._replace(sign=sign))
+    return StoredPlace(place, _listing(place.scratch, place.listing), config.with_coco, http._replace(sign=sign))
 
 
 @contextlib.asynccontextmanager
@@ -265,8 +265,8 @@ def _unknown(places: typing.Sequence[Place]) -> FetchError:
 
 
 @functools.cache
-def _listing(path: pathlib.Path) -> ImageListing:
-    return ImageListing(path)
+def _listing(scratch: Scratch, name: str) -> ImageListing:
+    return ImageListing(scratch.local(name))
 
 
 @functools.cache

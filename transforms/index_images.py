@@ -4,7 +4,6 @@ Images may come after the annotations of a file, and Open Images keeps them in f
 must be known before the lines of a large source are read. So files that list images are read once for that.
 """
 
-import pathlib
 import pickle
 import typing
 
@@ -20,6 +19,7 @@ from transforms.open_images_ids import merge_image_ids, open_image_ids, read_ima
 from transforms.read_coco import CocoIndex
 from transforms.read_coco import read_image_ids as read_coco_images
 from transforms.read_flickr8k import read_flickr8k
+from transforms.scratch import Scratch
 
 BASE = "base.npy"
 OPEN_IMAGES = "open_images.npy"
@@ -32,64 +32,77 @@ def lists_images(input_range: InputRange) -> bool:
     return input_range.source in (Source.COCO.value, Source.FLICKR8K.value)
 
 
-def index_images(input_range: InputRange, files: AnnotationFiles, folder: pathlib.Path) -> IndexedImages:
+def index_images(input_range: InputRange, files: AnnotationFiles, scratch: Scratch) -> IndexedImages:
     """Indexes the images of one file.
 
     Args:
         input_range: a whole file, of which :func:`lists_images`.
         files: all annotation files.
-        folder: existing local folder for what is found.
+        scratch: gets what is found.
 
     Raises:
         BadJsonError: it is no COCO file, is damaged or ends early.
     """
-    path = folder / f"{input_range.unit:06d}.npy"
+    unit = input_range.unit
     photo_ids: typing.Iterable[npt.NDArray[np.int64]]
     if input_range.source == Source.COCO.value:
         index = read_coco_images(input_range.url)
-        _index_path(folder, input_range.unit).write_bytes(pickle.dumps(index))
+        with scratch.writing(_index_name(unit)) as path:
+            path.write_bytes(pickle.dumps(index))
         photo_ids = [index.photo_ids]
     elif input_range.source == Source.OPEN_IMAGES.value:
         ids = read_image_ids(files.open_images(input_range.url))
-        save_image_ids(ids, str(_index_path(folder, input_range.unit)))
+        with scratch.writing(_index_name(unit)) as path:
+            save_image_ids(ids, path)
         photo_ids = [ids.photo_ids]
     else:
         parts = read_flickr8k(files.flickr8k(input_range.url), files.splits)
         photo_ids = [part.batches["copies"]["photo_id"].to_numpy() for part in parts]
-    write_photo_ids(str(path), photo_ids)
-    return IndexedImages(input_range.unit, input_range.source, str(path))
+    return IndexedImages(unit, input_range.source, write_photo_ids(scratch, f"{unit:06d}.npy", photo_ids))
 
 
-def coco_index(input_range: InputRange, folder: pathlib.Path) -> CocoIndex:
+def coco_index(input_range: InputRange, scratch: Scratch) -> CocoIndex:
     """Returns what :func:`index_images` found in a COCO file."""
-    index: CocoIndex = pickle.loads(_index_path(folder, input_range.unit).read_bytes())
+    with scratch.reading(_index_name(input_range.unit)) as path:
+        index: CocoIndex = pickle.loads(path.read_bytes())
     return index
 
 
-def merge_indexes(indexed: typing.Iterable[IndexedImages], base: str, folder: pathlib.Path) -> ImageIndex:
+def merge_indexes(indexed: typing.Iterable[IndexedImages], base: str, scratch: Scratch) -> ImageIndex:
     """Merges the indexes of all files.
 
     Args:
         indexed: one per file that lists images, in any order.
         base: whose photos make the dataset: a source or ``all``.
-        folder: that all were written to.
+        scratch: that all were written to.
     """
-    of_base = sorted(i.path for i in indexed if i.source == base)
-    base_path = ""
+    indexed = sorted(indexed)
+    of_base = [i.name for i in indexed if i.source == base]
+    base_name = ""
     if base not in (Source.YFCC.value, ALL_SOURCES):
-        base_path = write_photo_ids(str(folder / BASE), (np.load(path, mmap_mode="r") for path in of_base))
-    lists = [_index_path(folder, i.unit) for i in indexed if i.source == Source.OPEN_IMAGES.value]
-    return ImageIndex(str(folder), base, base_path, _merge_open_images(lists, folder / OPEN_IMAGES))
+        base_name = write_photo_ids(scratch, BASE, (_load(scratch, name) for name in of_base))
+    lists = [_index_name(i.unit) for i in indexed if i.source == Source.OPEN_IMAGES.value]
+    return ImageIndex(base, base_name, _merge_open_images(lists, scratch))
 
 
-def _merge_open_images(lists: typing.Iterable[pathlib.Path], path: pathlib.Path) -> str:
-    """Writes the images of all lists into one file, and returns its path; '' if there is no list."""
-    parts = [open_image_ids(str(part)) for part in sorted(lists)]
+def _load(scratch: Scratch, name: str) -> npt.NDArray[np.int64]:
+    with scratch.reading(name) as path:
+        ids: npt.NDArray[np.int64] = np.load(path, mmap_mode="r")
+    return ids
+
+
+def _merge_open_images(lists: typing.Iterable[str], scratch: Scratch) -> str:
+    """Writes the images of all lists into one file, and returns its name; '' if there is no list."""
+    parts = []
+    for name in lists:
+        with scratch.reading(name) as path:
+            parts.append(open_image_ids(path))
     if not parts:
         return ""
-    save_image_ids(merge_image_ids(parts), str(path))
-    return str(path)
+    with scratch.writing(OPEN_IMAGES) as path:
+        save_image_ids(merge_image_ids(parts), path)
+    return OPEN_IMAGES
 
 
-def _index_path(folder: pathlib.Path, unit: int) -> pathlib.Path:
-    return folder / f"{unit:06d}.index.npy"
+def _index_name(unit: int) -> str:
+    return f"{unit:06d}.index.npy"

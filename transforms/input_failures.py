@@ -1,13 +1,14 @@
 """Rows of `failures/input.parquet`, gathered in files of their own until the rows are complete."""
 
+import contextlib
 import itertools
-import pathlib
 import typing
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.failures import INPUT_FAILURE_SCHEMA, MAX_RAW_BYTES, Failure, failure_columns
+from transforms.scratch import Scratch
 
 _BATCH_ROWS = 1_000
 
@@ -23,36 +24,43 @@ def input_failure(failure: Failure, url: str, offset: int, offset_in_block: int,
     }
 
 
-class FailureFile:
-    """A Parquet file of input failures, written in batches as they come; there is no file where there are none.
+@contextlib.contextmanager
+def failure_file(scratch: Scratch, name: str) -> typing.Iterator["FailureFile"]:
+    """Writes a file of input failures; it gets its name when it is whole, and there is none where nothing failed."""
+    with contextlib.ExitStack() as at_end:
+        yield FailureFile(scratch, name, at_end)
 
-    A context manager.
+
+class FailureFile:
+    """A Parquet file of input failures, written in batches as they come.
 
     Args:
-        path: of the file.
+        scratch: gets the file.
+        name: of it.
+        at_end: ends the file.
+
+    Attributes:
+        rows: in it by now.
     """
 
-    def __init__(self, path: pathlib.Path):
-        self._path = path
+    def __init__(self, scratch: Scratch, name: str, at_end: contextlib.ExitStack):
+        self._scratch, self._name, self._at_end = scratch, name, at_end
         self._writer: pq.ParquetWriter | None = None
         self.rows = 0
 
     @property
-    def path(self) -> str:
-        """The file's path; '' while there is no row."""
-        return str(self._path) if self.rows else ""
+    def name(self) -> str:
+        """The file's name; '' while there is no row."""
+        return self._name if self.rows else ""
 
     def append(self, rows: typing.Iterable[dict[str, typing.Any]]) -> None:
         """Adds rows, a batch in memory at a time."""
         remaining = iter(rows)
         while batch := list(itertools.islice(remaining, _BATCH_ROWS)):
-            self._writer = self._writer or pq.ParquetWriter(self._path, INPUT_FAILURE_SCHEMA, compression="zstd")
+            self._writer = self._writer or self._open()
             self._writer.write_table(pa.Table.from_pylist(batch, INPUT_FAILURE_SCHEMA))
             self.rows += len(batch)
 
-    def __enter__(self) -> "FailureFile":
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        if self._writer:
-            self._writer.close()
+    def _open(self) -> pq.ParquetWriter:
+        path = self._at_end.enter_context(self._scratch.writing(self._name))
+        return self._at_end.enter_context(pq.ParquetWriter(path, INPUT_FAILURE_SCHEMA, compression="zstd"))

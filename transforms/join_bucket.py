@@ -1,7 +1,6 @@
 """Phase 1, second half: what was spooled of one bucket becomes joined rows, in order of their hash."""
 
 import json
-import pathlib
 import typing
 
 import numpy as np
@@ -20,9 +19,10 @@ from schemas.splits import WITHOUT_SPLIT
 from schemas.yfcc import Pack
 from transforms.duplicate_lines import unique_lines
 from transforms.filter_rows import RowSelection, in_split, select_rows
-from transforms.input_failures import FailureFile, input_failure
+from transforms.input_failures import failure_file, input_failure
 from transforms.join_elements import JoinedElements, count_conflicts, join_elements
 from transforms.join_lines import JoinedLines, PackLines, join_lines
+from transforms.scratch import Range, Scratch
 from transforms.spool_file import PIECE, spool_schema
 
 BATCH_ROWS = 2_000
@@ -39,7 +39,7 @@ class _Lines(typing.NamedTuple):
     collapsed: int
 
 
-def write_spool_index(spool_files: typing.Iterable[SpoolFile], path: pathlib.Path) -> list[int]:
+def write_spool_index(spool_files: typing.Iterable[SpoolFile], scratch: Scratch, name: str) -> list[int]:
     """Writes the list of all pieces, by bucket and then in input order.
 
     Returns:
@@ -52,13 +52,13 @@ def write_spool_index(spool_files: typing.Iterable[SpoolFile], path: pathlib.Pat
     order = np.argsort(merged["bucket"], kind="stable")
     table = pa.table(
         {
-            **{name: merged[name][order] for name in ("bucket", "kind", "offset", "length")},
-            "path": pa.DictionaryArray.from_arrays(
-                pa.array(owner[order], pa.int32()), pa.array([f.path for f in files], pa.string())
+            **{column: merged[column][order] for column in ("bucket", "kind", "offset", "length")},
+            "name": pa.DictionaryArray.from_arrays(
+                pa.array(owner[order], pa.int32()), pa.array([f.name for f in files], pa.string())
             ),
         }
     )
-    with pa.ipc.new_file(path, table.schema) as writer:
+    with scratch.writing(name) as path, pa.ipc.new_file(path, table.schema) as writer:
         writer.write_table(table)
     return np.unique(merged["bucket"]).tolist()
 
@@ -68,7 +68,7 @@ def join_bucket(
     urls: typing.Sequence[str],
     base: str,
     selection: RowSelection,
-    folder: pathlib.Path,
+    scratch: Scratch,
     classes: typing.Sequence[ChosenClass] = (),
 ) -> JoinedBucket:
     """Joins one bucket: a left join of all that was spooled on the photos of the base.
@@ -80,10 +80,10 @@ def join_bucket(
         urls: input file of every unit.
         base: a source, or ``all``.
         selection: which rows are kept.
-        folder: existing local folder for the rows and the failures.
+        scratch: has what was spooled, and gets the rows and the failures.
         classes: those of the selection.
     """
-    spooled = _read_pieces(bucket)
+    spooled = _read_pieces(bucket, scratch)
     lines = {pack: _unique(spooled.pop(kind), pack) for pack, kind in PACK_KINDS.items() if kind in spooled}
     photo_ids = _photos_of(base, lines, spooled)
     by_lines = join_lines(photo_ids, {pack: found.unique for pack, found in lines.items()})
@@ -91,7 +91,7 @@ def join_bucket(
     rows = joined_rows(photo_ids, by_lines, by_elements)
     kept = select_rows(rows, selection, classes)
     stem = f"{bucket.bucket:05d}"
-    with FailureFile(folder / f"{stem}.failures.parquet") as failures:
+    with failure_file(scratch, f"{stem}.joined.failures.parquet") as failures:
         for pack, found in sorted(lines.items()):
             failures.append(_duplicate_rows(found.refused, urls, pack))
     counts = {pack.value: _counts(found, by_lines.unmatched[pack]) for pack, found in lines.items()}
@@ -100,12 +100,12 @@ def join_bucket(
         photo_counts[WITHOUT_SPLIT] = int((~in_split(rows)).sum())
     return JoinedBucket(
         bucket=bucket.bucket,
-        path=_write_joined(kept, folder / f"{stem}.arrow"),
+        name=_write_joined(kept, scratch, f"{stem}.arrow"),
         rows=kept.num_rows,
         filtered=rows.num_rows - kept.num_rows,
         counts=json.dumps(counts | by_elements.counts),
         photo_counts=json.dumps(photo_counts),
-        failures_path=failures.path,
+        failures_name=failures.name,
     )
 
 
@@ -117,19 +117,17 @@ def joined_rows(photo_ids: PhotoIds, by_lines: JoinedLines, by_elements: JoinedE
     return pa.table([columns[name] for name in ROW_SCHEMA.names], schema=ROW_SCHEMA)
 
 
-def _read_pieces(bucket: Bucket) -> dict[SpoolKind, pa.Table]:
-    with pa.memory_map(bucket.index_path) as source:
+def _read_pieces(bucket: Bucket, scratch: Scratch) -> dict[SpoolKind, pa.Table]:
+    with pa.memory_map(str(scratch.local(bucket.index_name))) as source:
         index = pa.ipc.open_file(source).read_all()
         begin, end = np.searchsorted(index["bucket"].to_numpy(), [bucket.bucket, bucket.bucket + 1])
         pieces = index.slice(begin, end - begin).to_pylist()
+    found = scratch.read_ranges(Range(piece["name"], piece["offset"], piece["length"]) for piece in pieces)
     batches: dict[SpoolKind, list[pa.RecordBatch]] = {}
-    for piece in pieces:
-        with open(piece["path"], "rb") as spool:
-            spool.seek(piece["offset"])
-            data = spool.read(piece["length"])
+    for piece, data in zip(pieces, found, strict=True):
         kind = SPOOL_KINDS[piece["kind"]]
         batches.setdefault(kind, []).append(pa.ipc.read_record_batch(data, spool_schema(kind)))
-    return {kind: pa.Table.from_batches(found).combine_chunks() for kind, found in batches.items()}
+    return {kind: pa.Table.from_batches(parts).combine_chunks() for kind, parts in batches.items()}
 
 
 def _unique(table: pa.Table, pack: Pack) -> _Lines:
@@ -219,11 +217,9 @@ def _duplicate_rows(refused: pa.Table, urls: typing.Sequence[str], pack: Pack) -
     ]
 
 
-def _write_joined(rows: pa.Table, path: pathlib.Path) -> str:
+def _write_joined(rows: pa.Table, scratch: Scratch, name: str) -> str:
     if not rows.num_rows:
         return ""
-    partial = path.with_suffix(".part")
-    with pa.ipc.new_file(partial, rows.schema) as writer:
+    with scratch.writing(name) as path, pa.ipc.new_file(path, rows.schema) as writer:
         writer.write_table(rows.combine_chunks(), max_chunksize=BATCH_ROWS)
-    partial.replace(path)
-    return str(path)
+    return name

@@ -28,8 +28,12 @@ from transforms.gather import Gather
 from transforms.index_images import index_images, lists_images, merge_indexes
 from transforms.join_bucket import join_bucket, write_spool_index
 from transforms.output import Output
+from transforms.scratch import Scratch
 from transforms.spool_annotations import spool_annotations
 from transforms.spool_lines import spool_lines
+
+_SPOOL_INDEX = "spool.arrow"
+_BUCKETS = "buckets.json"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,7 +42,9 @@ class JoinConfig:
 
     Attributes:
         output: the dataset.
-        folder: existing folder for everything unfinished.
+        scratch: for what the steps leave each other; to itself.
+        folder: local, for files on their way into the output; need not exist. None for temporary files of each
+            worker's machine.
         files: all input files.
         ranges: input ranges, numbered in order.
         base: whose photos make the dataset: a source or ``all``.
@@ -51,7 +57,8 @@ class JoinConfig:
     """
 
     output: Output
-    folder: pathlib.Path
+    scratch: Scratch
+    folder: pathlib.Path | None
     files: AnnotationFiles
     ranges: tuple[InputRange, ...]
     base: str
@@ -62,17 +69,12 @@ class JoinConfig:
     shards: int | None = None
     taken_down: frozenset[int] = frozenset()
 
-    @property
-    def buckets_path(self) -> pathlib.Path:
-        """File that lists the joined buckets."""
-        return self.folder / "buckets.json"
-
 
 class JoinRows(beam.PTransform):
     """Joins the inputs and writes `rows/` and `failures/input.parquet`, then completes `plan.json`.
 
     Output: RowsFile, one per shard. Only references cross between stages; each step writes its
-    files under fixed names, so that a retried step writes the same bytes.
+    files whole under fixed names, so that a repeated step writes the same bytes, be it twice at once.
 
     Counters (namespace "JoinRows"): lines, malformed, rows.
     """
@@ -126,7 +128,7 @@ class _IndexFn(beam.DoFn):
         self._config = config
 
     def process(self, input_range: InputRange) -> typing.Iterator[IndexedImages]:
-        yield index_images(input_range, self._config.files, self._config.folder)
+        yield index_images(input_range, self._config.files, self._config.scratch)
 
 
 class _MergeIndexesFn(beam.DoFn):
@@ -134,7 +136,7 @@ class _MergeIndexesFn(beam.DoFn):
         self._config = config
 
     def process(self, indexed: list[IndexedImages]) -> typing.Iterator[ImageIndex]:
-        yield merge_indexes(indexed, self._config.base, self._config.folder)
+        yield merge_indexes(indexed, self._config.base, self._config.scratch)
 
 
 class _SpoolFn(beam.DoFn):
@@ -146,10 +148,10 @@ class _SpoolFn(beam.DoFn):
     def process(self, input_range: InputRange, index: ImageIndex) -> typing.Iterator[SpoolFile]:
         config = self._config
         if input_range.source == Source.YFCC.value:
-            base = base_photos(index, input_range.source)
-            spooled = spool_lines(input_range, config.folder, config.bucket_bits, base)
+            base = base_photos(index, input_range.source, config.scratch)
+            spooled = spool_lines(input_range, config.scratch, config.bucket_bits, base)
         else:
-            spooled = spool_annotations(input_range, config.files, index, config.folder, config.bucket_bits)
+            spooled = spool_annotations(input_range, config.files, index, config.scratch, config.bucket_bits)
         self._lines.inc(spooled.lines)
         self._malformed.inc(spooled.malformed)
         yield spooled
@@ -157,11 +159,11 @@ class _SpoolFn(beam.DoFn):
 
 class _ListBucketsFn(beam.DoFn):
     def __init__(self, config: JoinConfig):
-        self._path = config.folder / "spool.arrow"
+        self._scratch = config.scratch
 
     def process(self, spooled: list[SpoolFile]) -> typing.Iterator[Bucket]:
-        for bucket in write_spool_index(spooled, self._path):
-            yield Bucket(bucket, str(self._path))
+        for bucket in write_spool_index(spooled, self._scratch, _SPOOL_INDEX):
+            yield Bucket(bucket, _SPOOL_INDEX)
 
 
 class _JoinFn(beam.DoFn):
@@ -172,7 +174,7 @@ class _JoinFn(beam.DoFn):
     def process(self, bucket: Bucket) -> typing.Iterator[JoinedBucket]:
         urls = [r.url for r in self._config.ranges]
         config = self._config
-        joined = join_bucket(bucket, urls, config.base, config.selection, config.folder, config.classes)
+        joined = join_bucket(bucket, urls, config.base, config.selection, config.scratch, config.classes)
         self._rows.inc(joined.rows)
         yield joined
 
@@ -183,11 +185,11 @@ class _PlanShardsFn(beam.DoFn):
 
     def process(self, joined: list[JoinedBucket]) -> typing.Iterator[ShardCut]:
         config = self._config
-        kept = keep_rows(joined, config.selection)
-        write_bucket_list(joined, kept, config.buckets_path, config.bucket_bits)
+        kept = keep_rows(joined, config.selection, config.scratch)
+        write_bucket_list(joined, kept, config.scratch, _BUCKETS, config.bucket_bits)
         shards = config.shards or count_shards(kept.rows, config.samples_per_shard)
         for shard in range(shards):
-            yield ShardCut(shard, shards, str(config.buckets_path))
+            yield ShardCut(shard, shards, _BUCKETS)
 
 
 class _CutFn(beam.DoFn):
@@ -195,7 +197,8 @@ class _CutFn(beam.DoFn):
         self._config = config
 
     def process(self, cut: ShardCut) -> typing.Iterator[RowsFile]:
-        written = cut_shard(cut, self._config.output, self._config.folder, self._config.taken_down)
+        config = self._config
+        written = cut_shard(cut, config.output, config.scratch, config.folder, config.taken_down)
         progress.count("rows", written.rows)
         yield written
 
@@ -207,7 +210,8 @@ class _CompleteFn(beam.DoFn):
     def process(
         self, written: list[RowsFile], spooled: list[SpoolFile], joined: list[JoinedBucket]
     ) -> typing.Iterator[RowsFile]:
-        planned = read_kept_rows(self._config.buckets_path).rows
-        summary = RowsSummary(spooled, joined, written, self._config.base, planned)
-        finish_rows(self._config.output, self._config.folder, summary)
+        config = self._config
+        planned = read_kept_rows(config.scratch, _BUCKETS).rows
+        summary = RowsSummary(spooled, joined, written, config.base, planned)
+        finish_rows(config.output, config.scratch, config.folder, summary)
         yield from sorted(written)

@@ -1,7 +1,10 @@
 """Which rows of a finished dataset another one takes: by a condition on row and sample, and once of each file."""
 
+import concurrent.futures
+import contextlib
 import glob
 import pathlib
+import typing
 
 import duckdb
 import pyarrow as pa
@@ -16,17 +19,21 @@ from schemas.samples import sidecar_schema
 from transforms.image_plan import ImageOptions
 from transforms.make_images import usable_size
 from transforms.old_dataset import OldDataset
+from transforms.publish import staging_in
 from transforms.rows_wanted import RowsWanted
+from transforms.scratch import Scratch
 from transforms.where_condition import matching_rows
 
 DUPLICATES_MEMORY = "512MB"
 """Of DuckDB, while it looks for files that are there twice; what is more waits on disk."""
 
+_DROPPED = "dropped.parquet"
+_FILES_AT_ONCE = 16
 _KEPT_SCHEMA = pa.schema([("shard", pa.int32()), ("photo_id", pa.int64()), ("sha256", pa.string())])
 _SIZE_COLUMNS = ["original_width", "original_height", "orientation"]
 
 
-def keep_rows(planned: PlanRows, wanted: RowsWanted, old: OldDataset, folder: pathlib.Path) -> KeptRows:
+def keep_rows(planned: PlanRows, wanted: RowsWanted, old: OldDataset, scratch: Scratch) -> KeptRows:
     """Decides which rows of one shard are taken, as far as that needs no other shard, and writes which.
 
     Where images are to be taken every byte of the shard is read and checked.
@@ -35,7 +42,7 @@ def keep_rows(planned: PlanRows, wanted: RowsWanted, old: OldDataset, folder: pa
         planned: the shard's rows.
         wanted: which.
         old: the dataset.
-        folder: gets a file of the photos that stay.
+        scratch: gets a file of the photos that stay.
 
     Raises:
         ConditionError: the condition fails on some row.
@@ -50,56 +57,76 @@ def keep_rows(planned: PlanRows, wanted: RowsWanted, old: OldDataset, folder: pa
     kept = pa.table(
         [pa.array([shard] * rows.num_rows, pa.int32()), rows["photo_id"], samples["sha256"].take(places)], _KEPT_SCHEMA
     )
-    path = folder / f"{layout.shard_name(shard)}.parquet"
-    pq.write_table(kept, path)
+    with scratch.writing(_kept_name(shard)) as path:
+        pq.write_table(kept, path)
     unusable = 0
     if wanted.image:
         if commit.samples:
             old.check(layout.tar_file(shard), commit.files[layout.tar_file(shard)])
         unusable = _count_unusable(samples.select(_SIZE_COLUMNS).take(places.drop_null()), old.image, wanted.image)
-    return KeptRows(shard, planned.rows, rows.num_rows, unusable, str(path))
+    return KeptRows(shard, planned.rows, rows.num_rows, unusable, _kept_name(shard))
 
 
-def find_duplicates(folder: pathlib.Path, dropped: pathlib.Path) -> int:
+def find_duplicates(names: typing.Iterable[str], scratch: Scratch, folder: pathlib.Path | None) -> int:
     """Finds photos with the same file as another one of a smaller KEY, in bounded memory.
 
     Args:
-        folder: with the files of :func:`keep_rows`, one or more.
-        dropped: gets their ``shard`` and ``photo_id``, by shard.
+        names: of the files of :func:`keep_rows`, one or more.
+        scratch: has these; gets a file of ``shard`` and ``photo_id``, by shard, which :func:`kept_ids` leaves out.
+        folder: for what does not fit into memory, as of :func:`transforms.publish.staged_as`.
 
     Returns:
         How many there are.
     """
-    connection = duckdb.connect(
-        config={"memory_limit": DUPLICATES_MEMORY, "temp_directory": str(folder.parent / "duckdb"), "threads": 2}
-    )
-    kept, target = (path.replace("'", "''") for path in (f"{glob.escape(str(folder))}/*.parquet", str(dropped)))
-    connection.execute(f"CREATE VIEW kept AS SELECT *, printf('%012d', photo_id) AS key FROM read_parquet('{kept}')")
+    with contextlib.ExitStack() as files, concurrent.futures.ThreadPoolExecutor(_FILES_AT_ONCE) as threads:
+        paths = list(threads.map(lambda name: files.enter_context(scratch.reading(name)), names))
+        with scratch.writing(_DROPPED) as dropped, staging_in(folder, "duckdb-") as overflow:
+            _write_duplicates(paths, dropped, overflow)
+            return pq.read_metadata(dropped).num_rows
+
+
+def _write_duplicates(paths: typing.Iterable[pathlib.Path], dropped: pathlib.Path, folder: pathlib.Path) -> None:
+    connection = duckdb.connect(config={"memory_limit": DUPLICATES_MEMORY, "temp_directory": str(folder), "threads": 2})
+    kept, target = ", ".join(_quoted(glob.escape(str(path))) for path in paths), _quoted(str(dropped))
+    connection.execute(f"CREATE VIEW kept AS SELECT *, printf('%012d', photo_id) AS key FROM read_parquet([{kept}])")
     connection.execute(
         "CREATE VIEW firsts AS SELECT sha256, min(key) AS first FROM kept WHERE sha256 IS NOT NULL "
         "GROUP BY sha256 HAVING count(*) > 1"
     )
     connection.execute(
         "COPY (SELECT shard, photo_id FROM kept JOIN firsts USING (sha256) WHERE key > first ORDER BY shard, photo_id) "
-        f"TO '{target}' (FORMAT parquet)"
+        f"TO {target} (FORMAT parquet)"
     )
     connection.close()
-    return pq.read_metadata(dropped).num_rows
 
 
-def kept_ids(shard: int, folder: pathlib.Path, dropped: pathlib.Path) -> pa.Array:
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def kept_ids(shard: int, scratch: Scratch) -> pa.Array:
     """Returns the photos that are taken from a shard.
 
     Args:
         shard: its number.
-        folder: with the files of :func:`keep_rows`.
-        dropped: file of :func:`find_duplicates`; need not exist.
+        scratch: with the files of :func:`keep_rows`, and that of :func:`find_duplicates` if duplicates are dropped.
     """
-    ids = pq.read_table(folder / f"{layout.shard_name(shard)}.parquet", columns=["photo_id"])["photo_id"]
-    if dropped.exists():
+    with scratch.reading(_kept_name(shard)) as path:
+        ids = pq.read_table(path, columns=["photo_id"])["photo_id"]
+    if scratch.exists(_DROPPED):
+        dropped = scratch.local(_DROPPED)
         gone = pq.read_table(dropped, columns=["photo_id"], filters=[("shard", "=", shard)])["photo_id"]
         ids = ids.filter(pc.invert(pc.is_in(ids, gone.combine_chunks())))
     return ids.combine_chunks()
+
+
+def count_dropped(scratch: Scratch) -> int:
+    """Returns how many duplicates :func:`find_duplicates` has found; none if it was not asked."""
+    return pq.read_metadata(scratch.local(_DROPPED)).num_rows if scratch.exists(_DROPPED) else 0
+
+
+def _kept_name(shard: int) -> str:
+    return f"kept/{layout.shard_name(shard)}.parquet"
 
 
 def read_rows(planned: PlanRows, old: OldDataset) -> pa.Table:

@@ -1,5 +1,6 @@
 """The images that lists of images name, and their photos: 16 bytes an image, shared by processes as a file."""
 
+import pathlib
 import typing
 
 import numpy as np
@@ -68,12 +69,12 @@ def merge_image_ids(parts: typing.Sequence[OpenImagesIds]) -> OpenImagesIds:
     return OpenImagesIds(image_ids[first], photo_ids[first])
 
 
-def save_image_ids(ids: OpenImagesIds, path: str) -> None:
+def save_image_ids(ids: OpenImagesIds, path: pathlib.Path) -> None:
     """Writes images to one ``.npy`` file of two rows: image ids, and photo ids as the same 64 bits."""
     np.save(path, np.stack((ids.image_ids, ids.photo_ids.view(np.uint64))))
 
 
-def open_image_ids(path: str) -> OpenImagesIds:
+def open_image_ids(path: pathlib.Path) -> OpenImagesIds:
     """Maps a file of :func:`save_image_ids` into memory, which processes then share."""
     rows = np.load(path, mmap_mode="r")
     return OpenImagesIds(rows[0], rows[1].view(np.int64))

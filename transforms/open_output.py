@@ -13,12 +13,13 @@ _KINDS: dict[str, type[StoreOutput]] = {"s3": S3Output, "gs": GcsOutput}
 _OTHER_NAMES = {"s3a": "s3", "s3n": "s3", "gcs": "gs"}
 
 
-def open_output(url: str, s3: S3Options) -> Output:
+def open_output(url: str, s3: S3Options, flag: str = "--output") -> Output:
     """Returns the output at a place.
 
     Args:
         url: local path, ``file://``, ``s3://``, ``gs://`` or any other that fsspec writes.
         s3: how S3 is reached.
+        flag: that names the place, for messages.
 
     Raises:
         OutputError: it is none that several processes could write.
@@ -28,9 +29,9 @@ def open_output(url: str, s3: S3Options) -> Output:
     if not separator or scheme in ("file", "local"):
         return LocalOutput(pathlib.Path(rest if separator else url).expanduser().absolute())
     if scheme == "memory":
-        raise OutputError(f"--output {url}: memory is of one process alone, and workers are several; name a place")
+        raise OutputError(f"{flag} {url}: memory is of one process alone, and workers are several; name a place")
     if scheme in _OTHER_NAMES:
-        raise OutputError(f"--output {url}: write {_OTHER_NAMES[scheme]}://{rest}")
+        raise OutputError(f"{flag} {url}: write {_OTHER_NAMES[scheme]}://{rest}")
     if "::" in url:
-        raise OutputError(f"--output {url}: places within places cannot be written; name the outer one")
+        raise OutputError(f"{flag} {url}: places within places cannot be written; name the outer one")
     return _KINDS.get(scheme, StoreOutput)(url, s3)

@@ -2,12 +2,12 @@
 
 import collections
 import logging
-import shutil
+import pathlib
 import time
 
 from schemas import layout
 from schemas.records import CommitRecord
-from transforms.build_shard import ShardConfig, ShardImages, build_images, make_staging, read_planned_rows, write_log
+from transforms.build_shard import ShardConfig, ShardImages, build_images, read_planned_rows, staging_of, write_log
 from transforms.failure_share import too_many
 from transforms.fetch_loop import run_in_loop
 from transforms.image_spool import ImageSpool
@@ -40,23 +40,22 @@ def restore_shard(shard: int, digest: str, config: ShardConfig) -> CommitRecord:
     started = time.time()
     remains = (config.remains or {}).get(shard)
     rows = read_planned_rows(shard, digest, config.output)
-    staging = make_staging(shard, config)
-    with ImageSpool(staging / "images") as spool:
-        new, images = _write(rows, remains, config, spool)
-    if not _loses_too_much(new, remains, images, config):
-        whole = {n for n in remains.whole if new.files.get(n) == remains.commit.files.get(n)} if remains else set()
-        names = [name for name in layout.shard_files(shard) if name in new.files and name not in whole]
-        replace_shard(new, names, staging, config.output)
-        if images:
-            write_log(shard, started, images, config.output)
-    shutil.rmtree(staging)
+    with staging_of(shard, config) as staging:
+        with ImageSpool(staging / "images") as spool:
+            new, images = _write(rows, remains, config, spool, staging)
+        if not _loses_too_much(new, remains, images, config):
+            whole = {n for n in remains.whole if new.files.get(n) == remains.commit.files.get(n)} if remains else set()
+            names = [name for name in layout.shard_files(shard) if name in new.files and name not in whole]
+            replace_shard(new, names, staging, config.output)
+            if images:
+                write_log(shard, started, images, config.output)
     return new
 
 
 def _write(
-    rows: ShardRows, remains: Remains | None, config: ShardConfig, spool: ImageSpool
+    rows: ShardRows, remains: Remains | None, config: ShardConfig, spool: ImageSpool, staging: pathlib.Path
 ) -> tuple[CommitRecord, ShardImages | None]:
-    """Writes all files of the shard into its staging folder; returns what was fetched too, None if nothing was."""
+    """Writes all files of the shard into a staging folder; returns what was fetched too, None if nothing was."""
     samples, failures = [], []
     if remains and remains.has_samples:
         samples = spool_samples(config.output, remains.commit, rows.table, config.format, spool)
@@ -68,7 +67,6 @@ def _write(
     images = run_in_loop(build_images(rows.table, wanted, config, spool)) if wanted else None
     if images:
         samples, failures = [*samples, *images.images], [*failures, *images.failures.final]
-    staging = config.folder / f"shard-{layout.shard_name(rows.shard)}"
     return write_again(rows, samples, failures, config.format, spool, staging), images
 
 

@@ -1,13 +1,12 @@
 """Failed photos of a built shard are tried once more; if some become samples, the shard is written again."""
 
-import shutil
 import time
 
 import numpy as np
 
 from schemas import layout
 from schemas.records import CommitRecord
-from transforms.build_shard import ShardConfig, build_images, make_staging, write_log
+from transforms.build_shard import ShardConfig, build_images, staging_of, write_log
 from transforms.fetch_loop import run_in_loop
 from transforms.image_spool import ImageSpool
 from transforms.intents import replace_shard
@@ -44,15 +43,14 @@ def retry_shard(shard: int, digest: str, config: ShardConfig) -> CommitRecord:
         raise OutputError(f"{config.output}: shard {layout.shard_name(shard)} was made from other rows; build it first")
     tried = matching_rows(failures, config.retry, RETRY_FLAG).to_numpy(zero_copy_only=False)
     wanted = np.flatnonzero(np.isin(rows.table["photo_id"].to_numpy(), failures["photo_id"].to_numpy()[tried]))
-    staging = make_staging(shard, config)
-    with ImageSpool(staging / "images") as spool:
-        images = run_in_loop(build_images(rows.table, wanted.tolist(), config, spool))
-        if not images.images:
-            return old
-        kept = spool_samples(config.output, old, rows.table, config.format, spool)
-        left = [*failures_of(failures.filter(~tried)), *images.failures.final]
-        new = write_again(rows, [*kept, *images.images], left, config.format, spool, staging)
-    replace_shard(new, layout.shard_files(shard, new.samples), staging, config.output)
+    with staging_of(shard, config) as staging:
+        with ImageSpool(staging / "images") as spool:
+            images = run_in_loop(build_images(rows.table, wanted.tolist(), config, spool))
+            if not images.images:
+                return old
+            kept = spool_samples(config.output, old, rows.table, config.format, spool)
+            left = [*failures_of(failures.filter(~tried)), *images.failures.final]
+            new = write_again(rows, [*kept, *images.images], left, config.format, spool, staging)
+        replace_shard(new, layout.shard_files(shard, new.samples), staging, config.output)
     write_log(shard, started, images, config.output)
-    shutil.rmtree(staging)
     return new

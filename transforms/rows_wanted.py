@@ -12,6 +12,7 @@ from schemas.samples import sidecar_schema
 from transforms.image_plan import ImageOptions
 from transforms.old_dataset import OldDataset
 from transforms.output import Output
+from transforms.scratch import Scratch
 
 FROM_ORIGINALS = "from_originals"
 """Among the plan's counts: photos of which no image will do, so that they are fetched again."""
@@ -48,7 +49,9 @@ class DeriveConfig:
 
     Attributes:
         output: the new dataset, with its plan.
-        folder: existing local folder for everything unfinished.
+        scratch: for what the steps leave each other; to itself.
+        folder: local, for files on their way into the output; need not exist. None for temporary files of each
+            worker's machine.
         old: the dataset that is read.
         rows: the rows file of each of its shards, in order.
         wanted: which of them are taken.
@@ -58,20 +61,11 @@ class DeriveConfig:
     """
 
     output: Output
-    folder: pathlib.Path
+    scratch: Scratch
+    folder: pathlib.Path | None
     old: OldDataset
     rows: tuple[PlanRows, ...]
     wanted: RowsWanted
     samples_per_shard: int
     shards: int | None = None
     taken_down: frozenset[int] = frozenset()
-
-    @property
-    def kept(self) -> pathlib.Path:
-        """Folder of the photos that stay, a file for each old shard."""
-        return self.folder / "kept"
-
-    @property
-    def dropped(self) -> pathlib.Path:
-        """File of the duplicates among them."""
-        return self.folder / "dropped.parquet"

@@ -2,7 +2,6 @@
 
 import collections
 import json
-import pathlib
 import typing
 
 import pyarrow as pa
@@ -14,17 +13,18 @@ from transforms.annotation_files import AnnotationFiles
 from transforms.annotation_parts import AnnotationPart
 from transforms.base_photos import BasePhotos, base_photos
 from transforms.index_images import coco_index
-from transforms.input_failures import FailureFile
+from transforms.input_failures import failure_file
 from transforms.mask_files import add_masks
 from transforms.open_images_ids import open_image_ids
 from transforms.read_coco import read_coco
 from transforms.read_flickr8k import read_flickr8k
 from transforms.read_open_images import read_open_images
-from transforms.spool_file import SpoolWriter
+from transforms.scratch import Scratch
+from transforms.spool_file import spool_writer
 
 
 def spool_annotations(
-    input_range: InputRange, files: AnnotationFiles, index: ImageIndex, folder: pathlib.Path, bucket_bits: int
+    input_range: InputRange, files: AnnotationFiles, index: ImageIndex, scratch: Scratch, bucket_bits: int
 ) -> SpoolFile:
     """Spools a range of an annotation file.
 
@@ -34,20 +34,23 @@ def spool_annotations(
         input_range: what to read.
         files: all input files.
         index: of all images; what belongs to no photo of its base is counted and dropped.
-        folder: existing local folder for the spool file and the file of malformed entries.
+        scratch: gets the spool file and the file of malformed entries.
         bucket_bits: log2 of the number of buckets.
 
     Raises:
         BadJsonError: the file is damaged or ends early.
     """
     stem = f"{input_range.unit:06d}"
-    source, base = Source(input_range.source), base_photos(index, input_range.source)
+    source, base = Source(input_range.source), base_photos(index, input_range.source, scratch)
     records = 0
     counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
-    path = folder / f"{stem}.spool"
-    with SpoolWriter(path, bucket_bits) as spool, FailureFile(folder / f"{stem}.failures.parquet") as failures:
+    name = f"{stem}.spool"
+    with (
+        spool_writer(scratch, name, bucket_bits) as spool,
+        failure_file(scratch, f"{stem}.failures.parquet") as failures,
+    ):
         masks = files.masks(source)
-        for part in _parts(input_range, files, index):
+        for part in _parts(input_range, files, index, scratch):
             if masks:
                 part = add_masks(part, masks)
             records += part.records
@@ -59,20 +62,22 @@ def spool_annotations(
                 counts[kind.name].update(lines=batch.num_rows, unmatched=batch.num_rows - kept.num_rows)
     return SpoolFile(
         unit=input_range.unit,
-        path=str(path),
+        name=name,
         pieces=spool.pieces,
-        failures_path=failures.path,
+        failures_name=failures.name,
         lines=records,
         malformed=failures.rows,
         counts=json.dumps({source.value: {"lines": records, "failures": failures.rows}, **counts}),
     )
 
 
-def _parts(input_range: InputRange, files: AnnotationFiles, index: ImageIndex) -> typing.Iterator[AnnotationPart]:
+def _parts(
+    input_range: InputRange, files: AnnotationFiles, index: ImageIndex, scratch: Scratch
+) -> typing.Iterator[AnnotationPart]:
     if input_range.source == Source.COCO.value:
-        return read_coco(coco_index(input_range, pathlib.Path(index.folder)))
+        return read_coco(coco_index(input_range, scratch))
     if input_range.source == Source.OPEN_IMAGES.value:
-        ids = open_image_ids(index.open_images_path) if index.open_images_path else None
+        ids = open_image_ids(scratch.local(index.open_images_name)) if index.open_images_name else None
         file = files.open_images(input_range.url)
         return read_open_images(file, input_range.start, input_range.stop, ids, files.class_names, files.split)
     return read_flickr8k(files.flickr8k(input_range.url), files.splits)

@@ -1,6 +1,6 @@
 """A spool file: record batches of several kinds, cut into pieces by hash bucket of the photo id."""
 
-import pathlib
+import contextlib
 import typing
 
 import numpy as np
@@ -9,6 +9,7 @@ import pyarrow as pa
 from schemas.photo_ids import buckets_of, hash64
 from schemas.sources import SPOOL_KINDS, Source, SpoolKind
 from transforms.annotation_parts import PART_TYPES
+from transforms.scratch import Scratch
 
 LINE_SCHEMA = pa.schema(
     [
@@ -35,19 +36,31 @@ def spool_schema(kind: SpoolKind) -> pa.Schema:
     return pa.schema([pa.field("photo_id", pa.int64(), nullable=False), (kind.column, PART_TYPES[kind.column])])
 
 
-class SpoolWriter:
+@contextlib.contextmanager
+def spool_writer(scratch: Scratch, name: str, bucket_bits: int) -> typing.Iterator["SpoolWriter"]:
     """Writes a spool file; it gets its name when it is whole.
 
-    A context manager.
+    Args:
+        scratch: gets the file.
+        name: of it.
+        bucket_bits: log2 of the number of buckets.
+    """
+    with scratch.writing(name) as path, path.open("wb") as out:
+        writer = SpoolWriter(out, bucket_bits)
+        yield writer
+        writer.flush()
+
+
+class SpoolWriter:
+    """Groups what is added by bucket, and writes it.
 
     Args:
-        path: of the file.
+        out: the file.
         bucket_bits: log2 of the number of buckets.
     """
 
-    def __init__(self, path: pathlib.Path, bucket_bits: int):
-        self._path, self._bucket_bits = path, bucket_bits
-        self._partial = path.with_name(path.name + ".part")
+    def __init__(self, out: typing.BinaryIO, bucket_bits: int):
+        self._out, self._bucket_bits = out, bucket_bits
         self._gathered: dict[SpoolKind, list[pa.RecordBatch]] = {}
         self._bytes = 0
         self._pieces: list[tuple[int, int, int, int]] = []
@@ -59,25 +72,15 @@ class SpoolWriter:
         self._gathered.setdefault(kind, []).append(batch)
         self._bytes += batch.nbytes
         if self._bytes >= ROUND_BYTES:
-            self._flush()
+            self.flush()
 
     @property
     def pieces(self) -> bytes:
-        """Packed records of :data:`PIECE`; whole once the file is closed."""
+        """Packed records of :data:`PIECE`; whole once all is flushed."""
         return np.array(self._pieces, PIECE).tobytes()
 
-    def __enter__(self) -> "SpoolWriter":
-        self._out = self._partial.open("wb")
-        return self
-
-    def __exit__(self, error: type[BaseException] | None, *exc_info: object) -> None:
-        with self._out:
-            if error is None:
-                self._flush()
-        if error is None:
-            self._partial.replace(self._path)
-
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Writes what is still in memory."""
         for kind, batches in self._gathered.items():
             number = SPOOL_KINDS.index(kind)
             for bucket, piece in _by_bucket(pa.concat_batches(batches), self._bucket_bits):

@@ -5,7 +5,6 @@ columns, and the join then parses them already in their final order.
 """
 
 import json
-import pathlib
 import typing
 
 import numpy as np
@@ -19,22 +18,23 @@ from schemas.text_columns import partition
 from schemas.yfcc import MAX_LINE_BYTES, Pack
 from transforms import progress
 from transforms.base_photos import BasePhotos
-from transforms.input_failures import FailureFile, input_failure
+from transforms.input_failures import failure_file, input_failure
 from transforms.line_ranges import CorruptInputError, LineBlock, open_reader, places, read_line_blocks
+from transforms.scratch import Scratch
 from transforms.split_lines import SplitLines, split_lines, with_all_fields
-from transforms.spool_file import LINE_SCHEMA, SpoolWriter
+from transforms.spool_file import LINE_SCHEMA, spool_writer
 
 BLOCK_BYTES = 16 << 20
 
 
-def spool_lines(input_range: InputRange, folder: pathlib.Path, bucket_bits: int, base: BasePhotos) -> SpoolFile:
+def spool_lines(input_range: InputRange, scratch: Scratch, bucket_bits: int, base: BasePhotos) -> SpoolFile:
     """Spools the lines that a range owns.
 
     A retried call writes the same bytes to the same name.
 
     Args:
         input_range: what to read.
-        folder: existing local folder for the spool file and the file of malformed lines.
+        scratch: gets the spool file and the file of malformed lines.
         bucket_bits: log2 of the number of buckets.
         base: lines of other photos are counted and dropped.
 
@@ -44,8 +44,11 @@ def spool_lines(input_range: InputRange, folder: pathlib.Path, bucket_bits: int,
     stem = f"{input_range.unit:06d}"
     kind = PACK_KINDS[Pack(input_range.kind)]
     lines = unmatched = 0
-    path = folder / f"{stem}.spool"
-    with SpoolWriter(path, bucket_bits) as spool, FailureFile(folder / f"{stem}.failures.parquet") as failures:
+    name = f"{stem}.spool"
+    with (
+        spool_writer(scratch, name, bucket_bits) as spool,
+        failure_file(scratch, f"{stem}.failures.parquet") as failures,
+    ):
         for block, split in _read_blocks(input_range):
             failures.append(_malformed_rows(block, split, input_range))
             kept = base.among(split.photo_ids)
@@ -56,9 +59,9 @@ def spool_lines(input_range: InputRange, folder: pathlib.Path, bucket_bits: int,
             unmatched += len(split.photo_ids) - batch.num_rows
     return SpoolFile(
         unit=input_range.unit,
-        path=str(path),
+        name=name,
         pieces=spool.pieces,
-        failures_path=failures.path,
+        failures_name=failures.name,
         lines=lines + failures.rows,
         malformed=failures.rows,
         counts=json.dumps(

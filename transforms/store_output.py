@@ -4,7 +4,6 @@ import concurrent.futures
 import contextlib
 import hashlib
 import json
-import os
 import pathlib
 import shutil
 import tempfile
@@ -15,7 +14,7 @@ from transforms.fetch_options import FetchOptions
 from transforms.image_files import ImagePlaceError
 from transforms.object_store import check_bucket, is_store_url
 from transforms.output import Output
-from transforms.publish import OutputError
+from transforms.publish import OutputError, own_temporary_folder
 from transforms.request_signers import S3Options
 from transforms.store_files import as_os_errors
 
@@ -113,19 +112,16 @@ class StoreOutput(Output):
         Raises:
             OutputError: another user has taken the name.
         """
-        folders = self._run_folders()
-        folders.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if folders.parent.stat().st_uid != os.getuid():
-            raise OutputError(f"{folders.parent} is not ours; set TMPDIR to another folder")
-        return folders / run_id
+        return self._run_folders() / run_id
 
     @as_os_errors()
     def sweep(self) -> None:
         """Removes local folders of dead runs, and what they left in the store, unfinished uploads among it."""
         shutil.rmtree(self._run_folders(), ignore_errors=True)
-        for name in self.names(layout.TMP):
-            if name != layout.LEASE:
-                self.remove(name)
+        for name in self.child(layout.TMP).entries():
+            unfinished = f"{layout.TMP}/{name}"
+            if unfinished != layout.LEASE:
+                self.remove_tree(unfinished)
 
     @as_os_errors()
     def read_token(self, name: str) -> tuple[bytes, str] | None:
@@ -203,7 +199,7 @@ class StoreOutput(Output):
 
     def _run_folders(self) -> pathlib.Path:
         place = hashlib.sha256(f"{self.s3.endpoint_url} {self.root}".encode()).hexdigest()[:16]
-        return pathlib.Path(tempfile.gettempdir(), f"photobeam-{os.getuid()}", place)
+        return own_temporary_folder() / place
 
 
 class ObjectOutput(StoreOutput):

@@ -3,7 +3,6 @@
 import asyncio
 import bisect
 import contextlib
-import pathlib
 import typing
 
 import yarl
@@ -34,6 +33,7 @@ from transforms.object_store import is_store_url, key_url, list_bucket, open_buc
 from transforms.photo_refs import PhotoRef
 from transforms.remote_place import FoundCopy, Http
 from transforms.request_signers import CredentialsError, S3Options
+from transforms.scratch import Scratch
 from transforms.store_requests import NoAnswerError, RemoteFile
 from transforms.url_credentials import without_credentials
 from transforms.zip_member import MAX_HEADER_BYTES, data_of, unpack
@@ -50,14 +50,16 @@ class StoredImages(typing.NamedTuple):
         url: http(s) URL of the archive, or of the bucket.
         is_archive: else it is the prefix of a bucket.
         etag: of the archive; a part is refused if it has another one by then.
-        listing: file that :func:`transforms.image_listing.write_listing` made.
+        scratch: has the listing.
+        listing: name of the file that :func:`transforms.image_listing.write_listing` made.
     """
 
     spec: str
     url: str
     is_archive: bool
     etag: str
-    listing: pathlib.Path
+    scratch: Scratch
+    listing: str
 
 
 def is_stored(spec: str) -> bool:
@@ -77,7 +79,7 @@ def check_stored(spec: str, s3: S3Options, options: FetchOptions) -> None:
             raise ImagePlaceError(f"{place} holds no files: check bucket and prefix")
 
 
-def list_stored(spec: str, s3: S3Options, options: FetchOptions, listing: pathlib.Path) -> StoredImages:
+def list_stored(spec: str, s3: S3Options, options: FetchOptions, scratch: Scratch, listing: str) -> StoredImages:
     """Lists all files of a place into a file.
 
     Raises:
@@ -87,8 +89,9 @@ def list_stored(spec: str, s3: S3Options, options: FetchOptions, listing: pathli
     place = images_place(spec)
     with _readable(place):
         opened = _open(place, spec, s3, options)
-        write_listing(listing, opened.files)
-    return StoredImages(spec, opened.url, opened.is_archive, opened.etag, listing)
+        with scratch.writing(listing) as path:
+            write_listing(path, opened.files)
+    return StoredImages(spec, opened.url, opened.is_archive, opened.etag, scratch, listing)
 
 
 class StoredPlace:

@@ -35,6 +35,7 @@ from transforms.index_images import index_images, lists_images, merge_indexes  #
 from transforms.input_ranges import ranges_of  # noqa: E402
 from transforms.join_bucket import join_bucket, write_spool_index  # noqa: E402
 from transforms.line_ranges import open_reader, read_line_blocks  # noqa: E402
+from transforms.scratch import LocalScratch  # noqa: E402
 from transforms.split_lines import split_lines  # noqa: E402
 from transforms.spool_annotations import spool_annotations  # noqa: E402
 from transforms.spool_lines import BLOCK_BYTES, spool_lines  # noqa: E402
@@ -121,18 +122,17 @@ def _join(files: AnnotationFiles, parent: pathlib.Path, base: int) -> None:
 
 
 def _join_in(files: AnnotationFiles, folder: pathlib.Path, base: int) -> None:
-    ranges, bits = ranges_of(files.files), bucket_bits(files.files)
-    index = merge_indexes([index_images(r, files, folder) for r in ranges if lists_images(r)], "coco", folder)
+    ranges, bits, scratch = ranges_of(files.files), bucket_bits(files.files), LocalScratch(folder)
+    index = merge_indexes([index_images(r, files, scratch) for r in ranges if lists_images(r)], "coco", scratch)
     spooled = [
-        spool_lines(r, folder, bits, base_photos(index, r.source))
+        spool_lines(r, scratch, bits, base_photos(index, r.source, scratch))
         if r.source == Source.YFCC.value
-        else spool_annotations(r, files, index, folder, bits)
+        else spool_annotations(r, files, index, scratch, bits)
         for r in ranges
     ]
-    path = folder / "index.arrow"
-    buckets = write_spool_index(spooled, path)
+    buckets = write_spool_index(spooled, scratch, "index.arrow")
     urls = [r.url for r in ranges]
-    joined = [join_bucket(Bucket(b, str(path)), urls, "coco", RowSelection(), folder) for b in buckets]
+    joined = [join_bucket(Bucket(b, "index.arrow"), urls, "coco", RowSelection(), scratch) for b in buckets]
     if sum(bucket.rows for bucket in joined) != base:
         raise AssertionError("the join has not the photos of the base")
 

@@ -20,6 +20,7 @@ from transforms.http_client import HttpClient
 from transforms.image_places import FoundImage, PlacesConfig, check_places, fetch_image, list_places, open_places
 from transforms.photo_refs import CopyRef, PhotoRef
 from transforms.request_signers import S3Options
+from transforms.scratch import LocalScratch
 
 PLACES = ("directory", "zip", "tar", "s3 prefix", "s3 zip", "s3 tar", "gs prefix", "s3 prefix, public")
 ON_S3, ZIPS = ("s3 prefix", "s3 zip", "s3 tar", "s3 prefix, public"), ("zip", "s3 zip")
@@ -130,7 +131,7 @@ def make_place(
         spec = make(form, files, tmp_path, gcs if form.startswith("gs") else s3, bucket)
         config = PlacesConfig(images=(spec,), s3=options)
         check_places(config)
-        listed = list_places(config, tmp_path)
+        listed = list_places(config, LocalScratch(tmp_path))
         s3.asked.clear()
         return Place(kind, listed, s3)
 
@@ -223,7 +224,7 @@ def listed_zip(kind: str, data: bytes, folder: pathlib.Path, s3: S3Server, bucke
         s3.put(bucket, {"x.zip": data})
         spec = f"s3://{bucket}/x.zip"
     options = S3Options(endpoint_url=s3.url, access_key_id=s3.key_id, secret_access_key=s3.secret)
-    return Place(kind, list_places(PlacesConfig(images=(spec,), s3=options), folder), s3)
+    return Place(kind, list_places(PlacesConfig(images=(spec,), s3=options), LocalScratch(folder)), s3)
 
 
 @pytest.mark.parametrize("method", METHODS)

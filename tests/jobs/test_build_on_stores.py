@@ -59,7 +59,9 @@ def test_it_is_the_local_dataset_and_goes_on(
     s3.put(bucket, {})
     url, keys = f"s3://{bucket}/out", flags(s3)
     assert build_dataset.main(arguments(source, mirror, tmp_path / "out")) == 0
-    assert join_metadata.main([a for a in arguments(source, mirror, url, *keys) if "mirror" not in a]) == 0
+    temp = f"--temp_location=s3://{bucket}/temp"
+    assert join_metadata.main([a for a in arguments(source, mirror, url, temp, *keys) if "mirror" not in a]) == 0
+    assert sum(a.method == "PUT" and a.path.startswith(f"/{bucket}/temp/") for a in s3.asked) >= 5
     assert build_dataset.main(arguments(source, mirror, url, *keys)) == 0
     local = {str(p.relative_to(tmp_path / "out")): p for p in (tmp_path / "out").rglob("*") if p.is_file()}
     there = objects(s3, bucket)
@@ -97,8 +99,10 @@ def test_googles_store_has_the_same_dataset(
 ) -> None:
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs.url)
     gcs.put(bucket, {})
-    assert build_dataset.main(arguments(source, mirror, f"gs://{bucket}/a/out")) == 0
-    assert build_dataset.main(arguments(source, mirror, tmp_path / "out")) == 0
+    temp = f"--temp_location=gs://{bucket}/temp"
+    assert build_dataset.main(arguments(source, mirror, f"gs://{bucket}/a/out", temp)) == 0
+    assert build_dataset.main(arguments(source, mirror, tmp_path / "out", temp)) == 0
+    assert not [name for name in gcs.names(bucket) if name.startswith("temp/")]
     assert check_dataset.main([f"gs://{bucket}/a/out"]) == 0
     assert cli.main(["diff", str(tmp_path / "out"), f"gs://{bucket}/a/out"]) == 0
 
@@ -142,6 +146,12 @@ def test_what_is_no_place_is_refused(
         assert build_dataset.main(arguments(source, mirror, output, *flags(s3))) == 2, output
         assert message in capsys.readouterr().err
     assert objects(s3, bucket) == {"notes.txt": b"other"}
+    for temp, message in (("zork://temp", "cannot be opened"), (f"s3://{bucket}-not/temp", "cannot be written")):
+        more = [f"--temp_location={temp}", *flags(s3)]
+        assert build_dataset.main(arguments(source, mirror, f"s3://{bucket}/new", *more)) == 2
+        said = capsys.readouterr().err
+        assert f"--temp_location {temp}" in said
+        assert message in said
 
 
 def test_a_store_that_throttles_and_cuts_is_survived(

@@ -290,7 +290,7 @@ def test_a_repair_that_died_is_gone_on_with(
     assert data_of(dataset) == data_of(corpus.output)
 
 
-@pytest.mark.parametrize("moment", ["_tmp/*/join", "_tmp/*/build/shard-*", "_tmp/rewrites"])
+@pytest.mark.parametrize("moment", ["_tmp/*/join", "_tmp/*/staging/shard-*", "_tmp/rewrites"])
 def test_a_repair_that_is_killed_is_gone_on_with(corpus: Corpus, dataset: pathlib.Path, moment: str) -> None:
     for kind, shard in (("plan", 0), ("rows", 1), ("tar", 0), ("idx", 1), ("failures", 2)):
         inflict(dataset, Damage(kind, shard, "deleted"))

@@ -20,6 +20,7 @@ from transforms import join_bucket
 from transforms.cut_rows import cut_shard, keep_rows, write_bucket_list
 from transforms.filter_rows import RowSelection, select_rows
 from transforms.output import LocalOutput
+from transforms.scratch import LocalScratch
 
 NAMES = ("cat", "dog", "cow", "yak")
 CLASSES = [ChosenClass(name, (Label("coco", name, name),)) for name in NAMES]
@@ -58,17 +59,17 @@ def _expected(rows: list[dict[str, typing.Any]], selection: RowSelection) -> set
 
 def _rows_of(table: pa.Table, selection: RowSelection, bits: int, folder: pathlib.Path) -> pa.Table:
     """Selects in buckets, decides over all of them, and cuts the shards."""
-    (folder / "rows").mkdir(parents=True)
+    scratch = LocalScratch(folder)
     bucket_of = buckets_of(hash64(table["photo_id"].to_numpy()), bits)
     joined = []
     for bucket in random.Random(bits).sample(range(1 << bits), 1 << bits):
         rows = select_rows(table.filter(pa.array(bucket_of == bucket)), selection, CLASSES)
-        path = join_bucket._write_joined(rows, folder / f"{bucket}.arrow")
-        joined.append(JoinedBucket(bucket, path, rows.num_rows, 0, "{}", "{}", ""))
-    kept = keep_rows(joined, selection)
-    write_bucket_list(joined, kept, folder / "buckets.json", bits)
-    cuts = [ShardCut(shard, SHARDS, str(folder / "buckets.json")) for shard in range(SHARDS)]
-    written = [cut_shard(cut, LocalOutput(folder), folder) for cut in cuts]
+        name = join_bucket._write_joined(rows, scratch, f"{bucket}.arrow")
+        joined.append(JoinedBucket(bucket, name, rows.num_rows, 0, "{}", "{}", ""))
+    kept = keep_rows(joined, selection, scratch)
+    write_bucket_list(joined, kept, scratch, "buckets.json", bits)
+    cuts = [ShardCut(shard, SHARDS, "buckets.json") for shard in range(SHARDS)]
+    written = [cut_shard(cut, LocalOutput(folder), scratch, folder) for cut in cuts]
     assert sum(w.rows for w in written) == kept.rows
     return pa.concat_tables(pq.read_table(folder / layout.rows_file(shard)) for shard in range(SHARDS))
 

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+import tests.fault_fs  # noqa: F401  gives fsspec faulty://
 from schemas import layout
 from schemas.elements import KeptRows
 from schemas.failures import INPUT_FAILURE_SCHEMA, AccountingError
@@ -18,11 +19,12 @@ from tests.factories import PHOTO_IDS, SHARDS, make_dataset
 from transforms.cut_kept import complete_rows, cut_shards, plan_cuts
 from transforms.dataset_files import DatasetFiles
 from transforms.image_plan import ImageOptions
-from transforms.keep_rows import find_duplicates, keep_rows, kept_ids
+from transforms.keep_rows import count_dropped, find_duplicates, keep_rows, kept_ids
 from transforms.old_dataset import OldDataset, OldPhotos
 from transforms.output import LocalOutput
 from transforms.publish import OutputError
 from transforms.rows_wanted import DeriveConfig, RowsWanted
+from transforms.scratch import LocalScratch, StoreScratch
 
 SIZE = ImageOptions(image_size=32)
 
@@ -41,19 +43,29 @@ def plan_of(dataset: DatasetFiles) -> Plan:
 def config(tmp_path: pathlib.Path, old: OldDataset) -> DeriveConfig:
     output = LocalOutput(tmp_path / "new")
     output.write(layout.PLAN, Plan(selection={}, format={}, inputs=[]).to_json())
-    (tmp_path / "run/kept").mkdir(parents=True)
     rows = tuple(plan_of(old.files).rows or ())
     return DeriveConfig(
-        output=output, folder=tmp_path / "run", old=old, rows=rows, wanted=RowsWanted(), samples_per_shard=8
+        output=output,
+        scratch=LocalScratch(tmp_path / "it's [kept]*"),
+        folder=tmp_path / "run",
+        old=old,
+        rows=rows,
+        wanted=RowsWanted(),
+        samples_per_shard=8,
     )
 
 
 def keep(config: DeriveConfig, **wanted: typing.Any) -> list[KeptRows]:
-    return [keep_rows(rows, RowsWanted(**wanted), config.old, config.kept) for rows in config.rows]
+    return [keep_rows(rows, RowsWanted(**wanted), config.old, config.scratch) for rows in config.rows]
+
+
+def _kept_table(config: DeriveConfig, kept: KeptRows) -> pa.Table:
+    with config.scratch.reading(kept.name) as path:
+        return pq.read_table(path)
 
 
 def ids_of(config: DeriveConfig, shard: int) -> list[int]:
-    return kept_ids(shard, config.kept, config.dropped).to_pylist()
+    return kept_ids(shard, config.scratch).to_pylist()
 
 
 def test_all_rows_stay_where_nothing_is_asked_for(config: DeriveConfig) -> None:
@@ -73,7 +85,7 @@ def test_a_condition_sees_row_and_sample_and_nulls_without_one(config: DeriveCon
     for condition, expected in conditions.items():
         kept = keep(config, where=condition)
         assert [k.kept > 0 for k in kept] == expected, condition
-    every = pa.concat_tables(pq.read_table(k.path) for k in keep(config, where="photo_id % 2 = 0"))
+    every = pa.concat_tables(_kept_table(config, k) for k in keep(config, where="photo_id % 2 = 0"))
     assert sorted(every["photo_id"].to_pylist()) == sorted(i for i in PHOTO_IDS if i % 2 == 0)
 
 
@@ -99,9 +111,9 @@ def test_damage_is_found_before_anything_is_taken(config: DeriveConfig, name: st
         keep(config, image=ImageOptions(image_size=24))
 
 
-def test_the_smallest_key_stays_by_its_text(tmp_path: pathlib.Path) -> None:
-    folder, dropped = tmp_path / "it's [kept]*", tmp_path / "dropped.parquet"
-    folder.mkdir()
+@pytest.mark.parametrize("is_local", [True, False])
+def test_the_smallest_key_stays_by_its_text(is_local: bool, tmp_path: pathlib.Path) -> None:
+    scratch = LocalScratch(tmp_path / "it's [kept]*") if is_local else StoreScratch(f"faulty://{tmp_path}/kept")
     surrogate = 2**62 + 5
     shards = {
         0: {999_999_999_999: "a", 8: "b", 10: None},
@@ -110,10 +122,12 @@ def test_the_smallest_key_stays_by_its_text(tmp_path: pathlib.Path) -> None:
     }
     for shard, photos in shards.items():
         columns = {"shard": [shard] * len(photos), "photo_id": list(photos), "sha256": list(photos.values())}
-        pq.write_table(pa.table(columns), folder / f"{layout.shard_name(shard)}.parquet")
+        with scratch.writing(f"kept/{layout.shard_name(shard)}.parquet") as path:
+            pq.write_table(pa.table(columns), path)
     assert key(surrogate) < key(999_999_999_999)
-    assert find_duplicates(folder, dropped) == 3
-    assert {shard: kept_ids(shard, folder, dropped).to_pylist() for shard in shards} == {
+    names = [f"kept/{layout.shard_name(shard)}.parquet" for shard in shards]
+    assert find_duplicates(names, scratch, tmp_path / "run") == count_dropped(scratch) == 3
+    assert {shard: kept_ids(shard, scratch).to_pylist() for shard in shards} == {
         0: [10], 1: [surrogate, 7, 11, 12], 3: [13]
     }  # fmt: skip
 

@@ -21,6 +21,7 @@ from transforms.index_images import index_images, merge_indexes
 from transforms.input_ranges import ranges_of
 from transforms.join_bucket import join_bucket, write_spool_index
 from transforms.map_masks import panoptic_pixels
+from transforms.scratch import LocalScratch
 from transforms.spool_annotations import spool_annotations
 
 IDS = np.zeros((480, 640), np.uint32)
@@ -36,17 +37,16 @@ def png(pixels: np.ndarray[typing.Any, typing.Any]) -> bytes:
 
 def rows_of(folder: pathlib.Path, specs: dict[Source, list[str]], base: str) -> list[dict[str, typing.Any]]:
     """Joins all inputs in one bucket."""
-    folder.mkdir()
+    scratch = LocalScratch(folder)
     files = AnnotationFiles(tuple(find_inputs(specs).files))
     ranges = ranges_of(files.files)
-    indexed = [index_images(r, files, folder) for r in ranges if r.source == Source.COCO.value]
-    index = merge_indexes(indexed, base, folder)
-    spooled = [spool_annotations(r, files, index, folder, 0) for r in ranges]
-    path = folder / "index.arrow"
-    write_spool_index(spooled, path)
+    indexed = [index_images(r, files, scratch) for r in ranges if r.source == Source.COCO.value]
+    index = merge_indexes(indexed, base, scratch)
+    spooled = [spool_annotations(r, files, index, scratch, 0) for r in ranges]
+    write_spool_index(spooled, scratch, "index.arrow")
     assert [f for f in spooled if f.malformed] == []
-    joined = join_bucket(Bucket(0, str(path)), [r.url for r in ranges], base, RowSelection(), folder)
-    rows: list[dict[str, typing.Any]] = pa.ipc.open_file(joined.path).read_all().to_pylist()
+    joined = join_bucket(Bucket(0, "index.arrow"), [r.url for r in ranges], base, RowSelection(), scratch)
+    rows: list[dict[str, typing.Any]] = pa.ipc.open_file(folder / joined.name).read_all().to_pylist()
     return rows
 
 

@@ -442,8 +442,8 @@ def test_ids_are_merged_saved_and_mapped(tmp_path: pathlib.Path) -> None:
         assert merged.image_ids.tolist() == [1, 3, 2**64 - 1]
         assert merged.photo_ids.tolist() == [4, 6, 2**63 - 1]
     for ids in (merged, no_image_ids(), merge_image_ids([])):
-        save_image_ids(ids, str(tmp_path / "ids.npy"))
-        mapped = open_image_ids(str(tmp_path / "ids.npy"))
+        save_image_ids(ids, tmp_path / "ids.npy")
+        mapped = open_image_ids(tmp_path / "ids.npy")
         assert mapped.image_ids.tolist() == ids.image_ids.tolist()
         assert mapped.photo_ids.tolist() == ids.photo_ids.tolist()
         wanted = np.array([3, 0, 2], np.uint64)

@@ -38,6 +38,7 @@ from transforms.object_store import Bucket, open_bucket
 from transforms.photo_refs import PhotoRef
 from transforms.publish import OutputError
 from transforms.request_signers import CredentialsError, GcsSigner, S3Options, S3Signer, SignedRequests
+from transforms.scratch import LocalScratch
 
 pytestmark = pytest.mark.usefixtures("no_credentials")
 
@@ -92,7 +93,7 @@ def test_a_public_bucket_needs_none(s3: S3Server, bucket: str, tmp_path: pathlib
     s3.put(bucket, {"in/7.jpg": BODY})
     config = PlacesConfig(images=(f"s3://{bucket}/in",), s3=S3Options(endpoint_url=s3.url))
     check_places(config)
-    assert look_up(list_places(config, tmp_path)).data == BODY
+    assert look_up(list_places(config, LocalScratch(tmp_path))).data == BODY
     assert s3.asked
     assert not any(asked.is_signed for asked in s3.asked)
 
@@ -107,7 +108,7 @@ def test_the_key_of_boto3s_own_places_is_found(
     monkeypatch.setenv("AWS_PROFILE", "mine")
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3.url)
     config = PlacesConfig(images=(f"s3://{bucket}",))
-    assert look_up(list_places(config, tmp_path)).data == BODY
+    assert look_up(list_places(config, LocalScratch(tmp_path))).data == BODY
     assert all(asked.is_signed for asked in s3.asked)
 
 
@@ -143,7 +144,7 @@ def test_a_zip_is_never_read_whole(s3: S3Server, bucket: str, tmp_path: pathlib.
     s3.put(bucket, {"x.zip": data.getvalue()})
     config = PlacesConfig(images=(f"s3://{bucket}/x.zip",), s3=key_of(s3))
     check_places(config)
-    listed = list_places(config, tmp_path)
+    listed = list_places(config, LocalScratch(tmp_path))
     assert sum(asked.body_bytes for asked in s3.asked) < 50_000
     s3.asked.clear()
     assert look_up(listed).data == files["7.jpg"]
@@ -154,7 +155,7 @@ def test_a_zip_is_never_read_whole(s3: S3Server, bucket: str, tmp_path: pathlib.
 
 def test_a_tar_is_walked_from_header_to_header(s3: S3Server, bucket: str, tmp_path: pathlib.Path) -> None:
     s3.put(bucket, {"x.tar": archive("tar", {f"{i}.jpg": bytes(200_000) for i in range(20)})})
-    list_places(PlacesConfig(images=(f"s3://{bucket}/x.tar",), s3=key_of(s3)), tmp_path)
+    list_places(PlacesConfig(images=(f"s3://{bucket}/x.tar",), s3=key_of(s3)), LocalScratch(tmp_path))
     assert sum(asked.body_bytes for asked in s3.asked) < 25 * 8192
 
 
@@ -163,7 +164,7 @@ def test_an_archive_that_changed_gives_no_wrong_bytes(
     s3: S3Server, bucket: str, tmp_path: pathlib.Path, form: str
 ) -> None:
     s3.put(bucket, {f"x.{form}": archive(form, {"7.jpg": BODY})})
-    listed = list_places(PlacesConfig(images=(f"s3://{bucket}/x.{form}",), s3=key_of(s3)), tmp_path)
+    listed = list_places(PlacesConfig(images=(f"s3://{bucket}/x.{form}",), s3=key_of(s3)), LocalScratch(tmp_path))
     s3.put(bucket, {f"x.{form}": archive(form, {"6.jpg": BODY[::-1], "7.jpg": BODY})})
     error = failure(listed)
     assert (error.reason.value, error.http_status, error.attempts) == ("checksum_mismatch", 412, 1)
@@ -174,7 +175,7 @@ def test_an_archive_that_changed_gives_no_wrong_bytes(
 def test_a_tar_that_became_shorter_gives_no_part_of_a_photo(s3: S3Server, bucket: str, tmp_path: pathlib.Path) -> None:
     data = archive("tar", {"7.jpg": BODY})
     s3.put(bucket, {"x.tar": data})
-    listed = list_places(PlacesConfig(images=(f"s3://{bucket}/x.tar",), s3=key_of(s3)), tmp_path)
+    listed = list_places(PlacesConfig(images=(f"s3://{bucket}/x.tar",), s3=key_of(s3)), LocalScratch(tmp_path))
     s3.put(bucket, {"x.tar": data[:5000]})
     without_etag = dataclasses.replace(listed, listed=(listed.listed[0]._replace(etag=""),))
     error = failure(without_etag)
@@ -186,7 +187,7 @@ def test_a_damaged_member_of_a_zip_fails_alone(s3: S3Server, bucket: str, tmp_pa
     data[data.rindex(BODY[:200]) + 100] ^= 1
     s3.put(bucket, {"x.zip": bytes(data)})
     config = PlacesConfig(images=(f"s3://{bucket}/x.zip",), s3=key_of(s3))
-    error = failure(list_places(config, tmp_path))
+    error = failure(list_places(config, LocalScratch(tmp_path)))
     assert (error.reason.value, error.http_status) == ("checksum_mismatch", 206)
 
 
@@ -196,12 +197,12 @@ def test_a_zip_whose_index_names_itself_is_broken(s3: S3Server, bucket: str, tmp
     s3.put(bucket, {"x.zip": bytes(data)})
     config = PlacesConfig(images=(f"s3://{bucket}/x.zip",), s3=key_of(s3))
     with pytest.raises(ImagePlaceError, match=rf"--images s3://{bucket}/x.zip is a broken zip \(.*: copy it again"):
-        list_places(config, tmp_path)
+        list_places(config, LocalScratch(tmp_path))
 
 
 def test_an_object_that_is_gone_is_not_found(s3: S3Server, bucket: str, tmp_path: pathlib.Path) -> None:
     s3.put(bucket, {"in/7.jpg": BODY})
-    listed = list_places(PlacesConfig(images=(f"s3://{bucket}/in/",), s3=key_of(s3)), tmp_path)
+    listed = list_places(PlacesConfig(images=(f"s3://{bucket}/in/",), s3=key_of(s3)), LocalScratch(tmp_path))
     s3.client.delete_object(Bucket=bucket, Key="in/7.jpg")
     error = failure(listed)
     assert (error.reason.value, error.http_status) == ("not_found", 404)
@@ -212,7 +213,7 @@ def test_a_long_list_comes_in_pages(
 ) -> None:
     monkeypatch.setattr(object_store, "_PAGE_KEYS", 3)
     s3.put(bucket, {f"in/{i}.jpg": BODY for i in range(10)} | {"in/": b"", "inside/7.jpg": b"other"})
-    listed = list_places(PlacesConfig(images=(f"s3://{bucket}/in",), s3=key_of(s3)), tmp_path)
+    listed = list_places(PlacesConfig(images=(f"s3://{bucket}/in",), s3=key_of(s3)), LocalScratch(tmp_path))
     assert len([asked for asked in s3.asked if asked.path == f"/{bucket}/"]) == 4
     assert look_up(listed).data == BODY
 
@@ -245,7 +246,7 @@ def test_zips_and_tars_on_plain_servers(s3: S3Server, bucket: str, tmp_path: pat
     s3.put(bucket, {"x.tar": archive("tar", {"7.jpg": BODY})})
     config = PlacesConfig(images=(f"{s3.url}/{bucket}/x.tar",))
     check_places(config)
-    assert look_up(list_places(config, tmp_path)).data == BODY
+    assert look_up(list_places(config, LocalScratch(tmp_path))).data == BODY
     with FaultServer({"/x.tar": Answer(archive("tar", {"7.jpg": BODY}))}) as server:
         assert "the server gives no parts of files" in refusal(PlacesConfig(images=(f"{server.url}/x.tar",)))
 
@@ -469,5 +470,5 @@ def test_google_is_asked_with_a_token(google: str, tmp_path: pathlib.Path, monke
     (tmp_path / "key.json").write_text(json.dumps(account))
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "key.json"))
     check_places(config)
-    assert look_up(list_places(config, tmp_path)).data == BODY
+    assert look_up(list_places(config, LocalScratch(tmp_path))).data == BODY
     object_store._bucket.cache_clear()

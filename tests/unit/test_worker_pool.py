@@ -1,6 +1,7 @@
 """Child processes: answers, errors, deaths that concern one call only, and none left behind."""
 
 import concurrent.futures
+import dataclasses
 import pathlib
 import queue
 import signal
@@ -11,19 +12,26 @@ import traceback
 import typing
 
 import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from schemas import layout
 from schemas.elements import RowsFile
 from schemas.failures import PhotoError
+from schemas.rows import ROW_SCHEMA
 from tests import crashing
+from tests.factories import make_row
 from tests.worker_processes import worker_processes
 from transforms import decode_limit, progress, worker_pool
 from transforms.build_in_worker import _failed, build_in_worker
 from transforms.build_shard import ShardConfig
 from transforms.fetch_options import FetchOptions
+from transforms.file_digest import file_digest
 from transforms.image_places import PlacesConfig
 from transforms.image_plan import ImageOptions
 from transforms.output import LocalOutput
+from transforms.scratch import LocalScratch
 from transforms.worker_pool import PoolStoppedError, WorkerPool
 from transforms.worker_process import WorkerDiedError
 
@@ -249,6 +257,32 @@ def test_an_error_of_one_shard_ends_the_calls_of_all_with_it(
         build_in_worker(pool, RowsFile(7, 1, "digest"), config)
     assert caught.value.filename == str(tmp_path / "rows/000007.parquet")
     assert busy.exception(timeout=5) is caught.value
+
+
+def test_a_shard_that_this_run_has_built_is_not_built_again(
+    make_pool: typing.Callable[..., WorkerPool], tmp_path: pathlib.Path
+) -> None:
+    path = tmp_path / layout.rows_file(0)
+    path.parent.mkdir()
+    pq.write_table(pa.Table.from_pylist([make_row(7)], ROW_SCHEMA), path)
+    rows = RowsFile(0, 1, file_digest(path).sha256)
+    config = ShardConfig(
+        output=LocalOutput(tmp_path),
+        folder=tmp_path / "_tmp/build",
+        image=ImageOptions(),
+        fetch=FetchOptions(),
+        places=PlacesConfig(images=()),
+        format={},
+        done=LocalScratch(tmp_path / "_tmp/done"),
+    )
+    pool = make_pool(1, 1)
+    built = build_in_worker(pool, rows, config)
+    assert (built.rows, built.failed) == (1, 1)
+    assert list((tmp_path / "_tmp/build").iterdir()) == []
+    path.unlink()
+    assert build_in_worker(pool, rows, config) == built
+    with pytest.raises(FileNotFoundError):
+        build_in_worker(pool, rows, dataclasses.replace(config, done=None))
 
 
 @pytest.mark.parametrize(("number", "is_hinted"), [(signal.SIGKILL, True), (signal.SIGTERM, False)])
