@@ -36,6 +36,7 @@ from beam_jobs.machine_findings import (
 from beam_jobs.output_findings import look_at_output, look_at_space
 from beam_jobs.place_findings import look_at_photos, look_at_proxies, places_of
 from beam_jobs.runner_findings import look_at_runner
+from beam_jobs.runner_flags import CORES
 from beam_jobs.selection_flags import row_selection
 from beam_jobs.store_flags import s3_options
 from schemas.sources import ALL_SOURCES, Source
@@ -114,7 +115,7 @@ def _of_machine(flags: argparse.Namespace) -> list[tuple[str, Look]]:
     return [
         ("python", look_at_python),
         ("packages", lambda: look_at_packages(sorted(written), sorted(read))),
-        ("cores", lambda: look_at_cores(flags.workers)),
+        ("cores", lambda: look_at_cores(flags.workers or CORES)),
         ("open files", lambda: look_at_open_files(flags.concurrency)),
         ("TMPDIR", look_at_temporary_files),
         ("proxy", look_at_proxies),

@@ -97,12 +97,11 @@ def build(pipeline: beam.Pipeline, work: Work) -> None:
         _ = rows | "BuildShards" >> BuildShards(_build_config(work, work.images))
 
 
-def list_rows(pipeline: beam.Pipeline, plan: Plan) -> beam.PCollection[RowsFile]:
-    """Returns the rows files of a plan that is complete."""
+def list_rows(pipeline: beam.Pipeline, plan: Plan) -> beam.PCollection[list[RowsFile]]:
+    """Returns the list of the rows files of a plan that is complete, as one element."""
     known = [RowsFile(r.shard, r.rows, r.digest) for r in plan.rows or ()]
-    return (
-        pipeline | "Start" >> beam.Impulse() | "ListRows" >> beam.FlatMap(lambda _: known).with_output_types(RowsFile)
-    )
+    listed = beam.Map(lambda _: known).with_output_types(typing.List[RowsFile])  # noqa: UP006
+    return pipeline | "Start" >> beam.Impulse() | "ListRows" >> listed
 
 
 def _join_config(work: Work) -> JoinConfig:

@@ -8,6 +8,7 @@ from beam_jobs.download_line import show_download
 from beam_jobs.output_state import source_dataset
 from beam_jobs.progress_line import show_progress
 from beam_jobs.run_folder import RunFolder
+from beam_jobs.runner_flags import RunnerConfig
 from schemas import layout
 from schemas.records import Plan
 from transforms.fetch_published import fetch_published
@@ -58,7 +59,7 @@ def join_again(config: BuildConfig, plan: Plan, place: RunFolder) -> LocalOutput
                 classes=classes,
                 images=None,
                 committed={},
-                runner=config.runner,
+                runner=RunnerConfig(),
                 finish=None,
             )
         )

@@ -38,7 +38,7 @@ class ShardsConfig:
 class BuildShards(beam.PTransform):
     """Builds, retries or restores every shard that is not committed yet; then writes index and manifest.
 
-    Input: RowsFile, one per shard. Output: ShardDone of the shards built now.
+    Input: one list of RowsFile, one per shard. Output: ShardDone of the shards built now.
 
     Counters (namespace "BuildShards"): samples, failed.
     """
@@ -47,13 +47,11 @@ class BuildShards(beam.PTransform):
         super().__init__()
         self._config = config
 
-    def expand(self, rows: beam.PCollection[RowsFile]) -> beam.PCollection[ShardDone]:
+    def expand(self, rows: beam.PCollection[list[RowsFile]]) -> beam.PCollection[ShardDone]:
         """Wires the stages."""
-        todo = rows | "LeaveCommitted" >> beam.Filter(_is_open, self._config.committed).with_output_types(RowsFile)
         built = (
-            todo
-            | "GatherOpen" >> Gather(RowsFile)
-            | "ProbePhotos" >> beam.ParDo(_ProbeFn(self._config))
+            rows
+            | "ListOpen" >> beam.ParDo(_ListOpenFn(self._config))
             | "SpreadShards" >> beam.Reshuffle()
             | "BuildShard" >> beam.ParDo(_BuildFn(self._config))
         )
@@ -63,23 +61,19 @@ class BuildShards(beam.PTransform):
         return built
 
 
-def _is_open(rows: RowsFile, committed: typing.Mapping[int, str]) -> bool:
-    return committed.get(rows.shard) != rows.digest
-
-
-class _ProbeFn(beam.DoFn):
-    """Ends the run before its first shard if that is of no use; else gives the shards that are to be built."""
+class _ListOpenFn(beam.DoFn):
+    """Lists the shards that are not committed; ends the run before the first of them if it is of no use."""
 
     def __init__(self, config: ShardsConfig):
         self._config = config
 
-    def process(self, shards: list[RowsFile]) -> typing.Iterator[RowsFile]:
-        photos = sum(rows.rows for rows in shards)
+    def process(self, planned: list[RowsFile]) -> typing.Iterator[RowsFile]:
+        todo = [rows for rows in planned if self._config.committed.get(rows.shard) != rows.digest]
         config = self._config.shard
         takes_all = not config.retry and config.remains is None and config.old is None
-        if photos >= MIN_PHOTOS and takes_all:
-            probe_in_worker(shared_pool(self._config.workers), [rows.shard for rows in shards], config)
-        yield from sorted(shards)
+        if sum(rows.rows for rows in todo) >= MIN_PHOTOS and takes_all:
+            probe_in_worker(shared_pool(self._config.workers), [rows.shard for rows in todo], config)
+        yield from todo
 
 
 class _BuildFn(beam.DoFn):

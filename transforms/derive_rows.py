@@ -12,14 +12,17 @@ from transforms import progress
 from transforms.cut_kept import complete_rows, cut_shards, plan_cuts
 from transforms.gather import Gather
 from transforms.keep_rows import keep_rows
+from transforms.references import read_references, write_references
 from transforms.rows_wanted import DeriveConfig
+
+_KEPT = "kept_rows"
 
 
 class DeriveRows(beam.PTransform):
     """Writes `rows/` of the new dataset and an empty `failures/input.parquet`, then completes `plan.json`.
 
-    Output: RowsFile, one per new shard. Only references cross between stages; each step writes its files whole under
-    fixed names, so that a repeated step writes the same bytes, be it twice at once.
+    Output: one list of RowsFile, in order of the shards. Only references cross between stages; each step writes its
+    files whole under fixed names, so that a repeated step writes the same bytes, be it twice at once.
 
     Counters (namespace "DeriveRows"): rows.
     """
@@ -28,25 +31,22 @@ class DeriveRows(beam.PTransform):
         super().__init__()
         self._config = config
 
-    def expand(self, pipeline: beam.Pipeline) -> beam.PCollection[RowsFile]:
+    def expand(self, pipeline: beam.Pipeline) -> beam.PCollection[list[RowsFile]]:
         """Wires the stages."""
         config = self._config
-        kept = (
+        return (
             pipeline
             | "Start" >> beam.Impulse()
             | "ListShards" >> beam.FlatMap(lambda _: range(len(config.rows))).with_output_types(int)
             | "SpreadOld" >> beam.Reshuffle()
             | "KeepRows" >> beam.ParDo(_KeepFn(config))
             | "GatherKept" >> Gather(KeptRows)
-        )
-        written = (
-            kept
             | "PlanShards" >> beam.ParDo(_PlanFn(config))
             | "SpreadShards" >> beam.Reshuffle()
             | "CutShards" >> beam.ParDo(_CutFn(config))
             | "GatherShards" >> Gather(RowsFile)
+            | "Complete" >> beam.ParDo(_CompleteFn(config))
         )
-        return written | "Complete" >> beam.ParDo(_CompleteFn(config), beam.pvalue.AsSingleton(kept))
 
 
 class _KeepFn(beam.DoFn):
@@ -63,6 +63,7 @@ class _PlanFn(beam.DoFn):
         self._config = config
 
     def process(self, kept: list[KeptRows]) -> typing.Iterator[ShardCuts]:
+        write_references(self._config.scratch, _KEPT, kept)
         yield from plan_cuts(kept, self._config)
 
 
@@ -82,6 +83,7 @@ class _CompleteFn(beam.DoFn):
     def __init__(self, config: DeriveConfig):
         self._config = config
 
-    def process(self, written: list[RowsFile], kept: list[KeptRows]) -> typing.Iterator[RowsFile]:
+    def process(self, written: list[RowsFile]) -> typing.Iterator[typing.List[RowsFile]]:  # noqa: UP006
+        kept = read_references(self._config.scratch, _KEPT)
         complete_rows(sorted(written), kept, self._config)
-        yield from sorted(written)
+        yield sorted(written)

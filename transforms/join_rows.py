@@ -28,12 +28,14 @@ from transforms.gather import Gather
 from transforms.index_images import index_images, lists_images, merge_indexes
 from transforms.join_bucket import join_bucket, write_spool_index
 from transforms.output import Output
+from transforms.references import read_references, write_references
 from transforms.scratch import Scratch
 from transforms.spool_annotations import spool_annotations
 from transforms.spool_lines import spool_lines
 
 _SPOOL_INDEX = "spool.arrow"
 _BUCKETS = "buckets.json"
+_IMAGES, _SPOOLED, _JOINED = "images", "spooled", "joined"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,7 +75,7 @@ class JoinConfig:
 class JoinRows(beam.PTransform):
     """Joins the inputs and writes `rows/` and `failures/input.parquet`, then completes `plan.json`.
 
-    Output: RowsFile, one per shard. Only references cross between stages; each step writes its
+    Output: one list of RowsFile, in order of the shards. Only references cross between stages; each step writes its
     files whole under fixed names, so that a repeated step writes the same bytes, be it twice at once.
 
     Counters (namespace "JoinRows"): lines, malformed, rows.
@@ -83,43 +85,38 @@ class JoinRows(beam.PTransform):
         super().__init__()
         self._config = config
 
-    def expand(self, pipeline: beam.Pipeline) -> beam.PCollection[RowsFile]:
+    def expand(self, pipeline: beam.Pipeline) -> beam.PCollection[list[RowsFile]]:
         """Wires the stages."""
         config = self._config
-        ranges = (
-            pipeline
-            | "Start" >> beam.Impulse()
-            | "ListRanges" >> beam.FlatMap(lambda _: config.ranges).with_output_types(InputRange)
+        return (
+            self._index(pipeline | "Start" >> beam.Impulse())
+            | "ListRanges" >> beam.ParDo(_ListRangesFn(config))
             | "SpreadRanges" >> beam.Reshuffle()
-        )
-        index = (
-            ranges
-            | "ListImages" >> beam.Filter(lists_images).with_output_types(InputRange)
-            | "IndexImages" >> beam.ParDo(_IndexFn(config))
-            | "GatherIndexes" >> Gather(IndexedImages)
-            | "MergeIndexes" >> beam.ParDo(_MergeIndexesFn(config)).with_output_types(ImageIndex)
-        )
-        spooled = (
-            ranges
-            | "Spool" >> beam.ParDo(_SpoolFn(config), beam.pvalue.AsSingleton(index))
+            | "Spool" >> beam.ParDo(_SpoolFn(config))
             | "GatherSpool" >> Gather(SpoolFile)
-        )
-        joined = (
-            spooled
             | "ListBuckets" >> beam.ParDo(_ListBucketsFn(config))
             | "SpreadBuckets" >> beam.Reshuffle()
             | "JoinBucket" >> beam.ParDo(_JoinFn(config))
             | "GatherBuckets" >> Gather(JoinedBucket)
-        )
-        written = (
-            joined
             | "PlanShards" >> beam.ParDo(_PlanShardsFn(config))
             | "SpreadShards" >> beam.Reshuffle()
             | "CutShard" >> beam.ParDo(_CutFn(config))
             | "GatherShards" >> Gather(RowsFile)
+            | "Complete" >> beam.ParDo(_CompleteFn(config))
         )
-        return written | "Complete" >> beam.ParDo(
-            _CompleteFn(config), beam.pvalue.AsSingleton(spooled), beam.pvalue.AsSingleton(joined)
+
+    def _index(self, start: beam.PCollection[bytes]) -> beam.PCollection[list[IndexedImages]]:
+        """Indexes the files that list images; most runs on a cluster read none, and are spared the steps."""
+        listing = tuple(filter(lists_images, self._config.ranges))
+        if not listing:
+            none = beam.Map(lambda _: []).with_output_types(typing.List[IndexedImages])  # noqa: UP006
+            return start | "IndexNone" >> none
+        return (
+            start
+            | "ListFiles" >> beam.FlatMap(lambda _: listing).with_output_types(InputRange)
+            | "SpreadFiles" >> beam.Reshuffle()
+            | "IndexImages" >> beam.ParDo(_IndexFn(self._config))
+            | "GatherIndexes" >> Gather(IndexedImages)
         )
 
 
@@ -131,12 +128,14 @@ class _IndexFn(beam.DoFn):
         yield index_images(input_range, self._config.files, self._config.scratch)
 
 
-class _MergeIndexesFn(beam.DoFn):
+class _ListRangesFn(beam.DoFn):
     def __init__(self, config: JoinConfig):
         self._config = config
 
-    def process(self, indexed: list[IndexedImages]) -> typing.Iterator[ImageIndex]:
-        yield merge_indexes(indexed, self._config.base, self._config.scratch)
+    def process(self, indexed: list[IndexedImages]) -> typing.Iterator[InputRange]:
+        config = self._config
+        write_references(config.scratch, _IMAGES, [merge_indexes(indexed, config.base, config.scratch)])
+        yield from config.ranges
 
 
 class _SpoolFn(beam.DoFn):
@@ -145,8 +144,9 @@ class _SpoolFn(beam.DoFn):
         self._lines = beam.metrics.Metrics.counter("JoinRows", "lines")
         self._malformed = beam.metrics.Metrics.counter("JoinRows", "malformed")
 
-    def process(self, input_range: InputRange, index: ImageIndex) -> typing.Iterator[SpoolFile]:
+    def process(self, input_range: InputRange) -> typing.Iterator[SpoolFile]:
         config = self._config
+        index: ImageIndex = read_references(config.scratch, _IMAGES)[0]
         if input_range.source == Source.YFCC.value:
             base = base_photos(index, input_range.source, config.scratch)
             spooled = spool_lines(input_range, config.scratch, config.bucket_bits, base)
@@ -162,6 +162,7 @@ class _ListBucketsFn(beam.DoFn):
         self._scratch = config.scratch
 
     def process(self, spooled: list[SpoolFile]) -> typing.Iterator[Bucket]:
+        write_references(self._scratch, _SPOOLED, [spool._replace(pieces=b"") for spool in spooled])
         for bucket in write_spool_index(spooled, self._scratch, _SPOOL_INDEX):
             yield Bucket(bucket, _SPOOL_INDEX)
 
@@ -185,6 +186,7 @@ class _PlanShardsFn(beam.DoFn):
 
     def process(self, joined: list[JoinedBucket]) -> typing.Iterator[ShardCut]:
         config = self._config
+        write_references(config.scratch, _JOINED, joined)
         kept = keep_rows(joined, config.selection, config.scratch)
         write_bucket_list(joined, kept, config.scratch, _BUCKETS, config.bucket_bits)
         shards = config.shards or count_shards(kept.rows, config.samples_per_shard)
@@ -207,11 +209,10 @@ class _CompleteFn(beam.DoFn):
     def __init__(self, config: JoinConfig):
         self._config = config
 
-    def process(
-        self, written: list[RowsFile], spooled: list[SpoolFile], joined: list[JoinedBucket]
-    ) -> typing.Iterator[RowsFile]:
+    def process(self, written: list[RowsFile]) -> typing.Iterator[typing.List[RowsFile]]:  # noqa: UP006
         config = self._config
+        spooled, joined = (read_references(config.scratch, name) for name in (_SPOOLED, _JOINED))
         planned = read_kept_rows(config.scratch, _BUCKETS).rows
         summary = RowsSummary(spooled, joined, written, config.base, planned)
         finish_rows(config.output, config.scratch, config.folder, summary)
-        yield from sorted(written)
+        yield sorted(written)
