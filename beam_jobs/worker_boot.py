@@ -16,10 +16,13 @@ from beam_jobs import versions
 from beam_jobs.errors import FAILED, OK
 
 if typing.TYPE_CHECKING:
-    from apache_beam.portability.api import beam_provision_api_pb2
+    from apache_beam.portability.api import beam_fn_api_pb2, beam_provision_api_pb2
 
 VERSIONS = "PHOTOBEAM_VERSIONS"
 """Environment variable: the versions that the submitter has, as JSON."""
+
+_SOURCE = "beam:runner:source:v1"
+"""Of what a runner hands to a bundle."""
 
 _ENDPOINTS = ("logging_endpoint", "artifact_endpoint", "provision_endpoint", "control_endpoint", "semi_persist_dir")
 
@@ -76,15 +79,37 @@ def _environment(flags: argparse.Namespace, info: "beam_provision_api_pb2.Provis
 
 
 def _refuse_work(control_endpoint: str, worker_id: str, reason: str) -> None:
-    """Answers whatever the runner asks for with an error, so that the submitter is told the reason."""
+    """Answers every bundle with an error, so that the submitter is told the reason.
+
+    A runner hears that only when the worker has opened the stream of data as well, which is named in the bundle's
+    descriptor.
+    """
     import grpc
     from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
 
     answers: queue.SimpleQueue[beam_fn_api_pb2.InstructionResponse] = queue.SimpleQueue()
+    caller, silence, streams = [("worker_id", worker_id)], queue.SimpleQueue[typing.Any](), []
     with grpc.insecure_channel(control_endpoint) as channel:
         control = beam_fn_api_pb2_grpc.BeamFnControlStub(channel)
-        for asked in control.Control(iter(answers.get, None), metadata=[("worker_id", worker_id)]):
-            answers.put(beam_fn_api_pb2.InstructionResponse(instruction_id=asked.instruction_id, error=reason))
+        for asked in control.Control(iter(answers.get, None), metadata=caller):
+            for endpoint in _data_endpoints(asked):
+                data = beam_fn_api_pb2_grpc.BeamFnDataStub(grpc.insecure_channel(endpoint))
+                streams.append(data.Data(iter(silence.get, None), metadata=caller))
+            error = reason if asked.HasField("process_bundle") else ""
+            answers.put(beam_fn_api_pb2.InstructionResponse(instruction_id=asked.instruction_id, error=error))
+
+
+def _data_endpoints(asked: "beam_fn_api_pb2.InstructionRequest") -> set[str]:
+    """Returns where the bundles of the descriptors in a request have their data from."""
+    from apache_beam.portability.api import beam_fn_api_pb2
+
+    sources = (
+        transform.spec.payload
+        for descriptor in asked.register.process_bundle_descriptor
+        for transform in descriptor.transforms.values()
+        if transform.spec.urn == _SOURCE
+    )
+    return {beam_fn_api_pb2.RemoteGrpcPort.FromString(payload).api_service_descriptor.url for payload in sources}
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ class BuildShards(beam.PTransform):
             | "BuildShard" >> beam.ParDo(_BuildFn(self._config))
         )
         if self._config.finish:
-            done = built | "GatherBuilt" >> Gather(ShardDone)
+            done = built | "GatherBuilt" >> Gather(ShardDone, rows)
             _ = done | "Finish" >> beam.ParDo(_FinishFn(self._config.finish)).with_output_types(int)
         return built
 

@@ -34,17 +34,20 @@ class DeriveRows(beam.PTransform):
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection[list[RowsFile]]:
         """Wires the stages."""
         config = self._config
-        return (
-            pipeline
-            | "Start" >> beam.Impulse()
+        start = pipeline | "Start" >> beam.Impulse()
+        kept = (
+            start
             | "ListShards" >> beam.FlatMap(lambda _: range(len(config.rows))).with_output_types(int)
             | "SpreadOld" >> beam.Reshuffle()
             | "KeepRows" >> beam.ParDo(_KeepFn(config))
-            | "GatherKept" >> Gather(KeptRows)
+            | "GatherKept" >> Gather(KeptRows, start)
+        )
+        return (
+            kept
             | "PlanShards" >> beam.ParDo(_PlanFn(config))
             | "SpreadShards" >> beam.Reshuffle()
             | "CutShards" >> beam.ParDo(_CutFn(config))
-            | "GatherShards" >> Gather(RowsFile)
+            | "GatherShards" >> Gather(RowsFile, kept)
             | "Complete" >> beam.ParDo(_CompleteFn(config))
         )
 

@@ -10,11 +10,15 @@ class Gather(beam.PTransform):
 
     For small references only: the list is held in memory. Beam's own combiner to lists has no type for what it holds
     on the way, which would then be pickled.
+
+    Args:
+        element_type: of the elements.
+        origin: one element from which all of these come, so that no step is added that has to begin on its own.
     """
 
-    def __init__(self, element_type: type):
+    def __init__(self, element_type: type, origin: beam.PCollection):
         super().__init__()
-        self._element_type = element_type
+        self._element_type, self._origin = element_type, origin
 
     def expand(self, elements: beam.PCollection) -> beam.PCollection:
         """Groups under one key, together with a mark, so that there is a group even without elements."""
@@ -22,7 +26,7 @@ class Gather(beam.PTransform):
         marked = typing.Tuple[int, typing.Optional[element]]  # type: ignore[valid-type]  # noqa: UP006, UP045
         listed = typing.List[element]  # type: ignore[valid-type]  # noqa: UP006
         keyed = elements | "Key" >> beam.Map(lambda one: (0, one)).with_output_types(marked)
-        mark = elements.pipeline | beam.Impulse() | "Mark" >> beam.Map(lambda _: (0, None)).with_output_types(marked)
+        mark = self._origin | "Mark" >> beam.Map(lambda _: (0, None)).with_output_types(marked)
         return (
             (keyed, mark)
             | beam.Flatten()

@@ -88,20 +88,27 @@ class JoinRows(beam.PTransform):
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection[list[RowsFile]]:
         """Wires the stages."""
         config = self._config
-        return (
-            self._index(pipeline | "Start" >> beam.Impulse())
+        indexed = self._index(pipeline | "Start" >> beam.Impulse())
+        spooled = (
+            indexed
             | "ListRanges" >> beam.ParDo(_ListRangesFn(config))
             | "SpreadRanges" >> beam.Reshuffle()
             | "Spool" >> beam.ParDo(_SpoolFn(config))
-            | "GatherSpool" >> Gather(SpoolFile)
+            | "GatherSpool" >> Gather(SpoolFile, indexed)
+        )
+        joined = (
+            spooled
             | "ListBuckets" >> beam.ParDo(_ListBucketsFn(config))
             | "SpreadBuckets" >> beam.Reshuffle()
             | "JoinBucket" >> beam.ParDo(_JoinFn(config))
-            | "GatherBuckets" >> Gather(JoinedBucket)
+            | "GatherBuckets" >> Gather(JoinedBucket, spooled)
+        )
+        return (
+            joined
             | "PlanShards" >> beam.ParDo(_PlanShardsFn(config))
             | "SpreadShards" >> beam.Reshuffle()
             | "CutShard" >> beam.ParDo(_CutFn(config))
-            | "GatherShards" >> Gather(RowsFile)
+            | "GatherShards" >> Gather(RowsFile, joined)
             | "Complete" >> beam.ParDo(_CompleteFn(config))
         )
 
@@ -116,7 +123,7 @@ class JoinRows(beam.PTransform):
             | "ListFiles" >> beam.FlatMap(lambda _: listing).with_output_types(InputRange)
             | "SpreadFiles" >> beam.Reshuffle()
             | "IndexImages" >> beam.ParDo(_IndexFn(self._config))
-            | "GatherIndexes" >> Gather(IndexedImages)
+            | "GatherIndexes" >> Gather(IndexedImages, start)
         )
 
 
