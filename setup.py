@@ -24,6 +24,7 @@ setup(
         "fsspec>=2025.9",
         "aiohttp>=3.12,<4",
         'async-timeout>=4,<6; python_version < "3.11"',
+        "packaging>=22",
         "protego>=0.4,<1",
         "tenacity>=9,<10",
         "rich>=14,<16",
@@ -68,5 +69,7 @@ setup(
         ],
         "benchmark": ["indexed_bzip2>=1.6", "opencv-python-headless>=4.10", "psutil>=6"],
     },
-    entry_points={"console_scripts": ["photobeam = beam_jobs.cli:main"]},
+    entry_points={
+        "console_scripts": ["photobeam = beam_jobs.cli:main", "photobeam-worker = beam_jobs.worker_boot:main"]
+    },
 )

@@ -6,8 +6,10 @@ import pathlib
 import typing
 
 from beam_jobs import build_flags
+from beam_jobs.check_runner import check_runner
 from beam_jobs.flags import FlagParser
 from beam_jobs.image_flags import ImageStep, add_image_flags, add_place_flags, image_format
+from beam_jobs.runner_flags import CORES, RunnerConfig, runner_config
 from beam_jobs.selection_flags import add_selection_flags, row_selection
 from beam_jobs.store_flags import add_store_flags
 from schemas.sources import Source
@@ -29,7 +31,7 @@ class BuildConfig:
         by_split: one dataset for each split, under its name in the output.
         samples_per_shard: rows per shard.
         images: what happens to the images; None for rows alone.
-        workers: threads of phase 1, processes of phase 2.
+        runner: where its graph runs.
         overwrite: start again.
         progress: ``auto``, ``json`` or ``none``.
         max_failure_ratio: above it a large run ends early, and a finished build counts as failed.
@@ -44,12 +46,17 @@ class BuildConfig:
     by_split: bool
     samples_per_shard: int
     images: ImageStep | None
-    workers: int
+    runner: RunnerConfig
     overwrite: bool
     progress: str
     max_failure_ratio: float
     published: PublishedPlaces
     flags: dict[str, typing.Any]
+
+    @property
+    def threads(self) -> int:
+        """How much of this machine the command itself may use, beside its graph."""
+        return self.runner.workers if self.runner.is_local else CORES
 
     @property
     def format(self) -> dict[str, typing.Any]:
@@ -80,16 +87,22 @@ def add_refetch_flags(parser: FlagParser) -> None:
 
 
 def config_of(flags: argparse.Namespace, images: ImageStep | None, max_failure_ratio: float = 1.0) -> BuildConfig:
-    """Turns parsed flags into a configuration."""
+    """Turns parsed flags into a configuration.
+
+    Raises:
+        UsageError: a value is out of range, or the runner is not there.
+    """
+    output, runner = build_flags.output(flags), runner_config(flags)
+    check_runner(runner, output)
     return BuildConfig(
         sources=build_flags.sources(flags),
         base=build_flags.base(flags),
-        output=build_flags.output(flags),
+        output=output,
         selection=row_selection(flags),
         by_split=flags.by_split,
         samples_per_shard=flags.samples_per_shard,
         images=images,
-        workers=flags.workers,
+        runner=runner,
         overwrite=flags.overwrite,
         progress=flags.progress,
         max_failure_ratio=max_failure_ratio,

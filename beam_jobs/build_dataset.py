@@ -16,7 +16,7 @@ from beam_jobs.build_config import BuildConfig, add_build_flags, config_of, with
 from beam_jobs.by_split import run_by_split
 from beam_jobs.cli import run_command
 from beam_jobs.download_line import show_download
-from beam_jobs.errors import UsageError
+from beam_jobs.errors import OK, UsageError
 from beam_jobs.finish_config import finish_config
 from beam_jobs.flags import FlagParser, parse
 from beam_jobs.interrupt import end_run
@@ -103,7 +103,8 @@ def _run_one(config: BuildConfig) -> int:
             check_condition(config.selection.where)
         if config.images:
             check_places(config.images.places)
-        output_state.check_is_ours(config.output)
+        if not config.runner.is_dry_run:
+            output_state.check_is_ours(config.output)
         with show_download(config.progress) as report:
             sources = fetch_published(config.sources, config.published, report)
         found = find_inputs(sources)
@@ -111,6 +112,8 @@ def _run_one(config: BuildConfig) -> int:
         if config.by_split:
             check_names_splits(found)
         classes = choose_classes(config.selection, found.files)
+        if config.runner.is_dry_run:
+            return _dry_run(config, found, classes)
         config.output.check_writable()
         with hold_output(config.output, end_run):
             return _run_held(config, found, classes)
@@ -126,7 +129,7 @@ def _run_held(config: BuildConfig, found: FoundInputs, classes: Classes) -> int:
             "--open_images: no file lists the images (such as train-images-boxable-with-rotation.csv), so their photos "
             "get surrogate ids and cannot be joined with other sources"
         )
-    settle(config.output, config.workers, config.overwrite)
+    settle(config.output, config.threads, config.overwrite)
     standing = _what_stands(config, found)
     with run_folder(config.output) as folder:
         if standing.plan.rows is None:
@@ -137,6 +140,15 @@ def _run_held(config: BuildConfig, found: FoundInputs, classes: Classes) -> int:
         if not standing.is_finished:
             _run_graph(config, found, standing, classes, folder)
     return report_build(config.output, config.max_failure_ratio if config.images else None)
+
+
+def _dry_run(config: BuildConfig, found: FoundInputs, classes: Classes) -> int:
+    """Has the runner check the graph of a first run."""
+    plan = Plan(selection=config.selection.as_json(), format=config.format, inputs=found.plan_inputs())
+    standing = output_state.Standing(plan, None, {}, False)
+    _run_graph(config, found, standing, classes, config.output.run_folder("dry-run"))
+    sys.stdout.write("dry run: the graph is valid; nothing was done\n")
+    return OK
 
 
 def _some(names: list[str]) -> str:
@@ -184,7 +196,7 @@ def _run_graph(
                 classes=classes,
                 images=config.images,
                 committed=committed,
-                workers=config.workers,
+                runner=config.runner,
                 finish=finish_config(config, folder.name),
                 max_failure_ratio=config.max_failure_ratio,
             )

@@ -9,6 +9,7 @@ import typing
 from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser, positive, ratio
 from beam_jobs.image_flags import ImageStep, image_values
+from beam_jobs.runner_flags import add_runner_flags, runner_config
 from beam_jobs.store_flags import SECRET_FLAGS, s3_options
 from schemas.published_sets import PUBLISHED_ROOTS
 from schemas.sources import ALL_SOURCES, Source, default_base
@@ -27,11 +28,9 @@ from transforms.url_credentials import without_credentials
 
 SAMPLES_PER_SHARD = 10_000
 MAX_FAILURE_RATIO = 0.5
-WORKERS = os.cpu_count() or 1
 _DOWNLOAD_FLAGS = ("timeout_s", "retries", "user_agent")
 """Flags of fetching that also shape the download of published sets."""
 
-LOCAL_RUNNERS = ("DirectRunner", "FnApiRunner")
 _PATHS_HELP = ": files, directories, globs, URLs"
 _SOURCE_HELP = {
     Source.YFCC: "YFCC packs (dataset, autotags, exif, places, hash), bz2 or plain; PACK=PATH states what a file is",
@@ -118,10 +117,10 @@ def add_run_flags(parser: FlagParser) -> None:
 def add_worker_flags(parser: FlagParser) -> argparse._ArgumentGroup:
     """Adds where the work is done and how it is followed."""
     group = parser.add_argument_group("run")
-    group.add_argument("--workers", type=positive, default=WORKERS, metavar="N", help="processes (number of cores)")
     group.add_argument(
-        "--runner", type=_runner, default="DirectRunner", help="where it runs: this machine (%(default)s)"
+        "--workers", type=positive, metavar="N", help="processes (number of cores; of slots on a Flink cluster)"
     )
+    add_runner_flags(parser, group)
     group.add_argument("--progress", choices=("auto", "json", "none"), default="auto", help="(%(default)s)")
     return group
 
@@ -166,7 +165,8 @@ def image_step(flags: argparse.Namespace) -> ImageStep | None:
             raise UsageError("--images none stands alone; leave it out, or the other places")
         return None
     _checked(env_proxies, {})
-    fetch = _checked(FetchOptions, _fetch_values(flags))
+    workers = runner_config(flags).workers
+    fetch = _checked(FetchOptions, _fetch_values(flags, workers))
     return ImageStep(
         image=_checked(ImageOptions, image_values(flags)),
         fetch=fetch,
@@ -177,7 +177,7 @@ def image_step(flags: argparse.Namespace) -> ImageStep | None:
                 "mirrors": _mirrors(flags.mirror),
                 "base": base(flags),
                 "with_coco": bool(flags.coco),
-                "flickr_requests_per_s": REQUESTS_PER_S / flags.workers if flags.flickr_fallback else 0.0,
+                "flickr_requests_per_s": REQUESTS_PER_S / workers if flags.flickr_fallback else 0.0,
                 "s3": s3_options(vars(flags)),
                 "fetch": fetch,
             },
@@ -185,12 +185,12 @@ def image_step(flags: argparse.Namespace) -> ImageStep | None:
     )
 
 
-def _fetch_values(flags: argparse.Namespace) -> dict[str, typing.Any]:
+def _fetch_values(flags: argparse.Namespace, workers: int) -> dict[str, typing.Any]:
     """Returns the fields of the fetch options; a rate of the whole job is divided by its processes."""
     values = {f.name: getattr(flags, f.name) for f in dataclasses.fields(FetchOptions)}
     tags = "" if flags.opt_out_tags == "off" else flags.opt_out_tags.lower()
     values["opt_out_tags"] = tuple(tag.strip() for tag in tags.split(",")) if tags else ()
-    return values | {"per_host_rate": flags.per_host_rate / flags.workers}
+    return values | {"per_host_rate": flags.per_host_rate / workers}
 
 
 def _mirrors(values: list[str]) -> tuple[tuple[str, str], ...]:
@@ -273,9 +273,3 @@ def _checked(make: typing.Callable[..., typing.Any], values: dict[str, typing.An
         return make(**values)
     except ValueError as error:
         raise UsageError(str(error)) from error
-
-
-def _runner(name: str) -> str:
-    if name not in LOCAL_RUNNERS:
-        raise argparse.ArgumentTypeError(f"{name} is not supported; leave it out to run on this machine")
-    return name

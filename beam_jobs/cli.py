@@ -15,6 +15,7 @@ COMMANDS: typing.Final[dict[str, tuple[str, str]]] = {
     "verify": ("check_dataset", "check every byte and count of a dataset"),
     "diff": ("diff_datasets", "compare two datasets photo by photo"),
     "show": ("show", "one photo by any of its ids: its row or failure, and its picture"),
+    "doctor": ("doctor", "why a run would fail here: machine, inputs, output, photos, runner"),
     "demo": ("demo", "make a small corpus, build it, verify it, read it back"),
 }
 """Command to module of `beam_jobs` and what it does."""

@@ -96,16 +96,16 @@ def run(old: Output, output: Output, given: Flags) -> int:
 
 def _run_held(job: DeriveJob) -> int:
     output, overwrite = job.build.output, job.build.overwrite
-    settle(output, job.build.workers, overwrite)
+    settle(output, job.build.threads, overwrite)
     standing = what_stands(job)
     if not standing.is_finished and job.origin == ORIGINALS:
         check_places(job.images.places)
     with run_folder(output) as folder:
         output_state.begin(output, standing, overwrite)
         if not standing.is_finished:
-            plan = _run_graphs(job, standing.plan, standing.committed, folder)
+            _run_graphs(job, standing.plan, standing.committed, folder)
             _check_unchanged(job)
-            finish_shards([rows.shard for rows in plan.rows or []], finish_config(job.build, folder.name))
+            finish_shards(finish_config(job.build, folder.name))
     return report_build(output, job.build.max_failure_ratio)
 
 
@@ -114,12 +114,12 @@ def _run_graphs(job: DeriveJob, plan: Plan, committed: dict[int, str], folder: p
     from beam_jobs import derive_graph
 
     todo = sum(rows.rows for rows in plan.rows or [] if committed.get(rows.shard) != rows.digest)
-    workers = job.build.workers
+    runner = job.build.runner
     with show_progress(job.build.progress, todo):
         if plan.rows is None:
-            derive_graph.derive_rows(_derive_config(job, plan, folder), workers)
+            derive_graph.derive_rows(_derive_config(job, plan, folder), runner)
             plan = read_record(job.build.output, layout.PLAN, Plan)
-        derive_graph.build_shards(plan, _shard_config(job, plan, folder), committed, workers)
+        derive_graph.build_shards(plan, _shard_config(job, plan, folder), committed, runner)
     return plan
 
 

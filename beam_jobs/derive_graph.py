@@ -3,7 +3,8 @@
 import apache_beam as beam
 
 from beam_jobs.graph import list_rows
-from beam_jobs.local_runner import run_locally
+from beam_jobs.run_graph import run_graph
+from beam_jobs.runner_flags import RunnerConfig
 from schemas.records import Plan
 from transforms.build_shard import ShardConfig
 from transforms.build_shards import BuildShards, ShardsConfig
@@ -11,7 +12,7 @@ from transforms.derive_rows import DeriveRows
 from transforms.rows_wanted import DeriveConfig
 
 
-def derive_rows(config: DeriveConfig, threads: int) -> None:
+def derive_rows(config: DeriveConfig, runner: RunnerConfig) -> None:
     """Runs phase 1: writes the rows and completes the plan.
 
     Raises:
@@ -21,24 +22,24 @@ def derive_rows(config: DeriveConfig, threads: int) -> None:
     def build(pipeline: beam.Pipeline) -> None:
         _ = pipeline | "DeriveRows" >> DeriveRows(config)
 
-    run_locally(build, threads)
+    run_graph(build, runner, config.output)
 
 
-def build_shards(plan: Plan, shard: ShardConfig, committed: dict[int, str], workers: int) -> None:
+def build_shards(plan: Plan, shard: ShardConfig, committed: dict[int, str], runner: RunnerConfig) -> None:
     """Runs phase 2: builds the open shards of a plan whose rows are complete; writes no manifest.
 
     Args:
         plan: of the output.
         shard: how a shard is built.
         committed: shards that stand, with the digest of their rows.
-        workers: child processes.
+        runner: where.
 
     Raises:
         JobError: as :func:`derive_rows`.
     """
-    config = ShardsConfig(shard=shard, finish=None, committed=committed, workers=workers)
+    config = ShardsConfig(shard=shard, finish=None, committed=committed, workers=runner.children)
 
     def build(pipeline: beam.Pipeline) -> None:
         _ = list_rows(pipeline, plan) | "BuildShards" >> BuildShards(config)
 
-    run_locally(build, workers)
+    run_graph(build, runner, shard.output)

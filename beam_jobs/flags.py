@@ -11,13 +11,30 @@ from beam_jobs.errors import UsageError
 Arguments = typing.Sequence[str]
 
 
+class OtherFlags(typing.Protocol):
+    """Flags that a command line may hold besides a parser's own."""
+
+    def split(self, line: Arguments, ours: typing.Collection[str]) -> tuple[Arguments, dict[str, typing.Any]]:
+        """Returns a line without these flags, and their values by name."""
+        ...
+
+    def refuse(self, flag: str) -> None:
+        """Raises UsageError if a flag is one of these, but out of place."""
+        ...
+
+
 class FlagParser(argparse.ArgumentParser):
     """An argument parser without abbreviations that raises instead of exiting.
 
     Args:
         command: name of the command.
         description: shown by ``--help``.
+
+    Attributes:
+        others: flags that are not its own and may stand among them.
     """
+
+    others: "OtherFlags | None" = None
 
     def __init__(self, command: str, description: str):
         super().__init__(
@@ -64,7 +81,12 @@ def parse(parser: FlagParser, argv: Arguments) -> argparse.Namespace:
     config, line = _config_parser().parse_known_args(argv)
     if config.config:
         line = [*_config_arguments(parser, config.config, line), *line]
-    namespace, rest = parser.parse_known_args(line)
+    own: Arguments = line
+    if parser.others:
+        own, runner_options = parser.others.split(line, parser.flags())
+        if runner_options:
+            parser.set_defaults(runner_options=runner_options)
+    namespace, rest = parser.parse_known_args(own)
     _refuse(parser, rest)
     return namespace
 
@@ -150,6 +172,8 @@ def _refuse(parser: FlagParser, rest: list[str]) -> None:
     if not rest:
         return
     flag = rest[0].split("=", 1)[0]
+    if parser.others:
+        parser.others.refuse(flag)
     near = difflib.get_close_matches(flag, parser.flags(), 1)
     raise UsageError(
         f"unknown {'flag' if flag.startswith('-') else 'argument'} {flag}"

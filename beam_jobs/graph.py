@@ -8,7 +8,8 @@ import apache_beam as beam
 
 from beam_jobs.build_config import BuildConfig
 from beam_jobs.image_flags import ImageStep
-from beam_jobs.local_runner import run_locally
+from beam_jobs.run_graph import run_graph
+from beam_jobs.runner_flags import RunnerConfig
 from schemas.classes import ChosenClass
 from schemas.elements import RowsFile
 from schemas.records import Plan
@@ -39,7 +40,7 @@ class Work:
         classes: those of the selection.
         images: what happens to the images; None for rows alone.
         committed: shards that stand, with the digest of their rows.
-        workers: threads of phase 1, processes of phase 2.
+        runner: where it is done.
         finish: what the manifest says besides; None to write no manifest.
         max_failure_ratio: above it the run ends.
         retry: SQL condition on the failures that are tried again in shards that do not stand; '' to build these.
@@ -54,7 +55,7 @@ class Work:
     classes: tuple[ChosenClass, ...]
     images: ImageStep | None
     committed: dict[int, str]
-    workers: int
+    runner: RunnerConfig
     finish: FinishConfig | None
     max_failure_ratio: float = 1.0
     retry: str = ""
@@ -72,7 +73,7 @@ def rework(config: BuildConfig, plan: Plan, shards: typing.Container[int], folde
         classes=(),
         images=config.images,
         committed={rows.shard: rows.digest for rows in plan.rows or [] if rows.shard not in shards},
-        workers=config.workers,
+        runner=config.runner,
         finish=None,
     )
 
@@ -83,7 +84,7 @@ def run(work: Work) -> None:
     Raises:
         JobError: a step failed for a reason that the operator can mend.
     """
-    run_locally(lambda pipeline: build(pipeline, work), work.workers)
+    run_graph(lambda pipeline: build(pipeline, work), work.runner, work.output)
 
 
 def build(pipeline: beam.Pipeline, work: Work) -> None:
@@ -143,5 +144,5 @@ def _build_config(work: Work, images: ImageStep) -> ShardsConfig:
         ),
         finish=work.finish,
         committed=work.committed,
-        workers=work.workers,
+        workers=work.runner.children,
     )

@@ -9,7 +9,7 @@ import sys
 import types
 import typing
 
-from beam_jobs.errors import FAILED
+from beam_jobs.errors import FAILED, OK
 from transforms.worker_pool import stop_shared_pool
 
 SHOW_CURSOR = "\x1b[?25h"
@@ -18,6 +18,20 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 _unfinished: list[pathlib.Path] = []
 """Folders of the run under way."""
+
+
+_ends: list[typing.Callable[[], None]] = []
+"""What else is to be ended, the last begun first."""
+
+
+@contextlib.contextmanager
+def also_ended(end: typing.Callable[[], None]) -> typing.Iterator[None]:
+    """Has something ended with the process, should that be within a ``with`` block: what runs elsewhere for it."""
+    _ends.append(end)
+    try:
+        yield
+    finally:
+        _ends.remove(end)
 
 
 @contextlib.contextmanager
@@ -50,7 +64,17 @@ def end_run(reason: str) -> None:
     _end(f"{reason}; this run ends here", FAILED)
 
 
+def leave(message: str) -> typing.NoReturn:
+    """Ends the process with exit code 0 as it is: its lease and its files stay, for the job that goes on elsewhere."""
+    sys.stderr.write(f"photobeam: {message}\n")
+    sys.stderr.flush()
+    os._exit(OK)
+
+
 def _end(message: str, code: int) -> typing.NoReturn:
+    for end in reversed(_ends):
+        with contextlib.suppress(Exception):
+            end()
     stop_shared_pool()
     for folder in _unfinished:
         shutil.rmtree(folder, ignore_errors=True)

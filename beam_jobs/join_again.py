@@ -59,7 +59,7 @@ def join_again(config: BuildConfig, plan: Plan, folder: pathlib.Path) -> LocalOu
                 classes=classes,
                 images=None,
                 committed={},
-                workers=config.workers,
+                runner=config.runner,
                 finish=None,
             )
         )

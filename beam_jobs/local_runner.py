@@ -5,7 +5,6 @@ in-process FnApiRunner, built with the options passed on, so that a run is the s
 """
 
 import logging
-import re
 import typing
 
 import apache_beam as beam
@@ -15,29 +14,15 @@ from apache_beam.runners.portability.fn_api_runner import fn_runner
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
 
 from beam_jobs.errors import JobError
-from transforms.failure_share import TooManyFailuresError
-from transforms.image_files import ImagePlaceError
-from transforms.input_files import InputError
-from transforms.where_condition import ConditionError
-from transforms.worker_pool import PoolStoppedError, stop_shared_pool
+from beam_jobs.step_errors import expected_message
+from transforms.worker_pool import stop_shared_pool
 
-_WHILE_RUNNING = re.compile(r" \[while running .*$", re.DOTALL)
 _QUIET_LOGGERS = (
     "apache_beam.runners.common",
     "apache_beam.runners.worker.sdk_worker",
     "apache_beam.runners.portability.fn_api_runner.fn_runner",
 )
 """They log what is raised as well, or warn of threads that are meant."""
-
-EXPECTED_ERRORS = (
-    ConditionError,
-    ImagePlaceError,
-    InputError,
-    TooManyFailuresError,
-    PoolStoppedError,
-    OSError,
-)
-"""What the operator can mend; anything else is a bug and keeps its traceback."""
 
 
 def run_locally(build: typing.Callable[[beam.Pipeline], None], threads: int) -> None:
@@ -56,23 +41,12 @@ def run_locally(build: typing.Callable[[beam.Pipeline], None], threads: int) -> 
     try:
         pipeline.run().wait_until_finish()
     except Exception as error:  # noqa: BLE001  what is not expected is raised again
-        message = _expected_message(error)
+        message = expected_message(error)
         if message is None:
             raise
         raise JobError(f"{message}; what is committed stays, the same command goes on") from error
     finally:
         stop_shared_pool()
-
-
-def _expected_message(error: BaseException | None) -> str | None:
-    """Finds what the operator can mend in a chain of errors: Beam wraps those whose arguments it cannot extend."""
-    while error is not None:
-        if isinstance(error, OSError) and error.strerror:
-            return f"{error.filename or 'the output'}: {error.strerror}"
-        if isinstance(error, EXPECTED_ERRORS):
-            return _WHILE_RUNNING.sub("", str(error))
-        error = error.__cause__ or (error.__context__ if type(error) is RuntimeError else None)
-    return None
 
 
 def _runner(options: PipelineOptions) -> fn_runner.FnApiRunner:

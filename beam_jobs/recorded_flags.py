@@ -15,7 +15,9 @@ from schemas.sources import Source
 from transforms.dataset_records import IMAGE_FLAG
 from transforms.output import Output, read_record
 
-_OF_ONE_RUN = frozenset({"output", "overwrite", "by_split", "config", "workers", "progress", "runner"})
+_OF_ONE_RUN = frozenset(
+    {"output", "overwrite", "by_split", "config", "workers", "progress", "runner", "runner_options"}
+)
 """Flags that say nothing of the dataset: where it was then, and what that run was to do on its machine."""
 
 REPROCESSED = "reprocessed"
@@ -33,6 +35,7 @@ def parse_given(parser: FlagParser, argv: typing.Sequence[str]) -> Flags:
     for action in parser._actions:
         action.help = (action.help or "").replace("%(default)s", str(action.default).replace("%", "%%"))
         action.default = argparse.SUPPRESS
+    parser._defaults.clear()
     return vars(parse(parser, argv))
 
 

@@ -4,7 +4,6 @@ import logging
 import pathlib
 import typing
 
-from beam_jobs import build_flags
 from beam_jobs.build_config import BuildConfig
 from beam_jobs.errors import UsageError
 from beam_jobs.finish_config import finish_config
@@ -14,6 +13,7 @@ from beam_jobs.recorded_flags import Flags, recorded_build
 from beam_jobs.repair_rows import repair_rows, restore_plan
 from beam_jobs.repair_shards import RepairedShards, repair_shards
 from beam_jobs.run_folder import run_folder
+from beam_jobs.runner_flags import CORES
 from beam_jobs.settle import end_take_down, roll_forward_and_sweep
 from schemas import layout
 from schemas.records import Plan
@@ -72,7 +72,7 @@ def _check_records(output: Output) -> None:
 def _repair_held(output: Output, given: Flags) -> Repaired:
     with run_folder(output) as folder:
         restore_plan(output, given, folder)
-        end_take_down(output, given.get("workers", build_flags.WORKERS), drop_damaged=True)
+        end_take_down(output, given.get("workers", CORES), drop_damaged=True)
         report = verify(output.root, s3=output.s3)
         faults = [fault for fault in report.faults if not fault.file.startswith(f"{layout.TMP}/")]
         if not faults:
@@ -115,4 +115,4 @@ def _repair_records(config: BuildConfig, has_new_failures: bool, run_id: str) ->
     if layout.INPUT_FAILURES in at_fault and not has_new_failures:
         return
     if at_fault & {layout.MANIFEST, layout.SHARD_INDEX, layout.INPUT_FAILURES}:
-        finish_shards(records.planned, finish_config(config, run_id))
+        finish_shards(finish_config(config, run_id))

@@ -16,6 +16,7 @@ from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser
 from beam_jobs.interrupt import end_run
 from beam_jobs.recorded_flags import Flags, parse_given
+from beam_jobs.runner_flags import CORES
 from beam_jobs.settle import settle
 from beam_jobs.store_flags import s3_options
 from schemas import layout
@@ -100,7 +101,7 @@ def run(given: Flags) -> int:
     try:
         output.check_writable()
         with hold_output(output, end_run):
-            settle(output, given.get("workers", build_flags.WORKERS))
+            settle(output, given.get("workers", CORES))
             plan = output_state.read_plan(output)
             if plan is None:
                 raise UsageError(f"{output} holds no dataset any more")

@@ -4,10 +4,10 @@ import dataclasses
 import sys
 import time
 
-from beam_jobs.build_flags import WORKERS
 from beam_jobs.errors import OK, UsageError
 from beam_jobs.flags import FlagParser
 from beam_jobs.recorded_flags import Flags
+from beam_jobs.runner_flags import CORES
 from beam_jobs.settle import end_take_down
 from schemas import layout
 from schemas.records import Plan
@@ -47,7 +47,7 @@ def run(output: Output, plan: Plan, given: Flags) -> int:
     new = len(tombstones) - len(plan.tombstones)
     if new:
         output.write(layout.PLAN, dataclasses.replace(plan, tombstones=tombstones).to_json())
-    end_take_down(output, given.get("workers", WORKERS))
+    end_take_down(output, given.get("workers", CORES))
     after = read_record(output, layout.PLAN, Plan).counts
     sys.stdout.write(_told(len(ids), new, plan.counts, after))
     return OK

@@ -10,6 +10,7 @@ import pytest
 from transforms.dataset_files import DatasetFiles
 
 if typing.TYPE_CHECKING:
+    from tests.flink_cluster import FlinkCluster
     from tests.store_servers import GcsServer, S3Server
 
 _CREDENTIALS = (
@@ -60,6 +61,19 @@ def gcs() -> "typing.Iterator[GcsServer]":
 
     with GcsServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def flink(tmp_path_factory: pytest.TempPathFactory) -> "typing.Iterator[FlinkCluster]":
+    """A Flink cluster of two TaskManagers. It takes long to start: few files of tests should use it."""
+    from tests.flink_cluster import CannotFetch, FlinkCluster
+
+    try:
+        cluster = FlinkCluster(tmp_path_factory.mktemp("flink"))
+    except CannotFetch as error:
+        pytest.skip(f"there is no Flink: {error}")
+    with cluster:
+        yield cluster
 
 
 @pytest.fixture

@@ -50,16 +50,16 @@ class BuildShards(beam.PTransform):
     def expand(self, rows: beam.PCollection[RowsFile]) -> beam.PCollection[ShardDone]:
         """Wires the stages."""
         todo = rows | "LeaveCommitted" >> beam.Filter(_is_open, self._config.committed).with_output_types(RowsFile)
-        probed = todo | "GatherOpen" >> Gather(RowsFile) | "ProbePhotos" >> beam.ParDo(_ProbeFn(self._config))
         built = (
             todo
+            | "GatherOpen" >> Gather(RowsFile)
+            | "ProbePhotos" >> beam.ParDo(_ProbeFn(self._config))
             | "SpreadShards" >> beam.Reshuffle()
-            | "BuildShard" >> beam.ParDo(_BuildFn(self._config), beam.pvalue.AsSingleton(probed))
+            | "BuildShard" >> beam.ParDo(_BuildFn(self._config))
         )
         if self._config.finish:
-            planned = rows | "GatherRows" >> Gather(RowsFile)
-            finished = built | "GatherBuilt" >> Gather(ShardDone)
-            _ = finished | "Finish" >> beam.ParDo(_FinishFn(self._config.finish), beam.pvalue.AsSingleton(planned))
+            done = built | "GatherBuilt" >> Gather(ShardDone)
+            _ = done | "Finish" >> beam.ParDo(_FinishFn(self._config.finish)).with_output_types(int)
         return built
 
 
@@ -68,18 +68,18 @@ def _is_open(rows: RowsFile, committed: typing.Mapping[int, str]) -> bool:
 
 
 class _ProbeFn(beam.DoFn):
-    """Ends the run before its first shard if that is of no use; gives the number of photos to come."""
+    """Ends the run before its first shard if that is of no use; else gives the shards that are to be built."""
 
     def __init__(self, config: ShardsConfig):
         self._config = config
 
-    def process(self, shards: list[RowsFile]) -> typing.Iterator[int]:
+    def process(self, shards: list[RowsFile]) -> typing.Iterator[RowsFile]:
         photos = sum(rows.rows for rows in shards)
         config = self._config.shard
         takes_all = not config.retry and config.remains is None and config.old is None
         if photos >= MIN_PHOTOS and takes_all:
             probe_in_worker(shared_pool(self._config.workers), [rows.shard for rows in shards], config)
-        yield photos
+        yield from sorted(shards)
 
 
 class _BuildFn(beam.DoFn):
@@ -96,7 +96,7 @@ class _BuildFn(beam.DoFn):
     def start_bundle(self) -> None:
         self._begun: set[concurrent.futures.Future[CommitRecord]] = set()
 
-    def process(self, rows: RowsFile, probed: int) -> typing.Iterator[ShardDone]:
+    def process(self, rows: RowsFile) -> typing.Iterator[ShardDone]:
         pool = shared_pool(self._config.workers)
         self._begun.add(self._threads.submit(build_in_worker, pool, rows, self._config.shard))
         if len(self._begun) == LANES:
@@ -121,5 +121,5 @@ class _FinishFn(beam.DoFn):
     def __init__(self, config: FinishConfig):
         self._config = config
 
-    def process(self, _: list[ShardDone], planned: list[RowsFile]) -> None:
-        finish_shards([rows.shard for rows in planned], self._config)
+    def process(self, _: list[ShardDone]) -> None:
+        finish_shards(self._config)

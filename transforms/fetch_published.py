@@ -79,8 +79,7 @@ def fetch_published(
     sets = _find_published(sources)
     if not sets:
         return dict(sources)
-    wanted = _wanted(sets.values(), places)
-    missing = [file for file in wanted if not is_whole(file.path, file.url)]
+    missing = _missing(sets.values(), places)
     _list(missing, places)
     for file in missing:
         download_file(file, places.fetch, report)
@@ -92,6 +91,17 @@ def fetch_published(
             paths += _local_urls(named, places) if named else [text]
         resolved[source] = tuple(dict.fromkeys(paths))
     return resolved
+
+
+def files_to_fetch(
+    sources: typing.Mapping[Source, typing.Iterable[str]], places: PublishedPlaces
+) -> dict[tuple[Source, str], list[WantedFile]]:
+    """Returns, by source and name of each published set that is named, the files that the cache lacks.
+
+    Raises:
+        InputError: a name of a set that is not published, or a root that is not http(s).
+    """
+    return {key: _missing([named], places) for key, named in _find_published(sources).items()}
 
 
 def _find_published(sources: typing.Mapping[Source, typing.Iterable[str]]) -> dict[tuple[Source, str], PublishedSet]:
@@ -113,6 +123,10 @@ def _find_published(sources: typing.Mapping[Source, typing.Iterable[str]]) -> di
         elif named:
             found[source, text] = named
     return found
+
+
+def _missing(sets: typing.Iterable[PublishedSet], places: PublishedPlaces) -> list[WantedFile]:
+    return [file for file in _wanted(sets, places) if not is_whole(file.path, file.url)]
 
 
 def _wanted(sets: typing.Iterable[PublishedSet], places: PublishedPlaces) -> list[WantedFile]:

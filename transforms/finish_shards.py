@@ -29,7 +29,7 @@ class FinishConfig:
     run: dict[str, typing.Any]
 
 
-def finish_shards(shards: typing.Iterable[int], config: FinishConfig) -> Manifest:
+def finish_shards(config: FinishConfig) -> Manifest:
     """Writes ``shards/index.json``, unless it says the same already, and, last of all, ``manifest.json``.
 
     Raises:
@@ -38,7 +38,8 @@ def finish_shards(shards: typing.Iterable[int], config: FinishConfig) -> Manifes
     """
     output = config.output
     plan = read_record(output, layout.PLAN, Plan)
-    commits = [read_record(output, layout.commit_file(shard), CommitRecord) for shard in sorted(shards)]
+    planned = [rows.shard for rows in plan.rows or ()]
+    commits = [read_record(output, layout.commit_file(shard), CommitRecord) for shard in sorted(planned)]
     index = wids_index(indexed_tar(commit) for commit in commits if commit.samples)
     if not output.exists(layout.SHARD_INDEX) or output.read(layout.SHARD_INDEX) != index:
         output.write(layout.SHARD_INDEX, index)
@@ -71,7 +72,7 @@ def finish_again(output: Output, plan: Plan) -> None:
     try:
         old = read_record(output, layout.MANIFEST, Manifest)
         config = FinishConfig(output=output, configuration=old.configuration, software=old.software, run=old.run)
-        finish_shards([rows.shard for rows in plan.rows], config)
+        finish_shards(config)
     except (FileNotFoundError, ValueError):
         output.remove(layout.MANIFEST)
 

@@ -8,7 +8,8 @@ import apache_beam as beam
 class Gather(beam.PTransform):
     """Combines all elements into one list, in no particular order; an empty input gives one empty list.
 
-    For small references only: the list is held in memory.
+    For small references only: the list is held in memory. Beam's own combiner to lists has no type for what it holds
+    on the way, which would then be pickled.
     """
 
     def __init__(self, element_type: type):
@@ -16,7 +17,15 @@ class Gather(beam.PTransform):
         self._element_type = element_type
 
     def expand(self, elements: beam.PCollection) -> beam.PCollection:
-        """Combines globally."""
-        return elements | "ToList" >> beam.combiners.ToList().with_output_types(
-            typing.List[self._element_type]  # type: ignore[name-defined]  # noqa: UP006
+        """Groups under one key, together with a mark, so that there is a group even without elements."""
+        element = self._element_type
+        marked = typing.Tuple[int, typing.Optional[element]]  # type: ignore[valid-type]  # noqa: UP006, UP045
+        listed = typing.List[element]  # type: ignore[valid-type]  # noqa: UP006
+        keyed = elements | "Key" >> beam.Map(lambda one: (0, one)).with_output_types(marked)
+        mark = elements.pipeline | beam.Impulse() | "Mark" >> beam.Map(lambda _: (0, None)).with_output_types(marked)
+        return (
+            (keyed, mark)
+            | beam.Flatten()
+            | beam.GroupByKey()
+            | "List" >> beam.Map(lambda group: [one for one in group[1] if one is not None]).with_output_types(listed)
         )

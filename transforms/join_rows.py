@@ -95,7 +95,7 @@ class JoinRows(beam.PTransform):
             | "ListImages" >> beam.Filter(lists_images).with_output_types(InputRange)
             | "IndexImages" >> beam.ParDo(_IndexFn(config))
             | "GatherIndexes" >> Gather(IndexedImages)
-            | "MergeIndexes" >> beam.ParDo(_MergeIndexesFn(config))
+            | "MergeIndexes" >> beam.ParDo(_MergeIndexesFn(config)).with_output_types(ImageIndex)
         )
         spooled = (
             ranges

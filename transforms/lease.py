@@ -9,12 +9,12 @@ import fcntl
 import typing
 
 from schemas.layout import LEASE
-from transforms.lease_holder import read_holder, this_process
+from transforms.lease_holder import Holder, read_holder, this_process
 from transforms.output import LocalOutput, Output
 from transforms.store_lease import EXPIRY_S, OutputInUseError, StoreLease
 from transforms.store_output import StoreOutput
 
-__all__ = ["OutputInUseError", "hold_output"]
+__all__ = ["OutputInUseError", "hold_output", "holder_of"]
 
 
 @contextlib.contextmanager
@@ -38,6 +38,26 @@ def hold_output(
     elif isinstance(output, StoreOutput):
         with StoreLease(output, on_lost, expiry_s).held():
             yield
+
+
+def holder_of(output: Output) -> Holder | None:
+    """Returns who holds an output, as far as that can be told without taking it; None if nobody does.
+
+    Raises:
+        OSError: the lease cannot be read.
+    """
+    if isinstance(output, StoreOutput):
+        found = output.read_token(LEASE)
+        holder = read_holder(found[0]) if found else None
+        return holder if holder and not holder.is_over and holder.is_alive() is not False else None
+    if not isinstance(output, LocalOutput) or not output.exists(LEASE):
+        return None
+    with (output.path / LEASE).open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return read_holder(file.read()) or this_process()
+    return None
 
 
 @contextlib.contextmanager

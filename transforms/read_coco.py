@@ -150,6 +150,22 @@ def read_category_names(url: str) -> set[tuple[str, str]]:
     return set()
 
 
+def read_first_images(url: str) -> AnnotationPart | None:
+    """Reads some images of a file, and of the file no more than that takes; None if it has none.
+
+    Raises:
+        BadJsonError: it is damaged or ends early.
+    """
+    with _open(url) as reader:
+        for key in reader.members():
+            if key == "images":
+                for items in reader.items():
+                    image_ids, photo_ids = _unique_images(_id_pairs(items.values))
+                    index = CocoIndex(url, CocoKind.IMAGE_INFO, image_ids, photo_ids, {}, {})
+                    return _read_images(index, items, 0, items.values)
+    return None
+
+
 def read_coco(index: CocoIndex) -> typing.Iterator[AnnotationPart]:
     """Reads images and annotations: the second pass.
 

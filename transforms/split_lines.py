@@ -5,6 +5,7 @@ import typing
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas.text_columns import take_spans
 from schemas.yfcc import DATASET_FIELDS_WITHOUT_HASH, MAX_LINE_BYTES, PHOTO_ID_FIELD, read_photo_ids
@@ -63,6 +64,18 @@ def split_lines(block: LineBlock, fields: int) -> SplitLines:
     if not kept.all():
         lines = lines.filter(pa.array(kept))
     return SplitLines(ids[kept], lines, starts[shaped][kept], len(malformed), problems)
+
+
+def with_all_fields(lines: pa.BinaryArray, fields: int) -> pa.BinaryArray:
+    """Gives every dataset line its 25 fields.
+
+    Args:
+        lines: well-formed.
+        fields: that they have.
+    """
+    if fields == DATASET_FIELDS_WITHOUT_HASH:
+        return pc.replace_substring_regex(lines.cast(pa.string()), r"^([^\t]*)\t", "\t\\1\t\t").cast(pa.binary())
+    return lines
 
 
 def _photo_id_spans(

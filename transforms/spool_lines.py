@@ -11,18 +11,17 @@ import typing
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from schemas.elements import InputRange, SpoolFile
 from schemas.failures import Failure, FailureReason, Stage
 from schemas.sources import PACK_KINDS
 from schemas.text_columns import partition
-from schemas.yfcc import DATASET_FIELDS_WITHOUT_HASH, MAX_LINE_BYTES, Pack
+from schemas.yfcc import MAX_LINE_BYTES, Pack
 from transforms import progress
 from transforms.base_photos import BasePhotos
 from transforms.input_failures import FailureFile, input_failure
 from transforms.line_ranges import CorruptInputError, LineBlock, open_reader, places, read_line_blocks
-from transforms.split_lines import SplitLines, split_lines
+from transforms.split_lines import SplitLines, split_lines, with_all_fields
 from transforms.spool_file import LINE_SCHEMA, SpoolWriter
 
 BLOCK_BYTES = 16 << 20
@@ -111,9 +110,7 @@ def _spooled_form(lines: pa.BinaryArray, input_range: InputRange) -> pa.BinaryAr
     """Gives every dataset line its 25 fields; leaves only the payload of a pack line."""
     if input_range.kind != Pack.DATASET.value:
         return partition(lines, b"\t").tail
-    if input_range.fields == DATASET_FIELDS_WITHOUT_HASH:
-        return pc.replace_substring_regex(lines.cast(pa.string()), r"^([^\t]*)\t", "\t\\1\t\t").cast(pa.binary())
-    return lines
+    return with_all_fields(lines, input_range.fields)
 
 
 def _malformed_rows(

@@ -121,11 +121,11 @@ def test_commands_run_in_the_order_of_the_readme(
         for line in _commands():
             program, command, *flags = shlex.split(line)
             mirrors = [f"--mirror={source}={url}" for source in ("yfcc", "coco", "open_images")]
-            mirror = mirrors if command == "build" else []
+            mirror = mirrors if command in ("build", "doctor") else []
             assert program == "photobeam"
             assert cli.main([command, *flags, *mirror]) == 0, line + capsys.readouterr().err
             ran.add(command)
-    assert ran == {"build", "diff", "join", "reprocess", "show", "verify"}
+    assert ran == {"build", "diff", "doctor", "join", "reprocess", "show", "verify"}
 
 
 def test_the_command_for_a_fresh_clone_names_what_setup_installs() -> None:

@@ -54,6 +54,7 @@ def test_annotations_stay_objects():
         "beam_jobs.build_dataset",
         "beam_jobs.check_dataset",
         "beam_jobs.diff_datasets",
+        "beam_jobs.doctor",
         "beam_jobs.reprocess_dataset",
         "beam_jobs.show",
     ],

@@ -1,0 +1,55 @@
+"""Looks before any work whether a job can run where it is to."""
+
+import logging
+import os
+
+from beam_jobs.errors import UsageError
+from beam_jobs.flink_cluster import FLINK_VERSION, check_flink
+from beam_jobs.runner_flags import DATAFLOW, FLINK, PRISM, RunnerConfig
+from transforms.output import LocalOutput, Output
+
+_log = logging.getLogger("photobeam")
+
+
+def check_runner(runner: RunnerConfig, output: Output) -> None:
+    """Looks whether a runner is there and has what it needs; warns of what only hinders.
+
+    Raises:
+        UsageError: names flag, value and remedy.
+    """
+    if runner.name == FLINK:
+        options = runner.options
+        version, jar = options.get("flink_version") or FLINK_VERSION, options.get("flink_job_server_jar") or ""
+        java = options.get("job_server_java_launcher") or "java"
+        for warning in check_flink(options["flink_master"], version, jar, java):
+            _log.warning("%s", warning)
+    elif runner.name == PRISM:
+        _check_prism(str(runner.options.get("prism_location") or ""))
+    elif runner.name == DATAFLOW:
+        _check_dataflow(runner, output)
+
+
+def _check_prism(path: str) -> None:
+    if not os.access(path, os.X_OK) or os.path.isdir(path):
+        raise UsageError(
+            f"--runner={PRISM} needs --prism_location, the path of its program{f'; {path} is none' if path else ''}: "
+            "go install github.com/apache/beam/sdks/v2/go/cmd/prism@v2.77.0"
+        )
+
+
+def _check_dataflow(runner: RunnerConfig, output: Output) -> None:
+    for name, what in (("project", "of Google Cloud"), ("region", "such as us-central1")):
+        if not runner.options.get(name):
+            raise UsageError(f"--runner={DATAFLOW} needs --{name}: {what}")
+    if not str(runner.options.get("temp_location") or "").startswith("gs://"):
+        raise UsageError(f"--runner={DATAFLOW} needs --temp_location: gs://BUCKET/FOLDER")
+    if not (runner.options.get("sdk_container_image") or runner.options.get("setup_file")):
+        raise UsageError(
+            f"--runner={DATAFLOW}: its workers lack photobeam; give --sdk_container_image=IMAGE, made by "
+            "deploy/Dockerfile"
+        )
+    if isinstance(output, LocalOutput):
+        raise UsageError(f"--output {output}: Dataflow's workers do not see this machine's files; give gs:// or s3://")
+    from beam_jobs.dataflow_runner import new_pipeline
+
+    new_pipeline(runner)

@@ -1,0 +1,47 @@
+"""Counts shards as they are committed, for runs whose workers are on other machines."""
+
+import contextlib
+import threading
+import typing
+
+from schemas.records import CommitRecord
+from transforms import progress
+from transforms.output import Output
+
+INTERVAL_S = 5.0
+
+
+@contextlib.contextmanager
+def follow_commits(output: Output) -> typing.Iterator[None]:
+    """Adds what new commit records say to the counts of this process, for the length of a ``with`` block."""
+    stop, known = threading.Event(), set(_commits(output))
+    thread = threading.Thread(target=_follow, args=(output, known, stop), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _follow(output: Output, known: set[str], stop: threading.Event) -> None:
+    is_last = False
+    while not is_last:
+        is_last = stop.wait(INTERVAL_S)
+        with contextlib.suppress(OSError):
+            new = [name for name in _commits(output) if name not in known]
+            for name, data in output.read_present(new).items():
+                known.add(name)
+                _count(name, data)
+
+
+def _commits(output: Output) -> list[str]:
+    return output.names("commits")
+
+
+def _count(name: str, data: bytes) -> None:
+    """Counts a record; one that is damaged is told of where the run reads it."""
+    with contextlib.suppress(ValueError):
+        commit = CommitRecord.from_json(data, name)
+        progress.count("samples", commit.samples)
+        progress.count("failed", commit.failed)

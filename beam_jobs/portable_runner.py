@@ -1,0 +1,185 @@
+"""Runs a graph on Flink or Prism, through the job server that Beam starts for them.
+
+What Beam leaves to its caller is done here: a run that is interrupted or fails takes its job and its job server along,
+and what the operator can mend is told in a sentence.
+"""
+
+import collections
+import contextlib
+import json
+import logging
+import shutil
+import sys
+import sysconfig
+import typing
+import uuid
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.flink_runner import FlinkJarJobServer, FlinkRunner
+from apache_beam.runners.portability.job_server import JobServer
+from apache_beam.runners.portability.prism_runner import PrismJobServer, PrismRunner
+from apache_beam.runners.runner import PipelineResult
+
+from beam_jobs.errors import JobError, UsageError
+from beam_jobs.flink_cluster import FLINK_VERSION, LOCAL_MASTERS, cancel_job
+from beam_jobs.follow_commits import follow_commits
+from beam_jobs.interrupt import also_ended
+from beam_jobs.runner_flags import FLINK, RunnerConfig
+from beam_jobs.step_errors import message_of
+from beam_jobs.versions import software
+from beam_jobs.worker_boot import VERSIONS
+from transforms.output import Output
+
+WORKER = "photobeam-worker"
+"""Command that each of Flink's Python workers is started by."""
+
+_LAST_LINES = 20
+"""Of a job server's log, shown if it ends before its time."""
+
+
+def run_portably(build: typing.Callable[[beam.Pipeline], None], runner: RunnerConfig, output: Output) -> None:
+    """Builds and runs a graph, and waits for its end.
+
+    Args:
+        build: adds the steps to a pipeline.
+        runner: Flink or Prism.
+        output: whose commits are counted meanwhile.
+
+    Raises:
+        JobError: it could not be submitted, or failed.
+    """
+    job_name = f"photobeam-{uuid.uuid4().hex[:12]}"
+    given = dict(runner.options)
+    options = flink_options(given, runner.workers) if runner.name == FLINK else given
+    beam_runner = _Flink() if runner.name == FLINK else _Prism()
+    pipeline = beam.Pipeline(
+        runner=beam_runner,
+        options=PipelineOptions.from_dictionary({"job_name": job_name, "save_main_session": False, **options}),
+    )
+    build(pipeline)
+    with _heard() as lines, contextlib.ExitStack() as ends:
+        ends.enter_context(also_ended(beam_runner.stop_server))
+        ends.callback(beam_runner.stop_server)
+        try:
+            result = pipeline.run()
+            with also_ended(lambda: _cancel(result, options, job_name)), follow_commits(output):
+                _wait(result, options, job_name)
+        except JobError:
+            raise
+        except Exception as error:
+            raise JobError(f"--runner={runner.name}: {_told(error, lines)}") from error
+
+
+def flink_options(given: typing.Mapping[str, typing.Any], slots: int) -> dict[str, typing.Any]:
+    """Returns Beam's options for Flink: those given, over what suits the graphs of this project.
+
+    Batches are exchanged through files, so that a fault costs one task; each slot has a Python process of its own,
+    which ends with its stage: one that is kept is handed to retries even when it is dead.
+
+    Args:
+        given: by name.
+        slots: tasks at once.
+    """
+    options = {
+        "flink_version": FLINK_VERSION,
+        "environment_type": "PROCESS",
+        "parallelism": slots,
+        "sdk_worker_parallelism": 1,
+        "execution_mode_for_batch": "BATCH_FORCED",
+        "environment_cache_millis": 0,
+        **given,
+    }
+    if options["environment_type"] == "PROCESS":
+        environment = json.loads(options.get("environment_config") or "{}")
+        environment.setdefault("command", worker_command())
+        environment["env"] = {VERSIONS: json.dumps(software()), **environment.get("env", {})}
+        options["environment_config"] = json.dumps(environment)
+    return options
+
+
+def worker_command() -> str:
+    """Returns the command that starts a worker, in the Python environment that this process runs in.
+
+    Raises:
+        UsageError: photobeam is not installed there.
+    """
+    command = shutil.which(WORKER, path=sysconfig.get_path("scripts")) or shutil.which(WORKER)
+    if command is None:
+        raise UsageError(f"{WORKER} is not in {sys.prefix}: install photobeam with pip, here and on the workers")
+    return command
+
+
+class _Flink(FlinkRunner):
+    """Keeps hold of its job server, which Beam would leave behind."""
+
+    server: JobServer | None = None
+
+    def default_job_server(self, options: PipelineOptions) -> JobServer:
+        server = super().default_job_server(options)
+        self.server = FlinkJarJobServer(options) if hasattr(server, "_job_server") else server
+        return self.server
+
+    def stop_server(self) -> None:
+        if self.server:
+            self.server.stop()
+        self.server = None
+
+
+class _Prism(PrismRunner):
+    """Keeps hold of its job server, which is started for this run alone."""
+
+    server: JobServer | None = None
+
+    def default_job_server(self, options: PipelineOptions) -> JobServer:
+        self.server = PrismJobServer(options)
+        return self.server
+
+    def stop_server(self) -> None:
+        if self.server:
+            self.server.stop()
+        self.server = None
+
+
+def _wait(result: PipelineResult, options: typing.Mapping[str, typing.Any], job_name: str) -> None:
+    try:
+        result.wait_until_finish()
+    except Exception as error:
+        _cancel(result, options, job_name)
+        raise JobError(f"{message_of(str(error))}; what is committed stays, the same command goes on") from error
+
+
+def _cancel(result: PipelineResult, options: typing.Mapping[str, typing.Any], job_name: str) -> None:
+    """Cancels a job as far as it still runs: Flink goes on with one whose submitter is gone."""
+    master = options.get("flink_master", "")
+    if master and master not in LOCAL_MASTERS:
+        cancel_job(master, job_name)
+    else:
+        with contextlib.suppress(Exception):
+            result.cancel()
+
+
+@contextlib.contextmanager
+def _heard() -> typing.Iterator[typing.Sequence[str]]:
+    """Keeps Beam's own log from the terminal, and gives the last lines of its job server."""
+    lines: collections.deque[str] = collections.deque(maxlen=_LAST_LINES)
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    servers = [logging.getLogger(name) for name in ("_Flink", "FlinkJarJobServer", "PrismJobServer")]
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.CRITICAL)
+    for logger in servers:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+    try:
+        yield lines
+    finally:
+        root.setLevel(level)
+        for logger in servers:
+            logger.removeHandler(handler)
+
+
+def _told(error: Exception, lines: typing.Sequence[str]) -> str:
+    return "\n".join([str(error) or type(error).__name__, *lines])

@@ -1,0 +1,118 @@
+"""What a run needs of its runner, as far as that shows before anything is submitted."""
+
+import os
+import shutil
+import typing
+
+from beam_jobs.errors import UsageError
+from beam_jobs.findings import FAULT, OK, WARNING, Finding, fault_of
+from beam_jobs.flink_cluster import (
+    FLINK_VERSION,
+    LOCAL_MASTERS,
+    check_java,
+    cluster_warnings,
+    java_warnings,
+    read_cluster,
+    version_warnings,
+)
+from beam_jobs.job_server_jar import find_jar, jar_warnings
+
+Flags = typing.Mapping[str, typing.Any]
+
+_OF_DATAFLOW = ("project", "region", "temp_location")
+
+
+def look_at_runner(flags: Flags) -> typing.Iterator[Finding]:
+    """Looks at the runner that the flags name.
+
+    Args:
+        flags: by name; those that are left out count as not given.
+    """
+    runner = flags["runner"]
+    check = f"--runner {runner}"
+    if runner == "FlinkRunner":
+        yield from _look_at_flink(flags)
+    elif runner == "PrismRunner":
+        yield from _look_at_prism(flags)
+    elif runner == "DataflowRunner":
+        yield from _look_at_dataflow(check, flags)
+    else:
+        yield Finding(OK, check, "this machine")
+
+
+def _look_at_flink(flags: Flags) -> typing.Iterator[Finding]:
+    version, master = flags.get("flink_version") or FLINK_VERSION, flags.get("flink_master") or LOCAL_MASTERS[1]
+    jar = flags.get("flink_job_server_jar") or ""
+    yield from _told("java", _java)
+    yield from _told("job server", lambda: _job_server(jar, version))
+    if master not in LOCAL_MASTERS:
+        yield from _told(f"--flink_master {master}", lambda: _cluster(master, version))
+
+
+def _java() -> tuple[str, list[str]]:
+    version = check_java()
+    return version, java_warnings(version)
+
+
+def _job_server(jar: str, version: str) -> tuple[str, list[str]]:
+    found = find_jar(jar, version)
+    versions = f", of Beam {found.beam or 'unknown'} and Flink {found.flink or 'unknown'}"
+    is_here = os.path.exists(found.place)
+    text = f"{found.place}{versions if is_here else ', fetched at the first run'}"
+    return text, version_warnings(version) + jar_warnings(found, version)
+
+
+def _cluster(master: str, version: str) -> tuple[str, list[str]]:
+    state = read_cluster(master)
+    found = f"Flink {state.version}, {state.taskmanagers} TaskManagers, {state.free_slots} of {state.slots} slots free"
+    return found, cluster_warnings(master, state, version)
+
+
+def _told(check: str, look: typing.Callable[[], tuple[str, list[str]]]) -> typing.Iterator[Finding]:
+    """Makes findings of what a look returns, its warnings, and its error."""
+    try:
+        found, warnings = look()
+    except UsageError as error:
+        yield fault_of(check, error)
+        return
+    yield Finding(OK, check, found)
+    for warning in warnings:
+        yield Finding(WARNING, check, warning.removeprefix(f"{check} "))
+
+
+def _look_at_prism(flags: Flags) -> typing.Iterator[Finding]:
+    place = os.path.expanduser(flags.get("prism_location") or "")
+    check = f"--prism_location {place}".strip()
+    build = "build one with `go install github.com/apache/beam/sdks/v2/go/cmd/prism@v2.77.0`"
+    if not place:
+        yield Finding(WARNING, check, "is not given: Beam fetches a binary at the first run", build)
+    elif "://" in place:
+        yield Finding(OK, check, "is fetched at the first run")
+    elif not os.path.isfile(place):
+        yield Finding(FAULT, check, "is no file", build)
+    elif not shutil.which(place):
+        yield Finding(FAULT, check, "cannot be executed", f"chmod +x {place}")
+    else:
+        yield Finding(OK, check, "is there")
+
+
+def _look_at_dataflow(check: str, flags: Flags) -> typing.Iterator[Finding]:
+    lacking = [f"--{name}" for name in _OF_DATAFLOW if not flags.get(name)]
+    if lacking:
+        yield Finding(FAULT, check, f"needs {', '.join(lacking)}", f"give {'them' if len(lacking) > 1 else 'it'}")
+    else:
+        yield Finding(OK, check, f"project {flags['project']}, region {flags['region']}")
+    try:
+        import google.auth
+        import google.auth.exceptions
+    except ImportError:
+        yield Finding(FAULT, "Google credentials", "google-auth is not installed", "pip install 'photobeam[gcs]'")
+        return
+    try:
+        credentials, _ = google.auth.default()
+    except google.auth.exceptions.GoogleAuthError:
+        remedy = "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS"
+        yield Finding(FAULT, "Google credentials", "none were found", remedy)
+        return
+    who = getattr(credentials, "service_account_email", "") or type(credentials).__name__
+    yield Finding(OK, "Google credentials", f"found, of {who}")
