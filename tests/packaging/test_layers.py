@@ -12,6 +12,7 @@ _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _LAYERS = ("schemas", "transforms", "beam_jobs")
 _MODULES = [path for layer in _LAYERS for path in sorted((_ROOT / layer).glob("**/*.py"))]
 _PAGES = [_ROOT / "README.md", _ROOT / "CHANGELOG.md", *sorted((_ROOT / "docs").glob("*.md"))]
+_PAGES += sorted((_ROOT / "deploy").glob("**/*.md"))
 _MACHINE_PATH = re.compile(r"(?<![\w.])/(?:work|home|root|tmp|Users|mnt)\b/?\S*")
 
 
