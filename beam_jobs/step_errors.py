@@ -15,8 +15,9 @@ _WHILE_RUNNING = re.compile(r" \[while running .*$", re.DOTALL)
 _RAISED = re.compile(
     r"^(?P<name>[A-Za-z_][\w.]*(?:Error|Exception)): (?P<text>.+?)(?: \[while running '.*)?$", re.MULTILINE
 )
-_NO_WORKER = re.compile(r'Cannot run program "(?P<command>[^"]*)"')
-_DEAD_WORKER = re.compile(r"Process died with exit code (?P<code>\d+)")
+_NO_WORKER = re.compile(r"java\.io\.IOException: (?:Cannot run program|error=2, No such file)")
+
+_REFUSED = re.compile(r"Error received from SDK harness for instruction \S+: (?P<text>the worker .+)")
 
 
 def expected_message(error: BaseException | None) -> str | None:
@@ -39,10 +40,9 @@ def message_of(told: str) -> str:
     Returns:
         The message of the error that Python raised, without its class if the operator can mend it; else all of it.
     """
-    missing = _NO_WORKER.search(told)
-    if missing:
+    if _NO_WORKER.search(told):
         return (
-            f"a worker cannot start {missing['command']}: install photobeam there under the same path, or name its "
+            "a worker cannot start photobeam-worker: install photobeam there under the same path as here, or name its "
             'place with --environment_config=\'{"command": "…/photobeam-worker"}\''
         )
     if "Insufficient number of network buffers" in told:
@@ -50,6 +50,9 @@ def message_of(told: str) -> str:
             "the TaskManagers have too few network buffers for the steps of this graph: set "
             "taskmanager.network.sort-shuffle.min-buffers: 64 in Flink's configuration, as deploy/flink does"
         )
+    refused = _REFUSED.search(told)
+    if refused:
+        return refused["text"]
     raised = [match for match in _RAISED.finditer(told) if not match["name"].startswith(("java.", "org."))]
     if raised:
         last = raised[-1]

@@ -81,8 +81,7 @@ def _environment(flags: argparse.Namespace, info: "beam_provision_api_pb2.Provis
 def _refuse_work(control_endpoint: str, worker_id: str, reason: str) -> None:
     """Answers every bundle with an error, so that the submitter is told the reason.
 
-    A runner hears that only when the worker has opened the stream of data as well, which is named in the bundle's
-    descriptor.
+    A runner hears that only when the worker has opened the bundle's stream of data as well.
     """
     import grpc
     from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
@@ -92,23 +91,23 @@ def _refuse_work(control_endpoint: str, worker_id: str, reason: str) -> None:
     with grpc.insecure_channel(control_endpoint) as channel:
         control = beam_fn_api_pb2_grpc.BeamFnControlStub(channel)
         for asked in control.Control(iter(answers.get, None), metadata=caller):
-            for endpoint in _data_endpoints(asked):
-                data = beam_fn_api_pb2_grpc.BeamFnDataStub(grpc.insecure_channel(endpoint))
-                streams.append(data.Data(iter(silence.get, None), metadata=caller))
-            error = reason if asked.HasField("process_bundle") else ""
-            answers.put(beam_fn_api_pb2.InstructionResponse(instruction_id=asked.instruction_id, error=error))
+            answer = beam_fn_api_pb2.InstructionResponse(instruction_id=asked.instruction_id)
+            if asked.HasField("process_bundle"):
+                wanted = beam_fn_api_pb2.GetProcessBundleDescriptorRequest(
+                    process_bundle_descriptor_id=asked.process_bundle.process_bundle_descriptor_id
+                )
+                for endpoint in _data_endpoints(control.GetProcessBundleDescriptor(wanted, metadata=caller)):
+                    data = beam_fn_api_pb2_grpc.BeamFnDataStub(grpc.insecure_channel(endpoint))
+                    streams.append(data.Data(iter(silence.get, None), metadata=caller))
+                answer.error = reason
+            answers.put(answer)
 
 
-def _data_endpoints(asked: "beam_fn_api_pb2.InstructionRequest") -> set[str]:
-    """Returns where the bundles of the descriptors in a request have their data from."""
+def _data_endpoints(bundle: "beam_fn_api_pb2.ProcessBundleDescriptor") -> set[str]:
+    """Returns where a bundle has its data from."""
     from apache_beam.portability.api import beam_fn_api_pb2
 
-    sources = (
-        transform.spec.payload
-        for descriptor in asked.register.process_bundle_descriptor
-        for transform in descriptor.transforms.values()
-        if transform.spec.urn == _SOURCE
-    )
+    sources = (t.spec.payload for t in bundle.transforms.values() if t.spec.urn == _SOURCE)
     return {beam_fn_api_pb2.RemoteGrpcPort.FromString(payload).api_service_descriptor.url for payload in sources}
 
 

@@ -40,7 +40,7 @@ class FlinkCluster:
         self._folder = folder
         self._environment = os.environ | {"FLINK_DIR": str(folder), "FLINK_TASKMANAGERS": str(taskmanagers)}
         self._environment |= {"FLINK_REST_PORT": "0", "FLINK_RPC_PORT": "0"}
-        self._environment |= {"JDK_JAVA_OPTIONS": SHORT_LIVED, "PYTHON": sys.executable}
+        self._environment |= {"JDK_JAVA_OPTIONS": SHORT_LIVED, "PYTHON": sys.executable, "FLINK_RESTART_ATTEMPTS": "1"}
         fetched = self._script("fetch", check=False)
         if fetched.returncode:
             raise CannotFetch(fetched.stderr)

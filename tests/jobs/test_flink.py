@@ -17,7 +17,7 @@ import pytest
 from beam_jobs import build_dataset, check_dataset
 from beam_jobs.worker_boot import VERSIONS
 from tests.fault_server import FaultServer
-from tests.flink_cluster import FlinkCluster
+from tests.flink_cluster import SHORT_LIVED, FlinkCluster
 from tests.jobs.conftest import write_lines
 from tests.jobs.test_build_yfcc import data_hashes
 from tests.yfcc_corpus import mirror_path
@@ -37,7 +37,8 @@ def _arguments(source: pathlib.Path, mirror: FaultServer, output: pathlib.Path, 
 
 
 def _on(flink: FlinkCluster) -> list[str]:
-    return ["--runner=FlinkRunner", f"--flink_master={flink.master}", f"--flink_job_server_jar={flink.job_server_jar}"]
+    where = ["--runner=FlinkRunner", f"--flink_master={flink.master}", f"--flink_job_server_jar={flink.job_server_jar}"]
+    return where + [f"--job_server_jvm_properties={option}" for option in SHORT_LIVED.split()]
 
 
 @contextlib.contextmanager
@@ -128,7 +129,7 @@ def test_sigterm_takes_the_job_along(flink, source, mirror, tmp_path):
             {"env": {VERSIONS: json.dumps({"photobeam": "9.9", "pyarrow": "1.0"})}},
             "where the submitter has 9.9, pyarrow",
         ),
-        ({"command": "/nowhere/photobeam-worker"}, "cannot start /nowhere/photobeam-worker: install photobeam there"),
+        ({"command": "/nowhere/photobeam-worker"}, "a worker cannot start photobeam-worker: install photobeam there"),
     ],
 )
 def test_a_worker_that_lacks_photobeam_or_has_another_is_named(
@@ -145,3 +146,14 @@ def test_what_fails_in_a_worker_is_told_by_the_submitter(flink, source, mirror, 
     told = capsys.readouterr().err
     assert "yfcc100m_autotags.bz2" in told
     assert "Traceback" not in told
+
+
+def test_only_this_machine_reaches_the_cluster(flink):
+    listening = [
+        connection.laddr.ip
+        for process in flink.processes()
+        for connection in process.net_connections("tcp")
+        if connection.status == "LISTEN"
+    ]
+    assert len(listening) >= 2 + len(flink.taskmanagers)
+    assert {ip.removeprefix("::ffff:") for ip in listening} == {"127.0.0.1"}

@@ -38,9 +38,9 @@ def test_the_last_of_several_errors_is_told():
     assert message_of(_JAVA.format(raised=raised)) == "ValueError: 2"
 
 
-def test_a_command_that_is_not_there_is_named():
-    told = 'java.io.IOException: Cannot run program "/opt/photobeam-worker": error=2, No such file or directory'
-    assert message_of(told).startswith("a worker cannot start /opt/photobeam-worker: install photobeam there")
+@pytest.mark.parametrize("what", ['Cannot run program "/opt/photobeam-worker"', "error=2, No such file or directory"])
+def test_a_worker_that_is_not_there_is_told_with_what_to_do(what):
+    assert message_of(f"java.io.IOException: {what}").startswith("a worker cannot start photobeam-worker: install")
 
 
 def test_too_few_buffers_are_told_with_what_to_set():
@@ -50,3 +50,8 @@ def test_too_few_buffers_are_told_with_what_to_set():
 
 def test_what_is_not_understood_is_told_whole():
     assert message_of("the job was lost") == "the job was lost"
+
+
+def test_a_worker_of_another_version_is_told_as_it_says():
+    told = "java.lang.RuntimeException: Error received from SDK harness for instruction 1: the worker /v on h has x 1"
+    assert message_of(told) == "the worker /v on h has x 1"
