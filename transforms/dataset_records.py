@@ -1,5 +1,6 @@
 """The records of a dataset as they are found: plan, commits and manifest, each whole, damaged or missing."""
 
+import contextlib
 import typing
 
 from schemas import layout
@@ -85,9 +86,12 @@ def read_records(dataset: DatasetFiles, root: str, faults: list[Fault]) -> Recor
 
 def _read_commits(dataset: DatasetFiles, shards: int, missing: str, faults: list[Fault]) -> dict[int, CommitRecord]:
     commits: dict[int, CommitRecord] = {}
+    present: dict[str, bytes] = {}
+    with contextlib.suppress(OSError):
+        present = dataset.read_present([layout.commit_file(shard) for shard in range(shards)])
     for shard in range(shards):
         name = layout.commit_file(shard)
-        commit = _read_record(dataset, name, CommitRecord, REDO_RECORD, missing, faults)
+        commit = _read_record(dataset, name, CommitRecord, REDO_RECORD, missing, faults, present.get(name))
         if commit and commit.shard == shard:
             commits[shard] = commit
         elif commit:
@@ -96,11 +100,17 @@ def _read_commits(dataset: DatasetFiles, shards: int, missing: str, faults: list
 
 
 def _read_record(
-    dataset: DatasetFiles, name: str, record: type[R], damaged: str, missing: str, faults: list[Fault]
+    dataset: DatasetFiles,
+    name: str,
+    record: type[R],
+    damaged: str,
+    missing: str,
+    faults: list[Fault],
+    data: bytes | None = None,
 ) -> R | None:
-    """Reads a record; if it is damaged or missing, a fault with the remedy for that is added."""
+    """Reads a record, unless its data is at hand; if it is damaged or missing, a fault with the remedy is added."""
     try:
-        return record.from_json(dataset.read(name), name)
+        return record.from_json(dataset.read(name) if data is None else data, name)
     except FileNotFoundError as error:
         faults.append(Fault(name, unreadable(error), missing))
     except OSError as error:

@@ -1,6 +1,7 @@
 """The end of phase 2: the shard index and the manifest, from the commit records."""
 
 import dataclasses
+import errno
 import time
 import typing
 
@@ -38,8 +39,7 @@ def finish_shards(config: FinishConfig) -> Manifest:
     """
     output = config.output
     plan = read_record(output, layout.PLAN, Plan)
-    planned = [rows.shard for rows in plan.rows or ()]
-    commits = [read_record(output, layout.commit_file(shard), CommitRecord) for shard in sorted(planned)]
+    commits = _read_commits(output, sorted(rows.shard for rows in plan.rows or ()))
     index = wids_index(indexed_tar(commit) for commit in commits if commit.samples)
     if not output.exists(layout.SHARD_INDEX) or output.read(layout.SHARD_INDEX) != index:
         output.write(layout.SHARD_INDEX, index)
@@ -59,6 +59,15 @@ def finish_shards(config: FinishConfig) -> Manifest:
     check_accounts(manifest.totals, plan.counts["rows"])
     output.write(layout.MANIFEST, manifest.to_json())
     return manifest
+
+
+def _read_commits(output: Output, shards: typing.Iterable[int]) -> list[CommitRecord]:
+    names = [layout.commit_file(shard) for shard in shards]
+    found = output.read_present(names)
+    for name in names:
+        if name not in found:
+            raise FileNotFoundError(errno.ENOENT, "the shard is not committed", f"{output}/{name}")
+    return [CommitRecord.from_json(found[name], f"{output}/{name}") for name in names]
 
 
 def finish_again(output: Output, plan: Plan) -> None:
