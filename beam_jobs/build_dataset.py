@@ -18,7 +18,7 @@ from beam_jobs.download_line import show_download
 from beam_jobs.errors import OK, UsageError
 from beam_jobs.finish_config import finish_config
 from beam_jobs.flags import FlagParser, parse
-from beam_jobs.interrupt import end_run
+from beam_jobs.interrupt import held
 from beam_jobs.progress_line import show_progress
 from beam_jobs.report_build import report_build
 from beam_jobs.run_folder import RunFolder, dry_run_folder, run_folder
@@ -37,7 +37,7 @@ from transforms.find_inputs import (
 from transforms.image_files import ImagePlaceError
 from transforms.image_places import check_places
 from transforms.input_files import InputError
-from transforms.lease import OutputInUseError, hold_output
+from transforms.lease import OutputInUseError
 from transforms.output import Output
 from transforms.publish import OutputError, check_space
 from transforms.read_classes import choose_classes
@@ -115,7 +115,7 @@ def _run_one(config: BuildConfig) -> int:
         if config.runner.is_dry_run:
             return _dry_run(config, found, classes)
         config.output.check_writable()
-        with hold_output(config.output, end_run):
+        with held(config.output):
             return _run_held(config, found, classes)
     except (ConditionError, ImagePlaceError, InputError, OutputError, OutputInUseError) as error:
         raise UsageError(str(error)) from error

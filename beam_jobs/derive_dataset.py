@@ -17,7 +17,7 @@ from beam_jobs.errors import JobError, UsageError
 from beam_jobs.finish_config import finish_config
 from beam_jobs.flags import FlagParser, positive
 from beam_jobs.image_flags import ImageStep, add_image_flags
-from beam_jobs.interrupt import end_run
+from beam_jobs.interrupt import held
 from beam_jobs.output_state import ORIGINALS, SHARDS
 from beam_jobs.progress_line import show_progress
 from beam_jobs.recorded_flags import Flags
@@ -30,7 +30,7 @@ from transforms.build_shard import ShardConfig
 from transforms.finish_shards import finish_shards
 from transforms.image_files import ImagePlaceError
 from transforms.image_places import check_places
-from transforms.lease import OutputInUseError, hold_output
+from transforms.lease import OutputInUseError
 from transforms.output import Output, read_record
 from transforms.publish import OutputError
 from transforms.rows_wanted import FROM_ORIGINALS, DeriveConfig
@@ -87,7 +87,7 @@ def run(old: Output, output: Output, given: Flags) -> int:
         job = checked_job(old, output, given)
         output_state.check_is_ours(output)
         output.check_writable()
-        with hold_output(output, end_run):
+        with held(output):
             return _run_held(job)
     except (ConditionError, ImagePlaceError, OutputError, OutputInUseError) as error:
         raise UsageError(str(error)) from error

@@ -10,6 +10,8 @@ import types
 import typing
 
 from beam_jobs.errors import FAILED, OK
+from transforms.lease import hold_output
+from transforms.output import Output
 from transforms.worker_pool import stop_shared_pool
 
 SHOW_CURSOR = "\x1b[?25h"
@@ -32,6 +34,18 @@ def also_ended(end: typing.Callable[[], None]) -> typing.Iterator[None]:
         yield
     finally:
         _ends.remove(end)
+
+
+@contextlib.contextmanager
+def held(output: Output) -> typing.Iterator[None]:
+    """Holds an output for the length of a ``with`` block; gives it back even if the process ends before.
+
+    Raises:
+        OutputInUseError: another run holds it.
+        OSError: the lease cannot be written.
+    """
+    with hold_output(output, end_run) as give_back, also_ended(give_back):
+        yield
 
 
 @contextlib.contextmanager
@@ -72,10 +86,10 @@ def leave(message: str) -> typing.NoReturn:
 
 
 def _end(message: str, code: int) -> typing.NoReturn:
+    stop_shared_pool()
     for end in reversed(_ends):
         with contextlib.suppress(Exception):
             end()
-    stop_shared_pool()
     for folder in _unfinished:
         shutil.rmtree(folder, ignore_errors=True)
     if sys.stderr.isatty():

@@ -7,7 +7,7 @@ from beam_jobs import build_flags
 from beam_jobs.build_config import BuildConfig
 from beam_jobs.errors import UsageError
 from beam_jobs.finish_config import finish_config
-from beam_jobs.interrupt import end_run
+from beam_jobs.interrupt import held
 from beam_jobs.output_state import check_versions
 from beam_jobs.recorded_flags import Flags, recorded_build
 from beam_jobs.repair_rows import repair_rows, restore_plan
@@ -20,7 +20,7 @@ from schemas.records import Plan
 from transforms.dataset_files import Fault
 from transforms.dataset_records import read_records
 from transforms.finish_shards import finish_shards
-from transforms.lease import OutputInUseError, hold_output
+from transforms.lease import OutputInUseError
 from transforms.output import Output, read_record
 from transforms.publish import OutputError
 from transforms.tar_shard import indexed_tar, wids_index
@@ -55,7 +55,7 @@ def repair(output: Output, given: Flags) -> Repaired:
     _check_records(output)
     try:
         output.check_writable()
-        with hold_output(output, end_run):
+        with held(output):
             roll_forward_and_sweep(output)
             return _repair_held(output, given)
     except (OutputError, OutputInUseError) as error:

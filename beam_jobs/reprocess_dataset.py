@@ -14,7 +14,7 @@ from beam_jobs.build_config import add_refetch_flags
 from beam_jobs.cli import run_command
 from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser
-from beam_jobs.interrupt import end_run
+from beam_jobs.interrupt import held
 from beam_jobs.recorded_flags import Flags, parse_given
 from beam_jobs.runner_flags import CORES
 from beam_jobs.settle import settle
@@ -22,7 +22,7 @@ from beam_jobs.store_flags import s3_options
 from schemas import layout
 from schemas.records import Plan
 from transforms.image_files import ImagePlaceError
-from transforms.lease import OutputInUseError, hold_output
+from transforms.lease import OutputInUseError
 from transforms.output import Output
 from transforms.publish import OutputError
 
@@ -100,7 +100,7 @@ def run(given: Flags) -> int:
     output_state.check_versions(output)
     try:
         output.check_writable()
-        with hold_output(output, end_run):
+        with held(output):
             settle(output, given.get("workers", CORES))
             plan = output_state.read_plan(output)
             if plan is None:

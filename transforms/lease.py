@@ -20,8 +20,8 @@ __all__ = ["OutputInUseError", "hold_output", "holder_of"]
 @contextlib.contextmanager
 def hold_output(
     output: Output, on_lost: typing.Callable[[str], None] = lambda _: None, expiry_s: float = EXPIRY_S
-) -> typing.Iterator[None]:
-    """Holds an output for the length of a ``with`` block.
+) -> typing.Iterator[typing.Callable[[], None]]:
+    """Holds an output for the length of a ``with`` block; gives a function that ends the holding before its time.
 
     Args:
         output: to be held. On a store it writes only as long as it is held, and so do its copies in workers.
@@ -34,10 +34,11 @@ def hold_output(
     """
     if isinstance(output, LocalOutput):
         with _locked(output):
-            yield
+            yield _leave_to_kernel
     elif isinstance(output, StoreOutput):
-        with StoreLease(output, on_lost, expiry_s).held():
-            yield
+        lease = StoreLease(output, on_lost, expiry_s)
+        with lease.held():
+            yield lease.give_back
 
 
 def holder_of(output: Output) -> Holder | None:
@@ -58,6 +59,10 @@ def holder_of(output: Output) -> Holder | None:
         except BlockingIOError:
             return read_holder(file.read()) or this_process()
     return None
+
+
+def _leave_to_kernel() -> None:
+    """Does nothing: the lock goes with the process."""
 
 
 @contextlib.contextmanager

@@ -60,7 +60,7 @@ class StoreLease:
             self._output.holder = ""
             self._ended.set()
             beating.join()
-            self._give_back()
+            self.give_back()
 
     def _take(self) -> None:
         seen, since_s = "", 0.0
@@ -138,7 +138,8 @@ class StoreLease:
         if not self._ended.is_set():
             self._on_lost(f"--output {self._output}: {reason}")
 
-    def _give_back(self) -> None:
+    def give_back(self) -> None:
+        """Tells other runs that the holding is over."""
         self._holder = dataclasses.replace(self._holder, is_over=True)
         with contextlib.suppress(OSError, ChangedError):
             self._output.swap(LEASE, self._holder.to_json(), self._token)

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import threading
@@ -176,6 +177,25 @@ def test_a_store_that_throttles_and_cuts_is_survived(
         s3.fault = lambda method, path: ""
     assert counts == {"slow": 4, "cut": 4}
     assert check_dataset.main([f"s3://{bucket}/out", *flags(s3)]) == 0
+
+
+def test_an_interrupted_run_gives_its_lease_back(
+    source: pathlib.Path, mirror: FaultServer, s3: S3Server, bucket: str
+) -> None:
+    s3.put(bucket, {})
+    mirror.delay_s = 2
+    command = [sys.executable, "-m", "beam_jobs.build_dataset"]
+    with subprocess.Popen(
+        [*command, *arguments(source, mirror, f"s3://{bucket}/out", *flags(s3))], cwd=_ROOT, stderr=subprocess.PIPE
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not mirror.asked and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+    holder = read_holder(objects(s3, bucket)[layout.LEASE])
+    assert holder
+    assert holder.is_over
 
 
 def test_a_run_whose_lease_is_taken_ends_and_writes_no_more(

@@ -9,6 +9,7 @@ import random
 import types
 import typing
 
+import apache_beam as beam
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
@@ -334,3 +335,22 @@ def test_real_lines_of_both_forms(tmp_path: pathlib.Path, shared_data: pathlib.P
         assert (row["line_number"], row["user_id"], row["extension"]) == (-1, fields[1], fields[21])
         assert mirror_path("\t" * 16 + fields[14]).endswith(f"/{row['hash']}.jpg")
     assert check_dataset.main([str(tmp_path / "out")]) == 0
+
+
+def test_beam_counts_and_measures(
+    tmp_path: pathlib.Path, lines: list[str], mirror: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What threads count is dropped by Beam without a word, so that numbers are the proof."""
+    results: list[typing.Any] = []
+    source = write_lines(tmp_path / "in/yfcc100m_dataset", lines)
+    run = beam.Pipeline.run
+    monkeypatch.setattr(beam.Pipeline, "run", lambda self: results.append(run(self)) or results[-1])
+    assert build(source, mirror, tmp_path / "out") == 0
+    found = results[0].metrics().query()
+    counters = {metric.key.metric.name: metric.result for metric in found["counters"]}
+    measured = {metric.key.metric.name: metric.result for metric in found["distributions"]}
+    totals = manifest_of(tmp_path / "out").totals
+    assert (counters["samples"], counters["failed"]) == (totals.samples, totals.failed)
+    shards = len(plan_of(tmp_path / "out").rows or ())
+    assert measured["shard_bytes"].count == measured["shard_ms"].count == shards
+    assert measured["shard_ms"].min > 0
