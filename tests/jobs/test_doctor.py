@@ -337,7 +337,7 @@ def test_prism_and_dataflow_are_looked_at(tmp_path: pathlib.Path) -> None:
         return [f.status for f in look_at_runner(flags)]
 
     binary = tmp_path / "prism"
-    assert statuses(runner="PrismRunner") == [WARNING]
+    assert statuses(runner="PrismRunner") == [FAULT]
     assert statuses(runner="PrismRunner", prism_location=str(binary)) == [FAULT]
     binary.write_text("#!/bin/sh\n")
     assert statuses(runner="PrismRunner", prism_location=str(binary)) == [FAULT]

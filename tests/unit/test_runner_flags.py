@@ -1,6 +1,7 @@
 """Where a job runs: photobeam's flags and Beam's on one command line."""
 
 import pytest
+from apache_beam.options.pipeline_options import GoogleCloudOptions
 
 from beam_jobs import build_dataset
 from beam_jobs.errors import UsageError
@@ -86,7 +87,8 @@ def test_dataflow_does_not_see_local_files():
         build_dataset.parse_args([*_DATAFLOW, "--output", "out"])
 
 
-def test_a_rate_of_the_whole_job_needs_a_number_of_workers():
+def test_a_rate_of_the_whole_job_needs_a_number_of_workers(monkeypatch):
+    monkeypatch.setattr(GoogleCloudOptions, "_warn_if_soft_delete_policy_enabled", lambda *_: None)
     with pytest.raises(UsageError, match="--per_host_rate is for the whole job"):
         build_dataset.parse_args([*_DATAFLOW, "--per_host_rate=8"])
     config = build_dataset.parse_args([*_DATAFLOW, "--per_host_rate=8", "--workers=4"])
