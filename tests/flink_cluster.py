@@ -30,8 +30,8 @@ class FlinkCluster:
         job_server_jar: for ``--flink_job_server_jar``.
     """
 
-    def __init__(self, folder: pathlib.Path, taskmanagers: int = 2) -> None:
-        """Starts it.
+    def __init__(self, folder: pathlib.Path, taskmanagers: int = 2, restart_attempts: int = 1) -> None:
+        """Starts it. A TaskManager that is killed costs several attempts: each step misses what it had on its disk.
 
         Raises:
             CannotFetch: there is no Java, no Maven or no network.
@@ -40,7 +40,11 @@ class FlinkCluster:
         self._folder = folder
         self._environment = os.environ | {"FLINK_DIR": str(folder), "FLINK_TASKMANAGERS": str(taskmanagers)}
         self._environment |= {"FLINK_REST_PORT": "0", "FLINK_RPC_PORT": "0"}
-        self._environment |= {"JDK_JAVA_OPTIONS": SHORT_LIVED, "PYTHON": sys.executable, "FLINK_RESTART_ATTEMPTS": "1"}
+        self._environment |= {
+            "JDK_JAVA_OPTIONS": SHORT_LIVED,
+            "PYTHON": sys.executable,
+            "FLINK_RESTART_ATTEMPTS": str(restart_attempts),
+        }
         fetched = self._script("fetch", check=False)
         if fetched.returncode:
             raise CannotFetch(fetched.stderr)

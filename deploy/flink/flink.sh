@@ -23,7 +23,7 @@ Environment:
   FLINK_HOST                  address that all ports are bound to (127.0.0.1)
   FLINK_REST_PORT             (8081), 0 for one that is free
   FLINK_RPC_PORT              (6123), 0 for one that is free
-  FLINK_RESTART_ATTEMPTS      failures of workers or TaskManagers that a job survives (3)
+  FLINK_RESTART_ATTEMPTS      failures of steps that a job survives (6); a lost TaskManager costs several
   FLINK_JOB_SERVER_JAR        a job server you have, for Flink 1.20 (else the cached one)
   PHOTOBEAM                   the command (photobeam)
   PYTHON                      a Python with pip (python3)
@@ -78,7 +78,7 @@ taskmanager.numberOfTaskSlots: 1
 taskmanager.network.sort-shuffle.min-buffers: 64
 
 restart-strategy.type: fixed-delay
-restart-strategy.fixed-delay.attempts: ${FLINK_RESTART_ATTEMPTS:-3}
+restart-strategy.fixed-delay.attempts: ${FLINK_RESTART_ATTEMPTS:-6}
 restart-strategy.fixed-delay.delay: 2 s
 # A TaskManager that is gone is missed after two heartbeats, one that is silent after the timeout.
 heartbeat.interval: 2000

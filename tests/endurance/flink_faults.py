@@ -32,6 +32,7 @@ from tests.yfcc_corpus import dataset_line, mirror_path  # noqa: E402
 PHOTOS, SHARDS = 240, 24
 DELAY_S = 0.5
 LIMIT_S = 900
+RESTARTS = 10
 
 Kill = typing.Callable[[FlinkCluster, random.Random], None]
 
@@ -48,7 +49,7 @@ def main() -> int:
         found = {}
         if flags.prism:
             found["Prism"] = builds.run("prism", ["--runner=PrismRunner", f"--prism_location={flags.prism}"])
-        with FlinkCluster(pathlib.Path(name) / "flink") as cluster:
+        with FlinkCluster(pathlib.Path(name) / "flink", restart_attempts=RESTARTS) as cluster:
             jar = f"--flink_job_server_jar={cluster.job_server_jar}"
             found["Flink from its jar"] = builds.run("jar", ["--runner=FlinkRunner", "--flink_master=[local]", jar])
             on = ["--runner=FlinkRunner", f"--flink_master={cluster.master}", jar]
