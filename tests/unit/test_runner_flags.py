@@ -4,7 +4,7 @@ import pytest
 
 from beam_jobs import build_dataset
 from beam_jobs.errors import UsageError
-from beam_jobs.portable_runner import flink_options
+from beam_jobs.portable_runner import flink_options, named
 from beam_jobs.runner_flags import CORES, DATAFLOW, PRISM
 
 _BUILD = ["--yfcc", "in", "--output", "out"]
@@ -93,6 +93,14 @@ def test_a_rate_of_the_whole_job_needs_a_number_of_workers():
     assert (config.runner.name, config.runner.children) == (DATAFLOW, 1)
     assert config.images
     assert config.images.fetch.per_host_rate == 2
+
+
+def test_a_job_has_a_name_of_its_own_since_it_is_cancelled_by_that():
+    first, second = (named({"job_name": "nightly", "parallelism": 2}) for _ in range(2))
+    assert first["job_name"] != second["job_name"]
+    assert first["job_name"].startswith("nightly-")
+    assert first["parallelism"] == 2
+    assert named({})["job_name"].startswith("photobeam-")
 
 
 def test_flinks_options_suit_the_graph_and_give_way():
