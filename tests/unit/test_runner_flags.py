@@ -3,9 +3,10 @@
 import pytest
 
 from beam_jobs import build_dataset
+from beam_jobs.check_runner import check_is_followed
 from beam_jobs.errors import UsageError
 from beam_jobs.portable_runner import flink_options, named
-from beam_jobs.runner_flags import CORES, DATAFLOW, PRISM
+from beam_jobs.runner_flags import CORES, DATAFLOW, PRISM, RunnerConfig
 
 _BUILD = ["--yfcc", "in", "--output", "out"]
 _DATAFLOW = [
@@ -43,8 +44,8 @@ def test_beams_flags_stand_among_photobeams(tmp_path):
 def test_beams_flags_may_stand_in_the_config_file(tmp_path):
     prism, config = tmp_path / "prism", tmp_path / "flags.yaml"
     prism.touch(0o755)
-    config.write_text(f"runner: PrismRunner\nprism_location: {prism}\n")
-    assert _runner("--config", str(config)).options == {"prism_location": str(prism)}
+    config.write_text(f"runner: PrismRunner\nprism_location: {prism}\nexperiments: [a, b]\n")
+    assert _runner("--config", str(config)).options == {"prism_location": str(prism), "experiments": ["a", "b"]}
 
 
 @pytest.mark.parametrize(
@@ -84,6 +85,37 @@ def test_dataflow_needs_to_be_told_where(without, told):
 def test_dataflow_does_not_see_local_files():
     with pytest.raises(UsageError, match="Dataflow's workers do not see this machine's files"):
         build_dataset.parse_args([*_DATAFLOW, "--output", "out"])
+
+
+@pytest.mark.parametrize("flag", ["--no_wait_until_finish", "--template_location=gs://bucket/template"])
+def test_a_job_is_not_left_alone_where_others_come_after_it(flag):
+    with pytest.raises(UsageError, match=f"--by_split has more to do .*: leave out {flag.partition('=')[0]}"):
+        build_dataset.parse_args([*_DATAFLOW, flag, "--by_split"])
+
+
+@pytest.mark.parametrize("name", ["no_wait_until_finish", "template_location", "dry_run"])
+def test_what_changes_a_dataset_follows_its_jobs(name):
+    with pytest.raises(UsageError, match=f"this command has more to do .*: leave out --{name}"):
+        check_is_followed(RunnerConfig(DATAFLOW, options={name: True}), "this command")
+    check_is_followed(RunnerConfig(DATAFLOW), "this command")
+
+
+def test_a_dry_run_needs_no_value_and_is_not_taken_for_a_run_elsewhere(tmp_path):
+    for flag in ("--dry_run", "--dry_run=True"):
+        assert build_dataset.parse_args([flag, *_DATAFLOW]).runner.is_dry_run
+    prism = tmp_path / "prism"
+    prism.touch(0o755)
+    with pytest.raises(UsageError, match="--dry_run is for --runner=DataflowRunner: leave it out"):
+        _runner(f"--prism_location={prism}", f"--runner={PRISM}", "--dry_run")
+
+
+def test_nothing_of_a_runner_is_written_into_a_manifest(tmp_path):
+    prism = tmp_path / "prism"
+    prism.touch(0o755)
+    secret = '--environment_config={"command": "/x", "env": {"KEY": "s3cret"}}'
+    config = build_dataset.parse_args([*_BUILD, f"--prism_location={prism}", f"--runner={PRISM}", secret])
+    assert "s3cret" in str(config.runner.options)
+    assert "s3cret" not in str(config.flags)
 
 
 def test_a_rate_of_the_whole_job_needs_a_number_of_workers():
