@@ -1,5 +1,6 @@
 """Looks before any work whether a job can run where it is to."""
 
+import dataclasses
 import logging
 import os
 
@@ -73,4 +74,5 @@ def _check_dataflow(runner: RunnerConfig, output: Output) -> None:
         raise UsageError(f"--output {output}: Dataflow's workers do not see this machine's files; give gs:// or s3://")
     from beam_jobs.dataflow_runner import new_pipeline
 
-    new_pipeline(runner)
+    # Without a dry run Beam asks for the bucket's policy here, for a minute where there are no credentials.
+    new_pipeline(dataclasses.replace(runner, options={**runner.options, "dry_run": "True"}))
