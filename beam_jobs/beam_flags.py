@@ -73,6 +73,7 @@ def _parser(ours: typing.Collection[str]) -> argparse.ArgumentParser:
         options._add_argparse_args(parser)
     for name in _FLINK_FLAGS:
         parser.add_argument(f"--{name}")
+    parser.add_argument("--dry_run", nargs="?", const="True")
     for name in ours:
         parser._option_string_actions.pop(name, None)
     for action in parser._actions:

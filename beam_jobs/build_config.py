@@ -5,7 +5,7 @@ import dataclasses
 import typing
 
 from beam_jobs import build_flags
-from beam_jobs.check_runner import check_runner
+from beam_jobs.check_runner import check_is_followed, check_runner
 from beam_jobs.flags import FlagParser
 from beam_jobs.image_flags import ImageStep, add_image_flags, add_place_flags, image_format
 from beam_jobs.runner_flags import CORES, RunnerConfig, runner_config
@@ -95,6 +95,8 @@ def config_of(flags: argparse.Namespace, images: ImageStep | None, max_failure_r
         UsageError: a value is out of range, or the runner is not there.
     """
     output, runner = build_flags.output(flags), runner_config(flags)
+    if flags.by_split and runner.goes_on_alone:
+        check_is_followed(runner, "--by_split")
     check_runner(runner, output)
     return BuildConfig(
         sources=build_flags.sources(flags),

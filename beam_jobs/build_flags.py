@@ -277,8 +277,12 @@ def printable(flag: str, path: str) -> str:
 
 
 def published_flags(flags: argparse.Namespace) -> dict[str, typing.Any]:
-    """Returns the flags as a manifest may say them: without keys, and without passwords and signatures in URLs."""
-    kept = {name: value for name, value in vars(flags).items() if name not in SECRET_FLAGS | {"config"}}
+    """Returns the flags as a manifest may say them: without keys, and without passwords and signatures in URLs.
+
+    Those of Beam's runners say nothing of the dataset, and may hold whatever a worker's environment has to.
+    """
+    left_out = SECRET_FLAGS | {"config", "runner_options"}
+    kept = {name: value for name, value in vars(flags).items() if name not in left_out}
     return {name: _bare(value) for name, value in kept.items()}
 
 

@@ -1,5 +1,6 @@
 """Looks before any work whether a job can run where it is to."""
 
+import dataclasses
 import logging
 import os
 
@@ -10,6 +11,9 @@ from transforms.output import LocalOutput, Output
 
 _log = logging.getLogger("photobeam")
 
+_OF_DATAFLOW = ("dry_run", "no_wait_until_finish", "template_location")
+"""Flags that other runners would not heed, and do the work, or wait for it."""
+
 
 def check_runner(runner: RunnerConfig, output: Output) -> None:
     """Looks whether a runner is there and has what it needs; warns of what only hinders.
@@ -17,6 +21,9 @@ def check_runner(runner: RunnerConfig, output: Output) -> None:
     Raises:
         UsageError: names flag, value and remedy.
     """
+    unheard = [name for name in _OF_DATAFLOW if name in runner.options]
+    if unheard and runner.name != DATAFLOW:
+        raise UsageError(f"--{unheard[0]} is for --runner={DATAFLOW}: leave it out")
     if runner.name == FLINK:
         options = runner.options
         version, jar = options.get("flink_version") or FLINK_VERSION, options.get("flink_job_server_jar") or ""
@@ -27,6 +34,21 @@ def check_runner(runner: RunnerConfig, output: Output) -> None:
         _check_prism(str(runner.options.get("prism_location") or ""))
     elif runner.name == DATAFLOW:
         _check_dataflow(runner, output)
+
+
+def check_is_followed(runner: RunnerConfig, what: str) -> None:
+    """Refuses to leave a job to itself, or not to run it, where the command has more to do when the job is done.
+
+    Args:
+        runner: where the job is to run.
+        what: the command does, as the beginning of a sentence.
+
+    Raises:
+        UsageError: flags say so.
+    """
+    if runner.goes_on_alone or runner.is_dry_run:
+        names = " and ".join(f"--{name}" for name in _OF_DATAFLOW if runner.options.get(name))
+        raise UsageError(f"{what} has more to do when the job is done: leave out {names}")
 
 
 def _check_prism(path: str) -> None:
@@ -52,4 +74,5 @@ def _check_dataflow(runner: RunnerConfig, output: Output) -> None:
         raise UsageError(f"--output {output}: Dataflow's workers do not see this machine's files; give gs:// or s3://")
     from beam_jobs.dataflow_runner import new_pipeline
 
-    new_pipeline(runner)
+    # Without a dry run Beam asks for the bucket's policy here, for a minute where there are no credentials.
+    new_pipeline(dataclasses.replace(runner, options={**runner.options, "dry_run": "True"}))

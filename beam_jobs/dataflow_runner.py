@@ -1,5 +1,6 @@
 """Hands a graph to Dataflow."""
 
+import contextlib
 import logging
 import typing
 
@@ -40,6 +41,8 @@ def run_on_dataflow(build: typing.Callable[[beam.Pipeline], None], runner: Runne
         try:
             result.wait_until_finish()
         except Exception as error:
+            with contextlib.suppress(Exception):
+                result.cancel()
             raise JobError(f"{message_of(str(error))}; what is committed stays, the same command goes on") from error
 
 

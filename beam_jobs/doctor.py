@@ -36,7 +36,7 @@ from beam_jobs.machine_findings import (
 from beam_jobs.output_findings import look_at_output, look_at_space
 from beam_jobs.place_findings import look_at_photos, look_at_proxies, places_of
 from beam_jobs.runner_findings import look_at_runner
-from beam_jobs.runner_flags import CORES
+from beam_jobs.runner_flags import CORES, FLINK, LOCAL
 from beam_jobs.selection_flags import row_selection
 from beam_jobs.store_flags import s3_options
 from schemas.sources import ALL_SOURCES, Source
@@ -189,7 +189,9 @@ def _image_step(flags: argparse.Namespace, base: str) -> ImageStep | None:
 
 
 def _with_base(flags: argparse.Namespace, base: str) -> argparse.Namespace:
-    return argparse.Namespace(**{**vars(flags), "base": base})
+    """Returns the flags as of a run on this machine: a cluster is looked at by itself, and hides nothing."""
+    here = {"runner": LOCAL} if flags.runner == FLINK else {}
+    return argparse.Namespace(**{**vars(flags), **here, "base": base})
 
 
 def _sources(flags: argparse.Namespace) -> Sources:

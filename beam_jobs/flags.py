@@ -160,7 +160,7 @@ def _as_arguments(parser: FlagParser, flag: str, value: typing.Any) -> list[str]
         raise UsageError(f"--config: {flag} takes a value or a list, not a mapping")
     if not isinstance(value, list):
         return [f"{flag}={value}"]
-    if parser.repeats(flag):
+    if parser.repeats(flag) or flag not in parser.flags():
         return [f"{flag}={item}" for item in value]
     if parser.takes_one(flag):
         return [f"{flag}={','.join(map(str, value))}"]

@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import signal
 import sys
+import threading
 import types
 import typing
 
@@ -16,6 +17,9 @@ from transforms.worker_pool import stop_shared_pool
 
 SHOW_CURSOR = "\x1b[?25h"
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+PATIENCE_S = 60.0
+"""With the end of what runs elsewhere: it may wait for a server, or for a lock of the thread that was interrupted."""
 
 
 _unfinished: list[pathlib.Path] = []
@@ -85,11 +89,17 @@ def leave(message: str) -> typing.NoReturn:
     os._exit(OK)
 
 
-def _end(message: str, code: int) -> typing.NoReturn:
-    stop_shared_pool()
+def _end_elsewhere() -> None:
     for end in reversed(_ends):
         with contextlib.suppress(Exception):
             end()
+
+
+def _end(message: str, code: int) -> typing.NoReturn:
+    stop_shared_pool()
+    ending = threading.Thread(target=_end_elsewhere, daemon=True)
+    ending.start()
+    ending.join(PATIENCE_S)
     for folder in _unfinished:
         shutil.rmtree(folder, ignore_errors=True)
     if sys.stderr.isatty():

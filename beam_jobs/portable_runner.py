@@ -6,6 +6,7 @@ and what the operator can mend is told in a sentence.
 
 import collections
 import contextlib
+import functools
 import json
 import logging
 import shutil
@@ -49,26 +50,28 @@ def run_portably(build: typing.Callable[[beam.Pipeline], None], runner: RunnerCo
     Raises:
         JobError: it could not be submitted, or failed.
     """
-    job_name = f"photobeam-{uuid.uuid4().hex[:12]}"
-    given = dict(runner.options)
-    options = flink_options(given, runner.workers) if runner.name == FLINK else given
+    options = named({"save_main_session": False, **runner.options})
+    options = flink_options(options, runner.workers) if runner.name == FLINK else options
     beam_runner = _Flink() if runner.name == FLINK else _Prism()
-    pipeline = beam.Pipeline(
-        runner=beam_runner,
-        options=PipelineOptions.from_dictionary({"job_name": job_name, "save_main_session": False, **options}),
-    )
+    pipeline = beam.Pipeline(runner=beam_runner, options=PipelineOptions.from_dictionary(options))
     build(pipeline)
     with _heard() as lines, contextlib.ExitStack() as ends:
-        ends.enter_context(also_ended(beam_runner.stop_server))
-        ends.callback(beam_runner.stop_server)
+        for end in (functools.partial(_cancel_on_cluster, options), beam_runner.stop_server):
+            ends.enter_context(also_ended(end))
+            ends.callback(end)
         try:
             result = pipeline.run()
-            with also_ended(lambda: _cancel(result, options, job_name)), follow_commits(output):
-                _wait(result, options, job_name)
+            with also_ended(lambda: _cancel_here(result, options)), follow_commits(output):
+                _wait(result, options)
         except JobError:
             raise
         except Exception as error:
             raise JobError(f"--runner={runner.name}: {_told(error, lines)}") from error
+
+
+def named(given: typing.Mapping[str, typing.Any]) -> dict[str, typing.Any]:
+    """Returns Beam's options with a name of the job that no other one has: a job is cancelled by its name."""
+    return {**given, "job_name": f"{given.get('job_name') or 'photobeam'}-{uuid.uuid4().hex[:12]}"}
 
 
 def flink_options(given: typing.Mapping[str, typing.Any], slots: int) -> dict[str, typing.Any]:
@@ -141,22 +144,33 @@ class _Prism(PrismRunner):
         self.server = None
 
 
-def _wait(result: PipelineResult, options: typing.Mapping[str, typing.Any], job_name: str) -> None:
+def _wait(result: PipelineResult, options: typing.Mapping[str, typing.Any]) -> None:
     try:
         result.wait_until_finish()
     except Exception as error:
-        _cancel(result, options, job_name)
+        _cancel_here(result, options)
         raise JobError(f"{message_of(str(error))}; what is committed stays, the same command goes on") from error
 
 
-def _cancel(result: PipelineResult, options: typing.Mapping[str, typing.Any], job_name: str) -> None:
-    """Cancels a job as far as it still runs: Flink goes on with one whose submitter is gone."""
-    master = options.get("flink_master", "")
-    if master and master not in LOCAL_MASTERS:
-        cancel_job(master, job_name)
-    else:
+def _cancel_here(result: PipelineResult, options: typing.Mapping[str, typing.Any]) -> None:
+    """Cancels a job that runs in its job server."""
+    if not _cluster(options):
         with contextlib.suppress(Exception):
             result.cancel()
+
+
+def _cancel_on_cluster(options: typing.Mapping[str, typing.Any]) -> None:
+    """Cancels a job as far as it still runs: Flink goes on with one whose submitter is gone.
+
+    To be called when the job server has ended: it may hand a job over some time after it has said so.
+    """
+    if cluster := _cluster(options):
+        cancel_job(cluster, options["job_name"])
+
+
+def _cluster(options: typing.Mapping[str, typing.Any]) -> str:
+    master = str(options.get("flink_master", ""))
+    return "" if master in LOCAL_MASTERS else master
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import typing
 
 from beam_jobs import build_flags
 from beam_jobs.build_config import BuildConfig, add_build_flags, config_of
+from beam_jobs.check_runner import check_is_followed
 from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser, parse
 from beam_jobs.output_state import source_dataset
@@ -61,6 +62,7 @@ def recorded_build(output: Output, plan: Plan | None, given: Flags) -> BuildConf
     flags = _only(defaults, defaults | of_data | (_planned(plan) if plan else {}) | given)
     images = build_flags.image_step(flags) if plan is None or IMAGE_FLAG in plan.format else None
     config = config_of(flags, images, flags.max_failure_ratio)
+    check_is_followed(config.runner, "this command")
     known = vars(_only(defaults, config.flags | recorded | given))
     said = build_flags.published_flags(argparse.Namespace(**(recorded | known)))
     return dataclasses.replace(config, output=output, flags=said)

@@ -51,7 +51,8 @@ class RunnerConfig:
     @property
     def goes_on_alone(self) -> bool:
         """Whether the command ends when the job is handed over."""
-        return bool(self.options.get("template_location")) or self.options.get("no_wait_until_finish") is True
+        is_left = bool(self.options.get("template_location")) or self.options.get("no_wait_until_finish") is True
+        return self.name == DATAFLOW and is_left
 
 
 def add_runner_flags(parser: FlagParser, group: argparse._ArgumentGroup) -> None:

@@ -24,7 +24,8 @@ def hold_output(
     """Holds an output for the length of a ``with`` block; gives a function that ends the holding before its time.
 
     Args:
-        output: to be held. On a store it writes only as long as it is held, and so do its copies in workers.
+        output: to be held. It writes only until another run holds it, and so do its copies in workers: a cluster may
+            go on with the job of a dead run.
         on_lost: called from a thread, with the reason, when another run has taken the output over.
         expiry_s: a holder on another host that gives no sign for so long counts as dead.
 
@@ -79,7 +80,12 @@ def _locked(output: LocalOutput) -> typing.Iterator[None]:
                 f"{output} is in use by another run ({holder or 'just starting'}); "
                 "wait for its end or choose another output"
             ) from error
+        holder = this_process()
         file.truncate(0)
-        file.write(this_process().to_json().decode())
+        file.write(holder.to_json().decode())
         file.flush()
-        yield
+        output.holder = holder.id
+        try:
+            yield
+        finally:
+            output.holder = ""

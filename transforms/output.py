@@ -1,5 +1,6 @@
 """The output: where the files of a dataset are written, each under its final name only when it is whole."""
 
+import json
 import pathlib
 import shutil
 import typing
@@ -11,6 +12,10 @@ from transforms.dataset_files import DatasetFiles
 from transforms.publish import OutputError, publish
 
 R = typing.TypeVar("R", bound=Record)
+
+
+class LeaseLostError(OutputError):
+    """Another run holds the output now."""
 
 
 class Output(DatasetFiles):
@@ -90,6 +95,17 @@ class Output(DatasetFiles):
             said = getattr(error, "strerror", None) or error
             raise OutputError(f"--output {self}: cannot be written ({said}); choose another place") from error
 
+    def _check_held(self) -> None:
+        """Raises LeaseLostError unless the lease is still the one under which this is written."""
+        if not self.holder:
+            return
+        try:
+            holder = json.loads(self.read(layout.LEASE))["id"]
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            holder = ""
+        if holder != self.holder:
+            raise LeaseLostError(f"--output {self}: another run has taken it over; nothing more is written here")
+
 
 class LocalOutput(Output):
     """A dataset in a local directory. Everything is written below `_tmp` first, on the same file system, and renamed.
@@ -112,6 +128,7 @@ class LocalOutput(Output):
 
     def publish(self, staged: pathlib.Path, name: str) -> None:
         """Renames a finished file, durably."""
+        self._check_held()
         publish(staged, self.path / name)
 
     def write(self, name: str, data: bytes) -> None:
@@ -130,10 +147,12 @@ class LocalOutput(Output):
 
     def remove(self, name: str) -> None:
         """Removes a file, if it is there."""
+        self._check_held()
         (self.path / name).unlink(missing_ok=True)
 
     def remove_tree(self, name: str) -> None:
         """Removes a file, or a folder with all that is in it, if it is there."""
+        self._check_held()
         path = self.path / name
         if path.is_dir():
             shutil.rmtree(path)

@@ -3,7 +3,6 @@
 import concurrent.futures
 import contextlib
 import hashlib
-import json
 import pathlib
 import shutil
 import tempfile
@@ -26,10 +25,6 @@ _REMOVALS_AT_ONCE = 16
 
 class ChangedError(Exception):
     """A file is not the one that it was taken for."""
-
-
-class LeaseLostError(OutputError):
-    """Another run holds the output now."""
 
 
 class StoreOutput(Output):
@@ -185,17 +180,6 @@ class StoreOutput(Output):
     def _remove(self, path: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             self._fs.rm_file(path)
-
-    def _check_held(self) -> None:
-        """Raises LeaseLostError unless the lease is still the one under which this is written."""
-        if not self.holder:
-            return
-        try:
-            holder = json.loads(self.read(layout.LEASE))["id"]
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            holder = ""
-        if holder != self.holder:
-            raise LeaseLostError(f"--output {self}: another run has taken it over; nothing more is written here")
 
     def _run_folders(self) -> pathlib.Path:
         place = hashlib.sha256(f"{self.s3.endpoint_url} {self.root}".encode()).hexdigest()[:16]

@@ -24,10 +24,10 @@ from transforms.dataset_files import DatasetFiles
 from transforms.lease import OutputInUseError, hold_output
 from transforms.lease_holder import Holder, read_holder, this_process
 from transforms.open_output import open_output
-from transforms.output import LocalOutput, Output
+from transforms.output import LeaseLostError, LocalOutput, Output
 from transforms.publish import OutputError
 from transforms.request_signers import S3Options
-from transforms.store_output import PART_BYTES, ChangedError, LeaseLostError, StoreOutput
+from transforms.store_output import PART_BYTES, ChangedError, StoreOutput
 
 pytestmark = pytest.mark.usefixtures("no_credentials")
 

@@ -1,12 +1,12 @@
 """Where a job runs: photobeam's flags and Beam's on one command line."""
 
 import pytest
-from apache_beam.options.pipeline_options import GoogleCloudOptions
 
 from beam_jobs import build_dataset
+from beam_jobs.check_runner import check_is_followed
 from beam_jobs.errors import UsageError
-from beam_jobs.portable_runner import flink_options
-from beam_jobs.runner_flags import CORES, DATAFLOW, PRISM
+from beam_jobs.portable_runner import flink_options, named
+from beam_jobs.runner_flags import CORES, DATAFLOW, PRISM, RunnerConfig
 
 _BUILD = ["--yfcc", "in", "--output", "out"]
 _DATAFLOW = [
@@ -44,8 +44,8 @@ def test_beams_flags_stand_among_photobeams(tmp_path):
 def test_beams_flags_may_stand_in_the_config_file(tmp_path):
     prism, config = tmp_path / "prism", tmp_path / "flags.yaml"
     prism.touch(0o755)
-    config.write_text(f"runner: PrismRunner\nprism_location: {prism}\n")
-    assert _runner("--config", str(config)).options == {"prism_location": str(prism)}
+    config.write_text(f"runner: PrismRunner\nprism_location: {prism}\nexperiments: [a, b]\n")
+    assert _runner("--config", str(config)).options == {"prism_location": str(prism), "experiments": ["a", "b"]}
 
 
 @pytest.mark.parametrize(
@@ -87,14 +87,52 @@ def test_dataflow_does_not_see_local_files():
         build_dataset.parse_args([*_DATAFLOW, "--output", "out"])
 
 
-def test_a_rate_of_the_whole_job_needs_a_number_of_workers(monkeypatch):
-    monkeypatch.setattr(GoogleCloudOptions, "_warn_if_soft_delete_policy_enabled", lambda *_: None)
+@pytest.mark.parametrize("flag", ["--no_wait_until_finish", "--template_location=gs://bucket/template"])
+def test_a_job_is_not_left_alone_where_others_come_after_it(flag):
+    with pytest.raises(UsageError, match=f"--by_split has more to do .*: leave out {flag.partition('=')[0]}"):
+        build_dataset.parse_args([*_DATAFLOW, flag, "--by_split"])
+
+
+@pytest.mark.parametrize("name", ["no_wait_until_finish", "template_location", "dry_run"])
+def test_what_changes_a_dataset_follows_its_jobs(name):
+    with pytest.raises(UsageError, match=f"this command has more to do .*: leave out --{name}"):
+        check_is_followed(RunnerConfig(DATAFLOW, options={name: True}), "this command")
+    check_is_followed(RunnerConfig(DATAFLOW), "this command")
+
+
+def test_a_dry_run_needs_no_value_and_is_not_taken_for_a_run_elsewhere(tmp_path):
+    for flag in ("--dry_run", "--dry_run=True"):
+        assert build_dataset.parse_args([flag, *_DATAFLOW]).runner.is_dry_run
+    prism = tmp_path / "prism"
+    prism.touch(0o755)
+    with pytest.raises(UsageError, match="--dry_run is for --runner=DataflowRunner: leave it out"):
+        _runner(f"--prism_location={prism}", f"--runner={PRISM}", "--dry_run")
+
+
+def test_nothing_of_a_runner_is_written_into_a_manifest(tmp_path):
+    prism = tmp_path / "prism"
+    prism.touch(0o755)
+    secret = '--environment_config={"command": "/x", "env": {"KEY": "s3cret"}}'
+    config = build_dataset.parse_args([*_BUILD, f"--prism_location={prism}", f"--runner={PRISM}", secret])
+    assert "s3cret" in str(config.runner.options)
+    assert "s3cret" not in str(config.flags)
+
+
+def test_a_rate_of_the_whole_job_needs_a_number_of_workers():
     with pytest.raises(UsageError, match="--per_host_rate is for the whole job"):
         build_dataset.parse_args([*_DATAFLOW, "--per_host_rate=8"])
     config = build_dataset.parse_args([*_DATAFLOW, "--per_host_rate=8", "--workers=4"])
     assert (config.runner.name, config.runner.children) == (DATAFLOW, 1)
     assert config.images
     assert config.images.fetch.per_host_rate == 2
+
+
+def test_a_job_has_a_name_of_its_own_since_it_is_cancelled_by_that():
+    first, second = (named({"job_name": "nightly", "parallelism": 2}) for _ in range(2))
+    assert first["job_name"] != second["job_name"]
+    assert first["job_name"].startswith("nightly-")
+    assert first["parallelism"] == 2
+    assert named({})["job_name"].startswith("photobeam-")
 
 
 def test_flinks_options_suit_the_graph_and_give_way():
