@@ -1,6 +1,7 @@
 """Where a run keeps what is unfinished."""
 
 import contextlib
+import functools
 import logging
 import pathlib
 import shutil
@@ -8,7 +9,7 @@ import time
 import typing
 import uuid
 
-from beam_jobs.interrupt import end_on_signals
+from beam_jobs.interrupt import also_ended, end_on_signals
 from transforms.output import LocalOutput, Output
 from transforms.scratch import LocalScratch, Scratch, scratch_of
 
@@ -51,7 +52,7 @@ def run_folder(
     folder = output.run_folder(run_id)
     scratch = scratch_of(output, run_id, temp_location, is_shared)
     shared = scratch.folder if isinstance(scratch, LocalScratch) else folder
-    with end_on_signals(folder), end_on_signals(shared):
+    with end_on_signals(folder), end_on_signals(shared), also_ended(functools.partial(_remove, scratch)):
         try:
             folder.mkdir(parents=True)
             scratch.check_writable()

@@ -5,6 +5,8 @@ import re
 from transforms.failure_share import TooManyFailuresError
 from transforms.image_files import ImagePlaceError
 from transforms.input_files import InputError
+from transforms.output import LeaseLostError
+from transforms.publish import OutputError
 from transforms.where_condition import ConditionError
 from transforms.worker_pool import PoolStoppedError
 
@@ -56,6 +58,6 @@ def message_of(told: str) -> str:
     raised = [match for match in _RAISED.finditer(told) if not match["name"].startswith(("java.", "org."))]
     if raised:
         last = raised[-1]
-        names = {f"{error.__module__}.{error.__qualname__}" for error in EXPECTED_ERRORS}
+        names = {f"{e.__module__}.{e.__qualname__}" for e in (*EXPECTED_ERRORS, OutputError, LeaseLostError)}
         return last["text"] if last["name"] in names else f"{last['name']}: {last['text']}"
     return told

@@ -1,5 +1,6 @@
 """The versions on which rows, images and what travels between processes depend."""
 
+import contextlib
 import importlib.metadata
 import platform
 import typing
@@ -11,8 +12,12 @@ PYTHON = "python"
 
 
 def software() -> dict[str, str]:
-    """Returns the version of each of :data:`SOFTWARE`, and of Python, as they are installed here."""
-    return {name: importlib.metadata.version(name) for name in SOFTWARE} | {PYTHON: platform.python_version()}
+    """Returns the version of each of :data:`SOFTWARE` that is installed here, and of Python."""
+    found = {PYTHON: platform.python_version()}
+    for name in SOFTWARE:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def difference(wanted: typing.Mapping[str, str], found: typing.Mapping[str, str] | None = None) -> str:

@@ -16,7 +16,7 @@ from transforms.build_shard import ShardConfig
 from transforms.failure_share import MIN_PHOTOS
 from transforms.finish_shards import FinishConfig, finish_shards
 from transforms.gather import Gather
-from transforms.worker_pool import LANES, WorkerPool, shared_pool
+from transforms.worker_pool import LANES, WorkerPool, renew_shared_pool, shared_pool
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -96,6 +96,8 @@ class _BuildFn(beam.DoFn):
         self._threads = concurrent.futures.ThreadPoolExecutor(LANES)
 
     def start_bundle(self) -> None:
+        if self._config.shard.done:
+            renew_shared_pool()
         self._begun: set[concurrent.futures.Future[_Built]] = set()
 
     def process(self, rows: RowsFile) -> typing.Iterator[ShardDone]:
@@ -131,5 +133,5 @@ class _FinishFn(beam.DoFn):
     def __init__(self, config: FinishConfig):
         self._config = config
 
-    def process(self, _: list[ShardDone]) -> None:
-        finish_shards(self._config)
+    def process(self, built: list[ShardDone]) -> None:
+        finish_shards(self._config, [done.shard for done in built])

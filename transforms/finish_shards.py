@@ -10,6 +10,7 @@ from schemas.failures import AccountingError
 from schemas.records import CommitRecord, Manifest, Plan, Totals, manifest_shard, root_hash_of, totals_of
 from transforms.file_digest import DigestingReader, bytes_digest
 from transforms.output import Output, read_record
+from transforms.publish import OutputError
 from transforms.tar_shard import indexed_tar, wids_index
 
 
@@ -30,16 +31,23 @@ class FinishConfig:
     run: dict[str, typing.Any]
 
 
-def finish_shards(config: FinishConfig) -> Manifest:
+def finish_shards(config: FinishConfig, built: typing.Iterable[int] = ()) -> Manifest:
     """Writes ``shards/index.json``, unless it says the same already, and, last of all, ``manifest.json``.
+
+    Args:
+        config: what the manifest says besides.
+        built: shards that this run has built. A worker that a cluster has given up may have gone on beside its
+            replacement, so their files are held against their records.
 
     Raises:
         FileNotFoundError: a shard is not committed.
+        OutputError: a file of a shard that was built has another size than its commit record says.
         ValueError: a commit record is damaged.
     """
     output = config.output
     plan = read_record(output, layout.PLAN, Plan)
     commits = _read_commits(output, sorted(rows.shard for rows in plan.rows or ()))
+    _check_sizes(output, [commit for commit in commits if commit.shard in set(built)])
     index = wids_index(indexed_tar(commit) for commit in commits if commit.samples)
     if not output.exists(layout.SHARD_INDEX) or output.read(layout.SHARD_INDEX) != index:
         output.write(layout.SHARD_INDEX, index)
@@ -68,6 +76,18 @@ def _read_commits(output: Output, shards: typing.Iterable[int]) -> list[CommitRe
         if name not in found:
             raise FileNotFoundError(errno.ENOENT, "the shard is not committed", f"{output}/{name}")
     return [CommitRecord.from_json(found[name], f"{output}/{name}") for name in names]
+
+
+def _check_sizes(output: Output, commits: typing.Sequence[CommitRecord]) -> None:
+    wanted = {name: file.bytes for commit in commits for name, file in commit.files.items()}
+    folders = {name.partition("/")[0] for name in wanted}
+    found = {name: size for folder in folders for name, size in output.sizes(folder).items()}
+    for name, size_bytes in wanted.items():
+        if found.get(name) != size_bytes:
+            raise OutputError(
+                f"{output}/{name} has {found.get(name)} bytes, its commit record says {size_bytes}: two attempts at "
+                f"its shard have met; run `photobeam verify {output} --repair`"
+            )
 
 
 def finish_again(output: Output, plan: Plan) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import os
 import pathlib
 import shutil
 import threading
@@ -35,6 +36,7 @@ def local_copy(files: DatasetFiles, name: str) -> pathlib.Path:
             with staged_as(path.parent, path.name) as staged:
                 files.download(name, staged)
                 staged.replace(path)
+        os.utime(path.parent)
     return path
 
 

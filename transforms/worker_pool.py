@@ -62,6 +62,11 @@ class WorkerPool:
             for worker in list(self._running):
                 self._end(worker)
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether every call would raise."""
+        return self._stopped_by is not None
+
     def _ask(
         self,
         worker: WorkerProcess,
@@ -143,6 +148,14 @@ def shared_pool(processes: int) -> WorkerPool:
             _pool = WorkerPool(processes, LANES)
             atexit.register(stop_shared_pool)
         return _pool
+
+
+def renew_shared_pool() -> None:
+    """Forgets this process's pool if it was stopped: a cluster repeats a step that failed, maybe in this process."""
+    global _pool
+    with _lock:
+        if _pool and _pool.is_stopped:
+            _pool = None
 
 
 def stop_shared_pool() -> None:
