@@ -3,11 +3,14 @@
 import dataclasses
 import logging
 import os
+import typing
 
 from beam_jobs.errors import UsageError
 from beam_jobs.flink_cluster import FLINK_VERSION, check_flink
 from beam_jobs.runner_flags import DATAFLOW, FLINK, PRISM, RunnerConfig
 from transforms.output import LocalOutput, Output
+
+Options = typing.Mapping[str, typing.Any]
 
 _log = logging.getLogger("photobeam")
 
@@ -31,9 +34,10 @@ def check_runner(runner: RunnerConfig, output: Output) -> None:
         for warning in check_flink(options["flink_master"], version, jar, java):
             _log.warning("%s", warning)
     elif runner.name == PRISM:
-        _check_prism(str(runner.options.get("prism_location") or ""))
+        check_prism(runner.options)
     elif runner.name == DATAFLOW:
-        _check_dataflow(runner, output)
+        check_dataflow(runner.options)
+        _check_pipeline(runner, output)
 
 
 def check_is_followed(runner: RunnerConfig, what: str) -> None:
@@ -51,25 +55,41 @@ def check_is_followed(runner: RunnerConfig, what: str) -> None:
         raise UsageError(f"{what} has more to do when the job is done: leave out {names}")
 
 
-def _check_prism(path: str) -> None:
+def check_prism(options: Options) -> str:
+    """Returns the path of Prism's program.
+
+    Raises:
+        UsageError: there is none.
+    """
+    path = str(options.get("prism_location") or "")
     if not os.access(path, os.X_OK) or os.path.isdir(path):
         raise UsageError(
             f"--runner={PRISM} needs --prism_location, the path of its program{f'; {path} is none' if path else ''}: "
             "go install github.com/apache/beam/sdks/v2/go/cmd/prism@v2.77.0"
         )
+    return path
 
 
-def _check_dataflow(runner: RunnerConfig, output: Output) -> None:
+def check_dataflow(options: Options) -> str:
+    """Returns where a job runs on Dataflow, in words.
+
+    Raises:
+        UsageError: a flag is missing.
+    """
     for name, what in (("project", "of Google Cloud"), ("region", "such as us-central1")):
-        if not runner.options.get(name):
+        if not options.get(name):
             raise UsageError(f"--runner={DATAFLOW} needs --{name}: {what}")
-    if not str(runner.options.get("temp_location") or "").startswith("gs://"):
+    if not str(options.get("temp_location") or "").startswith("gs://"):
         raise UsageError(f"--runner={DATAFLOW} needs --temp_location: gs://BUCKET/FOLDER")
-    if not (runner.options.get("sdk_container_image") or runner.options.get("setup_file")):
+    if not (options.get("sdk_container_image") or options.get("setup_file")):
         raise UsageError(
             f"--runner={DATAFLOW}: its workers lack photobeam; give --sdk_container_image=IMAGE, made by "
             "deploy/Dockerfile"
         )
+    return f"project {options['project']}, region {options['region']}"
+
+
+def _check_pipeline(runner: RunnerConfig, output: Output) -> None:
     if isinstance(output, LocalOutput):
         raise UsageError(f"--output {output}: Dataflow's workers do not see this machine's files; give gs:// or s3://")
     from beam_jobs.dataflow_runner import new_pipeline

@@ -1,9 +1,9 @@
 """What a run needs of its runner, as far as that shows before anything is submitted."""
 
 import os
-import shutil
 import typing
 
+from beam_jobs.check_runner import check_dataflow, check_prism
 from beam_jobs.errors import UsageError
 from beam_jobs.findings import FAULT, OK, WARNING, Finding, fault_of
 from beam_jobs.flink_cluster import (
@@ -16,10 +16,9 @@ from beam_jobs.flink_cluster import (
     version_warnings,
 )
 from beam_jobs.job_server_jar import find_jar, jar_warnings
+from beam_jobs.runner_flags import DATAFLOW, FLINK, PRISM
 
 Flags = typing.Mapping[str, typing.Any]
-
-_OF_DATAFLOW = ("project", "region", "temp_location")
 
 
 def look_at_runner(flags: Flags) -> typing.Iterator[Finding]:
@@ -30,11 +29,11 @@ def look_at_runner(flags: Flags) -> typing.Iterator[Finding]:
     """
     runner = flags["runner"]
     check = f"--runner {runner}"
-    if runner == "FlinkRunner":
+    if runner == FLINK:
         yield from _look_at_flink(flags)
-    elif runner == "PrismRunner":
-        yield from _look_at_prism(flags)
-    elif runner == "DataflowRunner":
+    elif runner == PRISM:
+        yield from _told(check, lambda: (check_prism(flags), []))
+    elif runner == DATAFLOW:
         yield from _look_at_dataflow(check, flags)
     else:
         yield Finding(OK, check, "this machine")
@@ -82,26 +81,8 @@ def _told(check: str, look: typing.Callable[[], tuple[str, list[str]]]) -> typin
         yield Finding(WARNING, check, warning.removeprefix(f"{check} "))
 
 
-def _look_at_prism(flags: Flags) -> typing.Iterator[Finding]:
-    place = os.path.expanduser(flags.get("prism_location") or "")
-    check = f"--prism_location {place}".strip()
-    build = "build one with `go install github.com/apache/beam/sdks/v2/go/cmd/prism@v2.77.0`"
-    if not place:
-        yield Finding(FAULT, check, "is not given", build)
-    elif not os.path.isfile(place):
-        yield Finding(FAULT, check, "is no file", build)
-    elif not shutil.which(place):
-        yield Finding(FAULT, check, "cannot be executed", f"chmod +x {place}")
-    else:
-        yield Finding(OK, check, "is there")
-
-
 def _look_at_dataflow(check: str, flags: Flags) -> typing.Iterator[Finding]:
-    lacking = [f"--{name}" for name in _OF_DATAFLOW if not flags.get(name)]
-    if lacking:
-        yield Finding(FAULT, check, f"needs {', '.join(lacking)}", f"give {'them' if len(lacking) > 1 else 'it'}")
-    else:
-        yield Finding(OK, check, f"project {flags['project']}, region {flags['region']}")
+    yield from _told(check, lambda: (check_dataflow(flags), []))
     try:
         import google.auth
         import google.auth.exceptions

@@ -344,7 +344,8 @@ def test_prism_and_dataflow_are_looked_at(tmp_path: pathlib.Path) -> None:
     binary.chmod(0o755)
     assert statuses(runner="PrismRunner", prism_location=str(binary)) == [OK]
     assert statuses(runner="DataflowRunner", project="p", region="r") == [FAULT, FAULT]
-    assert statuses(runner="DataflowRunner", project="p", region="r", temp_location="gs://t") == [OK, FAULT]
+    where = {"project": "p", "region": "r", "temp_location": "gs://t", "sdk_container_image": "i"}
+    assert statuses(runner="DataflowRunner", **where) == [OK, FAULT]
     assert statuses(runner="DirectRunner") == [OK]
 
 
