@@ -29,7 +29,7 @@ def _follow(output: Output, known: set[str], stop: threading.Event) -> None:
     is_last = False
     while not is_last:
         is_last = stop.wait(INTERVAL_S)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             if not progress.counts()["rows"]:
                 _count_rows(output)
             new = [name for name in _commits(output) if name not in known]

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import logging
+import os
 import pathlib
 import shutil
 import time
@@ -10,8 +11,10 @@ import typing
 import uuid
 
 from beam_jobs.interrupt import also_ended, end_on_signals
+from schemas import layout
 from transforms.output import LocalOutput, Output
-from transforms.scratch import LocalScratch, Scratch, scratch_of
+from transforms.publish import OutputError
+from transforms.scratch import TEMP_FLAG, LocalScratch, Scratch, scratch_of
 
 _log = logging.getLogger("photobeam")
 
@@ -46,8 +49,9 @@ def run_folder(
         temp_location, is_shared: as :func:`transforms.scratch.scratch_of`.
 
     Raises:
-        OutputError: the place cannot be written.
+        OutputError: the place cannot be written, or would be taken for something else in the output.
     """
+    _check_apart(output, temp_location)
     run_id = f"{time.strftime('%Y%m%dT%H%M%S')}-{uuid.uuid4().hex[:8]}"
     folder = output.run_folder(run_id)
     scratch = scratch_of(output, run_id, temp_location, is_shared)
@@ -62,6 +66,17 @@ def run_folder(
                 _remove(scratch)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_apart(output: Output, temp_location: Output | None) -> None:
+    """Refuses a place in the output, where what a killed run leaves would be foreign to the next one."""
+    if temp_location is None:
+        return
+    inner, outer = (str(place).rstrip("/") for place in (temp_location, output))
+    if isinstance(output, LocalOutput):
+        inner, outer = os.path.realpath(inner), os.path.realpath(outer)
+    if f"{inner}/".startswith(f"{outer}/") and not f"{inner}/".startswith(f"{outer}/{layout.TMP}/"):
+        raise OutputError(f"{TEMP_FLAG} {temp_location} lies in {output}: leave it out, or choose another place")
 
 
 def dry_run_folder(output: Output, temp_location: Output | None) -> RunFolder:
