@@ -9,7 +9,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_jobs.errors import JobError, UsageError
 from beam_jobs.interrupt import also_ended, leave
-from beam_jobs.runner_flags import STUCK_AFTER_MIN, RunnerConfig
+from beam_jobs.runner_flags import RunnerConfig
 from beam_jobs.step_errors import message_of
 
 _log = logging.getLogger("photobeam")
@@ -17,11 +17,11 @@ _log = logging.getLogger("photobeam")
 _OPTIONS: typing.Mapping[str, typing.Any] = {
     "save_main_session": False,
     "number_of_worker_harness_threads": 1,
-    "element_processing_timeout_minutes": STUCK_AFTER_MIN,
+    "element_processing_timeout_minutes": 360,
     "resource_hints": ["min_ram=4GB"],
 }
 """Dataflow starts a process for each core of a worker. One step at a time in each keeps that core busy: it has two
-shards in hand and a child process of its own."""
+shards in hand and a child process of its own. One that is at a step for six hours is stuck, and ends."""
 
 
 def run_on_dataflow(build: typing.Callable[[beam.Pipeline], None], runner: RunnerConfig) -> None:

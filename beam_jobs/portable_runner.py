@@ -26,7 +26,7 @@ from beam_jobs.errors import JobError, UsageError
 from beam_jobs.flink_cluster import FLINK_VERSION, LOCAL_MASTERS, cancel_job
 from beam_jobs.follow_commits import follow_commits
 from beam_jobs.interrupt import also_ended
-from beam_jobs.runner_flags import FLINK, STUCK_AFTER_MIN, RunnerConfig
+from beam_jobs.runner_flags import FLINK, RunnerConfig
 from beam_jobs.step_errors import message_of
 from beam_jobs.versions import software
 from beam_jobs.worker_boot import VERSIONS
@@ -91,7 +91,6 @@ def flink_options(given: typing.Mapping[str, typing.Any], slots: int) -> dict[st
         "sdk_worker_parallelism": 1,
         "execution_mode_for_batch": "BATCH_FORCED",
         "environment_cache_millis": 0,
-        "element_processing_timeout_minutes": STUCK_AFTER_MIN,
         **given,
     }
     if options["environment_type"] == "PROCESS":

@@ -14,10 +14,6 @@ LOCAL, FLINK, PRISM, DATAFLOW = "DirectRunner", "FlinkRunner", "PrismRunner", "D
 
 CORES = os.cpu_count() or 1
 
-STUCK_AFTER_MIN = 360
-"""A cluster's worker that is at one step of its work for so long is taken for stuck, and ends: the step is repeated. A
-shard takes minutes, or hours where a rate is kept."""
-
 _LOCAL_NAMES = (LOCAL, "FnApiRunner")
 _REFUSED = {
     "DaskRunner": "Beam's Dask runner drops branches of a graph without a word",
