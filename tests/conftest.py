@@ -97,4 +97,6 @@ def read_names(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     for method in ("open", "read"):
         real = getattr(DatasetFiles, method)
         monkeypatch.setattr(DatasetFiles, method, lambda self, name, real=real: names.append(name) or real(self, name))
+    many = DatasetFiles.read_present
+    monkeypatch.setattr(DatasetFiles, "read_present", lambda self, some: names.extend(some) or many(self, some))
     return names
