@@ -33,6 +33,9 @@ def check_runner(runner: RunnerConfig, output: Output) -> None:
         java = options.get("job_server_java_launcher") or "java"
         for warning in check_flink(options["flink_master"], version, jar, java):
             _log.warning("%s", warning)
+        from beam_jobs.portable_runner import flink_options
+
+        flink_options(options, runner.workers)
     elif runner.name == PRISM:
         check_prism(runner.options)
     elif runner.name == DATAFLOW:

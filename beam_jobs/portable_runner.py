@@ -83,6 +83,9 @@ def flink_options(given: typing.Mapping[str, typing.Any], slots: int) -> dict[st
     Args:
         given: by name.
         slots: tasks at once.
+
+    Raises:
+        UsageError: photobeam's worker is not installed here, or ``--environment_config`` is no JSON object.
     """
     options = {
         "flink_version": FLINK_VERSION,
@@ -94,11 +97,21 @@ def flink_options(given: typing.Mapping[str, typing.Any], slots: int) -> dict[st
         **given,
     }
     if options["environment_type"] == "PROCESS":
-        environment = json.loads(options.get("environment_config") or "{}")
+        environment = _environment_of(options.get("environment_config") or "{}")
         environment.setdefault("command", worker_command())
         environment["env"] = {VERSIONS: json.dumps(software()), **environment.get("env", {})}
         options["environment_config"] = json.dumps(environment)
     return options
+
+
+def _environment_of(config: str) -> dict[str, typing.Any]:
+    try:
+        environment = json.loads(config)
+    except ValueError as error:
+        raise UsageError(f"--environment_config {config}: {error}") from error
+    if not isinstance(environment, dict):
+        raise UsageError(f'--environment_config {config}: expected an object, such as {{"command": "/bin/worker"}}')
+    return environment
 
 
 def worker_command() -> str:
@@ -113,35 +126,30 @@ def worker_command() -> str:
     return command
 
 
-class _Flink(FlinkRunner):
+class _HasServer:
     """Keeps hold of its job server, which Beam would leave behind."""
 
     server: JobServer | None = None
 
+    def stop_server(self) -> None:
+        if self.server:
+            self.server.stop()
+        self.server = None
+
+
+class _Flink(_HasServer, FlinkRunner):
     def default_job_server(self, options: PipelineOptions) -> JobServer:
         server = super().default_job_server(options)
         self.server = FlinkJarJobServer(options) if hasattr(server, "_job_server") else server
         return self.server
 
-    def stop_server(self) -> None:
-        if self.server:
-            self.server.stop()
-        self.server = None
 
-
-class _Prism(PrismRunner):
-    """Keeps hold of its job server, which is started for this run alone."""
-
-    server: JobServer | None = None
+class _Prism(_HasServer, PrismRunner):
+    """Its job server is started for this run alone."""
 
     def default_job_server(self, options: PipelineOptions) -> JobServer:
         self.server = PrismJobServer(options)
         return self.server
-
-    def stop_server(self) -> None:
-        if self.server:
-            self.server.stop()
-        self.server = None
 
 
 def _wait(result: PipelineResult, options: typing.Mapping[str, typing.Any]) -> None:

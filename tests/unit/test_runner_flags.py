@@ -144,3 +144,9 @@ def test_flinks_options_suit_the_graph_and_give_way():
     own = flink_options({"environment_config": '{"command": "/x"}'}, 2)["environment_config"]
     assert '"command": "/x"' in own
     assert "PHOTOBEAM_VERSIONS" in own
+
+
+@pytest.mark.parametrize("config", ["{", "[]", '"worker"'])
+def test_an_environment_that_is_no_object_is_refused(config):
+    with pytest.raises(UsageError, match="--environment_config"):
+        flink_options({"environment_config": config}, 2)
