@@ -36,7 +36,7 @@ def local_copy(files: DatasetFiles, name: str) -> pathlib.Path:
             with staged_as(path.parent, path.name) as staged:
                 files.download(name, staged)
                 staged.replace(path)
-        os.utime(path.parent)
+        os.utime(_folder(files))
     return path
 
 
