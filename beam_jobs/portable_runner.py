@@ -17,7 +17,7 @@ import uuid
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.runners.portability.flink_runner import FlinkJarJobServer, FlinkRunner
+from apache_beam.runners.portability.flink_runner import FlinkRunner
 from apache_beam.runners.portability.job_server import JobServer
 from apache_beam.runners.portability.prism_runner import PrismJobServer, PrismRunner
 from apache_beam.runners.runner import PipelineResult
@@ -140,7 +140,7 @@ class _HasServer:
 class _Flink(_HasServer, FlinkRunner):
     def default_job_server(self, options: PipelineOptions) -> JobServer:
         server = super().default_job_server(options)
-        self.server = FlinkJarJobServer(options) if hasattr(server, "_job_server") else server
+        self.server = getattr(server, "_job_server", server)
         return self.server
 
 

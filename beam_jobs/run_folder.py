@@ -14,7 +14,7 @@ from beam_jobs.interrupt import also_ended, end_on_signals
 from schemas import layout
 from transforms.output import LocalOutput, Output
 from transforms.publish import OutputError
-from transforms.scratch import TEMP_FLAG, LocalScratch, Scratch, scratch_of
+from transforms.scratch import TEMP_FLAG, Scratch, scratch_of
 
 _log = logging.getLogger("photobeam")
 
@@ -55,8 +55,7 @@ def run_folder(
     run_id = f"{time.strftime('%Y%m%dT%H%M%S')}-{uuid.uuid4().hex[:8]}"
     folder = output.run_folder(run_id)
     scratch = scratch_of(output, run_id, temp_location, is_shared)
-    shared = scratch.folder if isinstance(scratch, LocalScratch) else folder
-    with end_on_signals(folder), end_on_signals(shared), also_ended(functools.partial(_remove, scratch)):
+    with end_on_signals(folder), also_ended(functools.partial(_remove, scratch)):
         try:
             folder.mkdir(parents=True)
             scratch.check_writable()
