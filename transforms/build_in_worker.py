@@ -1,9 +1,7 @@
 """One shard in a child process, whatever becomes of that: a decoder that crashes costs its photo, not the run."""
 
-import contextlib
 import dataclasses
 import logging
-import signal
 import typing
 
 from schemas import layout
@@ -14,7 +12,7 @@ from transforms.build_shard import ShardConfig, build_shard
 from transforms.probe_photos import probe_photos
 from transforms.restore_shard import restore_shard
 from transforms.retry_shard import retry_shard
-from transforms.worker_pool import PoolStoppedError, WorkerPool
+from transforms.worker_pool import WorkerPool, died_at, stopping_at_errors
 from transforms.worker_process import WorkerDiedError
 
 _log = logging.getLogger("photobeam")
@@ -42,19 +40,19 @@ def build_in_worker(pool: WorkerPool, rows: RowsFile, config: ShardConfig) -> Co
 
 def _build(pool: WorkerPool, rows: RowsFile, config: ShardConfig) -> CommitRecord:
     build = _work_of(config)
-    with _stopping_at_errors(pool), progress.lent_slot() as slot:
+    with stopping_at_errors(pool), progress.lent_slot() as slot:
         try:
             return pool.call(progress.counted_in, slot, build, rows.shard, rows.digest, config)
         except WorkerDiedError as error:
             if not error.crashed:
-                raise _failed(error, f"shard {rows.shard:06d}") from error
+                raise died_at(error, f"shard {rows.shard:06d}") from error
             _log.warning("%s; shard %06d is built again, each photo in a process of its own", error, rows.shard)
         progress.take_back(slot)
         isolated = dataclasses.replace(config, isolated=True)
         try:
             return pool.call_alone(progress.counted_in, slot, build, rows.shard, rows.digest, isolated)
         except WorkerDiedError as error:
-            raise _failed(error, f"shard {rows.shard:06d}") from error
+            raise died_at(error, f"shard {rows.shard:06d}") from error
 
 
 def probe_in_worker(pool: WorkerPool, shards: typing.Sequence[int], config: ShardConfig) -> None:
@@ -64,12 +62,12 @@ def probe_in_worker(pool: WorkerPool, shards: typing.Sequence[int], config: Shar
         TooManyFailuresError: as :func:`transforms.probe_photos.probe_photos`.
         PoolStoppedError: the child was killed.
     """
-    with _stopping_at_errors(pool):
+    with stopping_at_errors(pool):
         try:
             pool.call(probe_photos, shards, config)
         except WorkerDiedError as error:
             if not error.crashed:
-                raise _failed(error, "the first photos") from error
+                raise died_at(error, "the first photos") from error
             _log.warning("%s while it tried the first photos", error)
 
 
@@ -77,18 +75,3 @@ def _work_of(config: ShardConfig) -> typing.Callable[[int, str, ShardConfig], Co
     if config.remains is not None:
         return restore_shard
     return retry_shard if config.retry else build_shard
-
-
-@contextlib.contextmanager
-def _stopping_at_errors(pool: WorkerPool) -> typing.Iterator[None]:
-    """Stops the pool with the first error of any call: nobody is to work on for a run that has failed."""
-    try:
-        yield
-    except Exception as error:
-        pool.stop(error)
-        raise
-
-
-def _failed(error: WorkerDiedError, work: str) -> PoolStoppedError:
-    hint = " (if memory ran out: use fewer --workers)" if error.exit_code == -signal.SIGKILL else ""
-    return PoolStoppedError(f"{error} at work on {work}{hint}")

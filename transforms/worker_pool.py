@@ -1,6 +1,8 @@
 """A pool of child processes that take whole shards. A child that dies concerns its own calls, and no other's."""
 
 import atexit
+import contextlib
+import signal
 import threading
 import typing
 
@@ -134,6 +136,22 @@ class WorkerPool:
     def _check_runs(self) -> None:
         if self._stopped_by:
             raise self._stopped_by
+
+
+@contextlib.contextmanager
+def stopping_at_errors(pool: WorkerPool) -> typing.Iterator[None]:
+    """Stops the pool with the first error of any call: nobody is to work on for a run that has failed."""
+    try:
+        yield
+    except Exception as error:
+        pool.stop(error)
+        raise
+
+
+def died_at(error: WorkerDiedError, work: str) -> PoolStoppedError:
+    """Returns the error that says which child ended, how, and at what."""
+    hint = " (if memory ran out: use fewer --workers)" if error.exit_code == -signal.SIGKILL else ""
+    return PoolStoppedError(f"{error} at work on {work}{hint}")
 
 
 _pool: WorkerPool | None = None
