@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from schemas import layout
 from schemas.failures import Failure, FailureReason, PhotoError, Stage
 from schemas.records import CommitRecord
+from schemas.videos import max_video_bytes, takes_videos
 from transforms.decode_limit import DECODE_LIMIT_S, in_own_process, within_limit
 from transforms.failure_share import check_share
 from transforms.fetch_error import FetchError
@@ -37,12 +38,14 @@ from transforms.photo_refs import FETCH_COLUMNS, PhotoRef, photo_ref
 from transforms.progress import count
 from transforms.publish import OutputError, staging_in
 from transforms.remedies import REDO_ROWS
-from transforms.remote_copies import default_mirror_url
+from transforms.remote_copies import default_mirror_url, default_video_url
 from transforms.row_annotations import RowAnnotations
 from transforms.scratch import Scratch
 from transforms.shard_failures import ShardFailures
 from transforms.shard_remains import Remains
 from transforms.shards_under_way import is_oldest, ranked
+from transforms.videos.take_videos import ShardVideos
+from transforms.videos.write_videos import SpooledVideo
 from transforms.write_shard import ShardRows, SpooledImage, write_shard
 
 PHOTOS_IN_HAND = 4_096
@@ -95,15 +98,40 @@ class ShardConfig:
 
 
 class ShardImages:
-    """The images of one shard: what they are made with, and what became of them in order of arrival."""
+    """The images of one shard: what they are made with, and what became of them in order of arrival.
 
-    def __init__(self, config: ShardConfig, annotations: RowAnnotations, spool: ImageSpool, old: OldPhotos | None):
+    Attributes:
+        images: in order of arrival.
+        videos: those taken; None if videos are left out.
+        failures: of photos and videos.
+        attempts: requests made.
+        geometry_dropped: annotations that could not be mapped, by column and cause.
+    """
+
+    def __init__(
+        self,
+        config: ShardConfig,
+        annotations: RowAnnotations,
+        spool: ImageSpool,
+        old: OldPhotos | None,
+        videos: ShardVideos | None = None,
+    ):
         self._config, self._annotations, self._spool, self._old = config, annotations, spool, old
+        self.videos = videos
         self._old_in_hand = asyncio.Semaphore(OLD_IN_HAND)
         self.images: list[SpooledImage] = []
-        self.failures = ShardFailures()
+        self.failures = ShardFailures(videos.photo_ids if videos else ())
         self.attempts = 0
         self.geometry_dropped: collections.Counter[str] = collections.Counter()
+
+    @property
+    def found_videos(self) -> list[SpooledVideo]:
+        """The videos that were taken; none where they are left out."""
+        return self.videos.found if self.videos else []
+
+    def progress(self) -> int:
+        """Returns a number that grows with each image, and each byte of a video."""
+        return len(self.images) + (self.videos.received_bytes if self.videos else 0)
 
     async def build(self, index: int, photo: _Row) -> None:
         """Makes one photo an image or a failure; defers it if it may yet become an image."""
@@ -113,18 +141,28 @@ class ShardImages:
             self.failures.keep(kept)
             return
         try:
-            if photo["is_video"]:
+            if not photo["is_video"]:
+                await self._make(index, photo, ref)
+            elif self.videos:
+                self.attempts += await self.videos.take(index, ref)
+            else:
                 raise PhotoError(FailureReason.IS_VIDEO, Stage.FETCH, "the photo is a video")
-            await self._make(index, photo, ref)
             self.failures.healed(index)
-            count("samples")
+            count("videos" if photo["is_video"] else "samples")
         except PhotoError as error:
             self.attempts += error.attempts if isinstance(error, FetchError) else 0
-            url = "" if photo["is_video"] else default_mirror_url(ref, self._config.places.base)
-            failure = Failure(ref.photo_id, error.reason, error.stage, error.http_status, url, error.detail)
+            failure = Failure(
+                ref.photo_id, error.reason, error.stage, error.http_status, self._url(photo, ref), error.detail
+            )
             is_own = not (isinstance(error, FetchError) and error.host_is_ailing)
             self.failures.add(index, failure, is_own)
             check_share(self._config.max_failure_ratio)
+
+    def _url(self, photo: _Row, ref: PhotoRef) -> str:
+        """Returns the default mirror's URL of what is asked for."""
+        if not photo["is_video"]:
+            return default_mirror_url(ref, self._config.places.base)
+        return default_video_url(ref) if self.videos else ""
 
     async def _make(self, index: int, photo: _Row, ref: PhotoRef) -> None:
         row = {**photo, **self._annotations[index]}
@@ -184,10 +222,12 @@ def build_shard(shard: int, digest: str, config: ShardConfig) -> CommitRecord:
     rows = read_planned_rows(shard, digest, config.output)
     with staging_of(shard, config) as staging:
         with ImageSpool(staging / "images") as spool:
-            images = run_in_loop(build_images(rows.table, range(rows.table.num_rows), config, spool))
+            images = run_in_loop(build_images(rows.table, range(rows.table.num_rows), config, spool, staging))
             failures, sizes, extension = images.failures.final, config.image.further_sizes, config.image.format
-            commit = write_shard(rows, images.images, failures, spool, staging, config.format, extension, sizes)
-        _commit(commit, staging, config.output)
+            commit = write_shard(
+                rows, images.images, failures, spool, staging, config.format, extension, sizes, images.found_videos
+            )
+        _commit(commit, staging, config.output, takes_videos(config.format))
     write_log(shard, started, images, config.output)
     return commit
 
@@ -217,19 +257,22 @@ def staging_of(shard: int, config: ShardConfig) -> contextlib.AbstractContextMan
 
 
 async def build_images(
-    table: pa.Table, wanted: typing.Iterable[int], config: ShardConfig, spool: ImageSpool
+    table: pa.Table, wanted: typing.Iterable[int], config: ShardConfig, spool: ImageSpool, staging: pathlib.Path
 ) -> ShardImages:
     """Tries every photo of some rows, then once more, with fresh connections, those whose failures may heal.
+
+    So it does with their videos if these are taken.
 
     Args:
         table: rows of a shard.
         wanted: numbers of those whose photos are tried.
         config: how.
         spool: takes the images.
+        staging: local folder that takes the videos.
     """
     photos: list[_Row] = table.select([*FETCH_COLUMNS, "sources"]).to_pylist()
     old = OldPhotos(config.old, table["photo_id"].to_numpy()) if config.old else None
-    images = ShardImages(config, RowAnnotations(table), spool, old)
+    images = ShardImages(config, RowAnnotations(table), spool, old, _videos(table, config, staging))
 
     def build(rows: typing.Iterable[int]) -> typing.Coroutine[typing.Any, typing.Any, None]:
         return for_each(rows, lambda row: images.build(row, photos[row]), PHOTOS_IN_HAND)
@@ -239,16 +282,25 @@ async def build_images(
         if images.failures.deferred:
             await shared_fetching(config.fetch, config.places).client.renew()
             again = build(images.failures.rows_to_try())
-            await while_it_helps(again, lambda: len(images.images), config.fetch.deadline_s, lambda: not is_oldest())
+            await while_it_helps(again, images.progress, config.fetch.deadline_s, lambda: not is_oldest())
     images.failures.give_up()
     return images
 
 
-def _commit(commit: CommitRecord, staging: pathlib.Path, output: Output) -> None:
+def _videos(table: pa.Table, config: ShardConfig, staging: pathlib.Path) -> ShardVideos | None:
+    max_bytes = max_video_bytes(config.format)
+    if max_bytes is None:
+        return None
+    places = shared_fetching(config.fetch, config.places)
+    ids = table.filter(table["is_video"])["photo_id"].to_numpy()
+    return ShardVideos(ids, places.videos, config.old, max_bytes, staging)
+
+
+def _commit(commit: CommitRecord, staging: pathlib.Path, output: Output, with_videos: bool) -> None:
     """Replaces the shard's files; an older commit record goes first, the new one comes last."""
     record = layout.commit_file(commit.shard)
     output.remove(record)
-    for name in layout.shard_files(commit.shard):
+    for name in layout.shard_files(commit.shard, videos=with_videos):
         if name in commit.files:
             output.publish(staging / name, name)
         else:
@@ -272,6 +324,7 @@ def write_log(shard: int, started: float, images: ShardImages, output: Output) -
         "started": started,
         "seconds": time.time() - started,
         "samples": len(images.images),
+        **({"videos": len(images.videos.found)} if images.videos else {}),
         "failed": len(images.failures.final),
         "attempts": images.attempts,
         "geometry_dropped": images.geometry_dropped,

@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import datetime
 import email.utils
+import pathlib
 import random
 import time
 import types
@@ -19,12 +20,16 @@ from transforms.fetch_error import FetchError, too_large
 from transforms.fetch_options import FetchOptions
 from transforms.http_client import MAX_REDIRECTS, Admit, HttpClient, admit_all, joined, redirect_of
 from transforms.opt_outs import check_opt_out
+from transforms.publish import OutputError
 from transforms.time_bound import timeout
 from transforms.transport_errors import TRANSPORT_ERRORS, transport_error
 
 BACKOFF_S = 0.5
 """The first retry waits a random time up to this; each further one up to twice as long."""
 MAX_BACKOFF_S = 20.0
+
+SLOWEST_BYTES_PER_S = 500_000
+"""A file that is saved has its deadline, and beyond that as long as it takes at this pace."""
 
 _CHUNK_BYTES = 1 << 18
 
@@ -61,6 +66,22 @@ class Part(typing.NamedTuple):
         return asked | ({"If-Match": self.etag} if self.etag else {})
 
 
+class Saved(typing.NamedTuple):
+    """Where a body goes that is too large for memory.
+
+    Attributes:
+        path: a local file, written anew by each attempt; what is left of a failed one stays.
+        max_bytes: a larger body is refused.
+        flag: that sets this cap.
+        received: told of the bytes as they come.
+    """
+
+    path: pathlib.Path
+    max_bytes: int
+    flag: str
+    received: typing.Callable[[int], None]
+
+
 class Ask(typing.NamedTuple):
     """How a URL is asked for.
 
@@ -68,11 +89,13 @@ class Ask(typing.NamedTuple):
         admit: may refuse or delay each request; waiting in it does not count towards the deadline.
         sign: of each attempt, but of no redirect.
         part: None for the whole file.
+        saved: where the body goes; None for memory. Of whole files only.
     """
 
     admit: Admit = admit_all
     sign: Sign | None = None
     part: Part | None = None
+    saved: Saved | None = None
 
 
 PLAIN = Ask()
@@ -83,7 +106,7 @@ class Fetched:
     """A photo's file. Leave its ``with`` block once it is decoded: that frees its bytes for others.
 
     Attributes:
-        data: the file.
+        data: the file; empty if it was saved.
         url: where it came from, as asked for.
         http_status: 200, 206 of a part, or -1 where no HTTP was spoken.
         attempts: requests made for it.
@@ -150,6 +173,12 @@ class _Clock:
 
     def __init__(self, deadline_s: float):
         self._end_s = time.monotonic() + deadline_s
+        self._granted_s = 0.0
+
+    def grant(self, seconds: float) -> None:
+        """Makes the deadline so much later; of several grants the longest counts."""
+        self._end_s += max(0.0, seconds - self._granted_s)
+        self._granted_s = max(self._granted_s, seconds)
 
     def left_s(self) -> float:
         return max(0.0, self._end_s - time.monotonic())
@@ -177,7 +206,7 @@ async def _fetch_once(
             headers = ask.part.headers() if ask.part else {}
             if ask.sign and not hop:
                 headers |= await ask.sign(str(url))
-            answer = await _converse(client, url, headers, budget, clock, ask.part)
+            answer = await _converse(client, url, headers, budget, clock, ask)
         if not isinstance(answer, _Redirect):
             return answer
         url, status = joined(url, answer.location), answer.status
@@ -196,7 +225,7 @@ async def _converse(
     headers: dict[str, str],
     budget: ByteBudget,
     clock: _Clock,
-    part: Part | None,
+    ask: Ask,
 ) -> tuple[bytes, Reservation] | _Redirect:
     status = -1
     try:
@@ -205,7 +234,10 @@ async def _converse(
             location = redirect_of(response)
             if location:
                 return _Redirect(status, location)
-            return await _body(response, client.options, budget, clock, part)
+            if ask.saved:
+                await _save(response, client.options, clock, ask.saved)
+                return b"", Reservation(budget, 0)
+            return await _body(response, client.options, budget, clock, ask.part)
     except TRANSPORT_ERRORS as error:
         raise transport_error(error, status) from error
 
@@ -214,7 +246,7 @@ async def _body(
     response: aiohttp.ClientResponse, options: FetchOptions, budget: ByteBudget, clock: _Clock, part: Part | None
 ) -> tuple[bytes, Reservation]:
     max_bytes = part.bytes if part else options.max_image_bytes
-    expected_bytes = _check_response(response, options, 206 if part else 200, max_bytes)
+    expected_bytes = _check_response(response, options, 206 if part else 200, max_bytes, "max_image_bytes")
     with contextlib.ExitStack() as on_failure:
         with clock.paused():
             reserved_bytes = part.reserved_bytes if part else 0
@@ -226,7 +258,47 @@ async def _body(
     return data, reservation
 
 
-def _check_response(response: aiohttp.ClientResponse, options: FetchOptions, expected: int, max_bytes: int) -> int:
+async def _save(response: aiohttp.ClientResponse, options: FetchOptions, clock: _Clock, saved: Saved) -> None:
+    """Writes a body as it comes; raises OutputError if it cannot be written."""
+    expected_bytes = _check_response(response, options, 200, saved.max_bytes, saved.flag)
+    clock.grant(expected_bytes / SLOWEST_BYTES_PER_S)
+    left_bytes = saved.max_bytes
+    async with timeout(clock.left_s()):
+        with _writable(saved.path) as write:
+            async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+                left_bytes -= len(chunk)
+                if left_bytes < 0:
+                    raise too_large(saved.max_bytes, response.status, saved.flag)
+                write(chunk)
+                saved.received(len(chunk))
+
+
+@contextlib.contextmanager
+def _writable(path: pathlib.Path) -> typing.Iterator[typing.Callable[[bytes], None]]:
+    """Opens a new file; what is wrong with it is told from what is wrong with the network."""
+
+    def refused(error: OSError) -> OutputError:
+        return OutputError(
+            f"{path} cannot be written ({error.strerror}): make room, or choose another --output or TMPDIR"
+        )
+
+    def write(data: bytes) -> None:
+        try:
+            file.write(data)
+        except OSError as error:
+            raise refused(error) from error
+
+    try:
+        file = open(path, "wb", buffering=0)  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise refused(error) from error
+    with file:
+        yield write
+
+
+def _check_response(
+    response: aiohttp.ClientResponse, options: FetchOptions, expected: int, max_bytes: int, flag: str
+) -> int:
     """Returns how many bytes the body may have; raises if it is not worth reading."""
     status = response.status
     if status != expected:
@@ -239,7 +311,7 @@ def _check_response(response: aiohttp.ClientResponse, options: FetchOptions, exp
     if length is None or "Content-Encoding" in response.headers:
         return max_bytes
     if length > max_bytes:
-        raise too_large(max_bytes, status)
+        raise too_large(max_bytes, status, flag)
     return length
 
 
