@@ -125,7 +125,8 @@ class ManifestShard:
         bytes: size of all its files.
         sha256: of each file, by its name in the dataset.
         rows_digest: of what the shard was made from.
-        videos, failed_videos: as in the commit record.
+        videos: in the tar of videos; left out where it is 0.
+        failed_videos: as in the commit record.
     """
 
     name: str

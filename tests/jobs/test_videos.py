@@ -6,6 +6,10 @@ import os
 import pathlib
 import random
 import shutil
+import signal
+import subprocess
+import sys
+import time
 import types
 import typing
 
@@ -45,14 +49,20 @@ class Corpus(typing.NamedTuple):
         self.mirror.asked.clear()
         return folder / "out"
 
-    def build(self, output: pathlib.Path, *flags: str, source: pathlib.Path | None = None) -> int:
-        arguments = ["--yfcc", str(source or self.source), f"--mirror=yfcc={self.mirror.url}", "--output", str(output)]
+    def flags(self, output: pathlib.Path, source: pathlib.Path | None = None) -> list[str]:
         shards = f"--samples_per_shard={(PHOTOS + VIDEOS) // SHARDS + 1}"
-        return build_dataset.main([*arguments, *FLAGS, "--retries=0", shards, "--image_size=24", *flags])
+        made_of = ["--yfcc", str(source or self.source), f"--mirror=yfcc={self.mirror.url}", "--output", str(output)]
+        return [*made_of, *FLAGS, "--retries=0", shards, "--image_size=24"]
+
+    def build(self, output: pathlib.Path, *flags: str, source: pathlib.Path | None = None) -> int:
+        return build_dataset.main([*self.flags(output, source), *flags])
+
+
+WITH_VIDEOS = ("--videos", f"--max_video_bytes={CAP_BYTES}")
 
 
 def with_videos(corpus: Corpus, output: pathlib.Path, *flags: str, source: pathlib.Path | None = None) -> int:
-    return corpus.build(output, "--videos", f"--max_video_bytes={CAP_BYTES}", *flags, source=source)
+    return corpus.build(output, *WITH_VIDEOS, *flags, source=source)
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +172,25 @@ def test_a_second_run_fetches_nothing_and_a_lost_commit_its_shard(corpus: Corpus
     rows = pq.read_metadata(output / layout.rows_file(1)).num_rows
     assert len(set(corpus.mirror.asked)) == rows
     assert data_of(output) == data_of(corpus.output)
+
+
+def test_a_killed_build_goes_on_to_the_same_bytes(corpus: Corpus, tmp_path: pathlib.Path) -> None:
+    output, last = tmp_path / "out", video_path(corpus.videos[len(SIZES_BYTES) - 1])
+    before = corpus.mirror.answers[last]
+    corpus.mirror.answers[last] = Answer(fault="stall")
+    corpus.mirror.asked.clear()
+    command = [sys.executable, "-m", "beam_jobs.build_dataset", *corpus.flags(output), *WITH_VIDEOS]
+    try:
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True) as process:
+            while process.poll() is None and last not in corpus.mirror.asked:
+                time.sleep(0.02)
+            os.killpg(process.pid, signal.SIGKILL)
+    finally:
+        corpus.mirror.answers[last] = before
+    assert list(output.glob("_tmp/**/videos_spooled"))
+    assert with_videos(corpus, output) == 0
+    assert data_of(output) == data_of(corpus.output)
+    assert check_dataset.main([str(output)]) == 0
 
 
 def test_videos_are_of_the_format(corpus: Corpus, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
