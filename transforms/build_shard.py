@@ -4,7 +4,6 @@ import asyncio
 import collections
 import concurrent.futures
 import contextlib
-import dataclasses
 import io
 import json
 import os
@@ -21,15 +20,13 @@ from schemas import layout
 from schemas.failures import Failure, FailureReason, PhotoError, Stage
 from schemas.records import CommitRecord
 from schemas.videos import max_video_bytes, takes_videos
-from transforms.decode_limit import DECODE_LIMIT_S, in_own_process, within_limit
+from transforms.decode_limit import in_own_process, within_limit
 from transforms.failure_share import check_share
 from transforms.fetch_error import FetchError
 from transforms.fetch_loop import run_in_loop, shared_fetching
-from transforms.fetch_options import FetchOptions
 from transforms.file_digest import bytes_digest
 from transforms.for_each import for_each, while_it_helps
-from transforms.image_places import PlacesConfig, fetch_image
-from transforms.image_plan import ImageOptions
+from transforms.image_places import fetch_image
 from transforms.image_spool import ImageSpool
 from transforms.make_images import Made, make_again, make_images, options_again, take_over, usable_size
 from transforms.old_dataset import OldDataset, OldPhotos
@@ -40,9 +37,8 @@ from transforms.publish import OutputError, staging_in
 from transforms.remedies import REDO_ROWS
 from transforms.remote_copies import default_mirror_url, default_video_url
 from transforms.row_annotations import RowAnnotations
-from transforms.scratch import Scratch
+from transforms.shard_config import ShardConfig
 from transforms.shard_failures import ShardFailures
-from transforms.shard_remains import Remains
 from transforms.shards_under_way import is_oldest, ranked
 from transforms.videos.take_videos import ShardVideos
 from transforms.videos.write_videos import SpooledVideo
@@ -58,43 +54,6 @@ _Row = dict[str, typing.Any]
 
 _codec = concurrent.futures.ThreadPoolExecutor(1, "codec")
 """One for all shards under way in this process: it has one core."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ShardConfig:
-    """How shards are built.
-
-    Attributes:
-        output: the dataset.
-        folder: local, for everything unfinished; need not exist. None for temporary files of each worker's machine.
-        image: how images are written.
-        fetch: how they are downloaded.
-        places: where they are looked for, in order.
-        format: the plan's format flags, part of the commit's digest.
-        max_failure_ratio: the run ends when more than this share of its photos has failed.
-        retry: SQL condition on the failures of shards that are built already: those photos are tried again, and the
-            rest of the shard is kept; '' to build whole shards.
-        remains: what is left of damaged shards, by shard; these are restored. None to build shards anew.
-        decode_limit_s: the most processor time that one photo may take between its bytes and its image.
-        old: dataset whose images and failures are taken where they will do; None if every photo is fetched.
-        done: gets the commit record of each shard that this run has built, so that a repeated attempt does not build it
-            again; None where nothing is repeated.
-        isolated: make every image in a process of its own, since some photo of the shard ends the process it is in.
-    """
-
-    output: Output
-    folder: pathlib.Path | None
-    image: ImageOptions
-    fetch: FetchOptions
-    places: PlacesConfig
-    format: dict[str, typing.Any]
-    max_failure_ratio: float = 1.0
-    retry: str = ""
-    remains: typing.Mapping[int, Remains] | None = None
-    decode_limit_s: float = DECODE_LIMIT_S
-    old: OldDataset | None = None
-    done: Scratch | None = None
-    isolated: bool = False
 
 
 class ShardImages:

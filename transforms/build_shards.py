@@ -12,10 +12,10 @@ from apache_beam.utils.windowed_value import WindowedValue
 from schemas.elements import RowsFile, ShardDone
 from schemas.records import CommitRecord
 from transforms.build_in_worker import build_in_worker, probe_in_worker
-from transforms.build_shard import ShardConfig
 from transforms.failure_share import MIN_PHOTOS
 from transforms.finish_shards import FinishConfig, finish_shards
 from transforms.gather import Gather
+from transforms.shard_config import ShardConfig
 from transforms.worker_pool import LANES, WorkerPool, renew_shared_pool, shared_pool
 
 

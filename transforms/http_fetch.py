@@ -5,7 +5,6 @@ import contextlib
 import dataclasses
 import datetime
 import email.utils
-import pathlib
 import random
 import time
 import types
@@ -20,7 +19,7 @@ from transforms.fetch_error import FetchError, too_large
 from transforms.fetch_options import FetchOptions
 from transforms.http_client import MAX_REDIRECTS, Admit, HttpClient, admit_all, joined, redirect_of
 from transforms.opt_outs import check_opt_out
-from transforms.publish import OutputError
+from transforms.saved_bodies import CHUNK_BYTES, Saved, save_body
 from transforms.time_bound import timeout
 from transforms.transport_errors import TRANSPORT_ERRORS, transport_error
 
@@ -30,8 +29,6 @@ MAX_BACKOFF_S = 20.0
 
 SLOWEST_BYTES_PER_S = 500_000
 """A file that is saved has its deadline, and beyond that as long as it takes at this pace."""
-
-_CHUNK_BYTES = 1 << 18
 
 _STATUS_REASONS = {
     401: FailureReason.FORBIDDEN,
@@ -64,22 +61,6 @@ class Part(typing.NamedTuple):
         """Returns what asks for the part."""
         asked = {"Range": f"bytes={self.first_byte}-{self.first_byte + self.bytes - 1}"}
         return asked | ({"If-Match": self.etag} if self.etag else {})
-
-
-class Saved(typing.NamedTuple):
-    """Where a body goes that is too large for memory.
-
-    Attributes:
-        path: a local file, written anew by each attempt; what is left of a failed one stays.
-        max_bytes: a larger body is refused.
-        flag: that sets this cap.
-        received: told of the bytes as they come.
-    """
-
-    path: pathlib.Path
-    max_bytes: int
-    flag: str
-    received: typing.Callable[[int], None]
 
 
 class Ask(typing.NamedTuple):
@@ -259,41 +240,10 @@ async def _body(
 
 
 async def _save(response: aiohttp.ClientResponse, options: FetchOptions, clock: _Clock, saved: Saved) -> None:
-    """Writes a body as it comes; raises OutputError if it cannot be written."""
     expected_bytes = _check_response(response, options, 200, saved.max_bytes, saved.flag)
     clock.grant(expected_bytes / SLOWEST_BYTES_PER_S)
-    left_bytes = saved.max_bytes
     async with timeout(clock.left_s()):
-        with _writable(saved.path) as write:
-            async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
-                left_bytes -= len(chunk)
-                if left_bytes < 0:
-                    raise too_large(saved.max_bytes, response.status, saved.flag)
-                write(chunk)
-                saved.received(len(chunk))
-
-
-@contextlib.contextmanager
-def _writable(path: pathlib.Path) -> typing.Iterator[typing.Callable[[bytes], None]]:
-    """Opens a new file; what is wrong with it is told from what is wrong with the network."""
-
-    def refused(error: OSError) -> OutputError:
-        return OutputError(
-            f"{path} cannot be written ({error.strerror}): make room, or choose another --output or TMPDIR"
-        )
-
-    def write(data: bytes) -> None:
-        try:
-            file.write(data)
-        except OSError as error:
-            raise refused(error) from error
-
-    try:
-        file = open(path, "wb", buffering=0)  # noqa: SIM115 - closed below
-    except OSError as error:
-        raise refused(error) from error
-    with file:
-        yield write
+        await save_body(response, saved)
 
 
 def _check_response(
@@ -317,7 +267,7 @@ def _check_response(
 
 async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
     chunks, read_bytes = [], 0
-    async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+    async for chunk in response.content.iter_chunked(CHUNK_BYTES):
         read_bytes += len(chunk)
         if read_bytes > max_bytes:
             raise too_large(max_bytes, response.status)

@@ -8,12 +8,13 @@ import time
 from schemas import layout
 from schemas.records import CommitRecord
 from schemas.videos import takes_videos
-from transforms.build_shard import ShardConfig, ShardImages, build_images, read_planned_rows, staging_of, write_log
+from transforms.build_shard import ShardImages, build_images, read_planned_rows, staging_of, write_log
 from transforms.failure_share import too_many
 from transforms.fetch_loop import run_in_loop
 from transforms.image_spool import ImageSpool
 from transforms.intents import replace_shard
 from transforms.rewrite_shard import failures_of, read_failures, spool_samples, write_again
+from transforms.shard_config import ShardConfig
 from transforms.shard_remains import Remains
 from transforms.videos.spool_videos import spool_videos
 from transforms.videos.write_videos import SpooledVideo

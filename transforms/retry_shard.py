@@ -7,13 +7,14 @@ import numpy as np
 from schemas import layout
 from schemas.records import CommitRecord
 from schemas.videos import takes_videos
-from transforms.build_shard import ShardConfig, build_images, staging_of, write_log
+from transforms.build_shard import build_images, staging_of, write_log
 from transforms.fetch_loop import run_in_loop
 from transforms.image_spool import ImageSpool
 from transforms.intents import replace_shard
 from transforms.output import read_record
 from transforms.publish import OutputError
 from transforms.rewrite_shard import failures_of, read_failures, read_rows, spool_samples, write_again
+from transforms.shard_config import ShardConfig
 from transforms.videos.spool_videos import spool_videos
 from transforms.where_condition import matching_rows
 

@@ -11,11 +11,11 @@ from transforms.byte_budget import ByteBudget
 from transforms.fetch_error import FetchError
 from transforms.fetch_options import FetchOptions
 from transforms.http_client import HttpClient
-from transforms.http_fetch import Saved
 from transforms.image_places import PlacesConfig
 from transforms.photo_refs import PhotoRef
 from transforms.remote_place import Http
 from transforms.request_signers import S3Options
+from transforms.saved_bodies import Saved
 from transforms.videos.video_mirror import VideoMirror
 
 HASH = "4e2f7a26a1dfbf165a7e30bdabf7e72a"

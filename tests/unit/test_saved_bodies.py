@@ -13,8 +13,9 @@ from transforms.byte_budget import ByteBudget
 from transforms.fetch_error import FetchError
 from transforms.fetch_options import FetchOptions
 from transforms.http_client import HttpClient
-from transforms.http_fetch import Ask, Fetched, Saved, fetch_bytes
+from transforms.http_fetch import Ask, Fetched, fetch_bytes
 from transforms.publish import OutputError
+from transforms.saved_bodies import Saved
 
 
 @pytest.fixture
@@ -66,5 +67,7 @@ def test_a_large_body_has_time_beyond_the_deadline(
 
 def test_a_file_that_cannot_be_written_is_no_fault_of_the_video(server: FaultServer, tmp_path: pathlib.Path) -> None:
     server.answers["/a"] = Answer()
-    with pytest.raises(OutputError, match="cannot be written .*make room"):
-        fetch(server, tmp_path / "no folder/a")
+    (tmp_path / "full").symlink_to("/dev/full")
+    for name in ("full", "no folder/a"):
+        with pytest.raises(OutputError, match=f"{name} cannot be written .*make room"):
+            fetch(server, tmp_path / name)

@@ -10,9 +10,9 @@ from schemas.failures import FailureReason, Stage
 from schemas.videos import MAX_VIDEO_BYTES
 from transforms.fetch_error import FetchError
 from transforms.file_digest import file_digest
-from transforms.http_fetch import Saved
 from transforms.old_dataset import OldDataset
 from transforms.photo_refs import PhotoRef
+from transforms.saved_bodies import Saved
 from transforms.videos.check_video import check_video
 from transforms.videos.old_videos import OldVideos
 from transforms.videos.spool_videos import spooled_path

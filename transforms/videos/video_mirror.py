@@ -1,9 +1,10 @@
 """The place of videos: YFCC's mirror, which has each as an MP4 beside its images."""
 
-from transforms.http_fetch import Ask, Fetched, Saved, fetch_bytes
+from transforms.http_fetch import Ask, Fetched, fetch_bytes
 from transforms.photo_refs import PhotoRef
 from transforms.remote_copies import video_url
 from transforms.remote_place import MIRROR, Http
+from transforms.saved_bodies import Saved
 
 
 class VideoMirror:
