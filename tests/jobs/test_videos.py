@@ -206,6 +206,8 @@ def test_without_the_flag_nothing_is_as_if_there_were_videos(
     assert not (output / "videos").exists()
     assert not any(b'videos"' in p.read_bytes() for p in (output / layout.PLAN, *output.glob("commits/*")))
     assert {reason for reason, _, _ in failures_of(output).values()} == {"is_video"}
+    shards, with_them = ({p.name: p.read_bytes() for p in o.glob("shards/*")} for o in (output, corpus.output))
+    assert shards == with_them
     assert corpus.build(output, "--videos") == 2
     assert "--videos is True, the output was begun with False" in capsys.readouterr().err
     assert diff_datasets.main([str(output), str(corpus.output)]) == 1
