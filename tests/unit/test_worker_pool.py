@@ -24,7 +24,7 @@ from tests import crashing
 from tests.factories import make_row
 from tests.worker_processes import worker_processes
 from transforms import decode_limit, progress, worker_pool
-from transforms.build_in_worker import _failed, build_in_worker
+from transforms.build_in_worker import build_in_worker
 from transforms.fetch_options import FetchOptions
 from transforms.file_digest import file_digest
 from transforms.image_places import PlacesConfig
@@ -32,7 +32,7 @@ from transforms.image_plan import ImageOptions
 from transforms.output import LocalOutput
 from transforms.scratch import LocalScratch
 from transforms.shard_config import ShardConfig
-from transforms.worker_pool import PoolStoppedError, WorkerPool
+from transforms.worker_pool import PoolStoppedError, WorkerPool, died_at
 from transforms.worker_process import WorkerDiedError
 
 
@@ -287,7 +287,7 @@ def test_a_shard_that_this_run_has_built_is_not_built_again(
 
 @pytest.mark.parametrize(("number", "is_hinted"), [(signal.SIGKILL, True), (signal.SIGTERM, False)])
 def test_memory_is_hinted_at_where_it_may_be_to_blame(number: signal.Signals, is_hinted: bool) -> None:
-    assert ("memory" in str(_failed(WorkerDiedError(1, -number), "a shard"))) == is_hinted
+    assert ("memory" in str(died_at(WorkerDiedError(1, -number), "a shard"))) == is_hinted
 
 
 @pytest.fixture
