@@ -66,7 +66,7 @@ def boxed_row(photo_id: int) -> Row:
             element("segments", kind="instance", polygons=[polygon], area=60.5, **annotations),
             element("segments", kind="stuff", polygons=[polygon], **{**annotations, "annotation_id": 5}),
         ],
-        "keypoints": [element("keypoints", **{**annotations, "annotation_id": 10 * own_id + 1}, **points)],
+        "keypoints": [element("keypoints", annotation_id=10 * own_id + 1, label_id="1", label="person", **points)],
         "captions": [
             element("captions", caption_id=own_id, text='A "dog" & 犬.', is_lemma=False),
             element("captions", caption_id=own_id, text="dog", is_lemma=True),

@@ -100,7 +100,7 @@ def _object_entry(
         "image_id": image.image_id,
         "category_id": classes.category_ids[box.class_number],
         "bbox": _rounded([xmin, ymin, xmax - xmin, ymax - ymin]),
-        "area": round(area if area is not None else (xmax - xmin) * (ymax - ymin), _DECIMALS),
+        "area": (xmax - xmin) * (ymax - ymin) if area is None else area,
         "iscrowd": int(box.is_crowd or box.is_group),
         "segmentation": _segmentation(outline) if outline else [],
         **_source_id(box.element["annotation_id"]),
