@@ -18,12 +18,12 @@ import sys
 import typing
 
 from beam_jobs import export_job
-from beam_jobs.build_flags import add_worker_flags, output_at
+from beam_jobs.build_flags import output_at
 from beam_jobs.check_runner import check_is_followed, check_runner
 from beam_jobs.cli import run_command
 from beam_jobs.errors import OK, UsageError
-from beam_jobs.flags import FlagParser, parse
-from beam_jobs.runner_flags import runner_config
+from beam_jobs.flags import FlagParser, parse, positive
+from beam_jobs.runner_flags import DATAFLOW, add_runner_flags, runner_config
 from beam_jobs.store_flags import add_store_flags, reach_dataset, s3_options
 from schemas.export_records import ExportRecord
 from schemas.splits import UnknownSplitError, read_split
@@ -34,6 +34,7 @@ from transforms.finished_dataset import FinishedDataset, open_finished
 from transforms.lease import OutputInUseError
 from transforms.output import LocalOutput, Output
 from transforms.publish import OutputError
+from transforms.scratch import TEMP_FLAG
 
 _log = logging.getLogger("photobeam")
 
@@ -84,7 +85,10 @@ def make_parser() -> FlagParser:
     )
     parser.add_argument("--raw", action="store_true", help=f"of {FILES}: values URL-encoded, as YFCC has them")
     parser.add_argument("--overwrite", action="store_true", help="start again, dropping the export that is there")
-    add_worker_flags(parser)
+    group = parser.add_argument_group("run")
+    group.add_argument("--workers", type=positive, metavar="N", help="processes (number of cores)")
+    add_runner_flags(parser, group)
+    group.add_argument(TEMP_FLAG, default="", metavar="URL", help="where Dataflow keeps what is its own")
     add_store_flags(parser)
     return parser
 
@@ -104,6 +108,8 @@ def describe(record: ExportRecord) -> str:
 def _request(flags: argparse.Namespace, dataset: FinishedDataset, output: Output) -> export_job.ExportRequest:
     if flags.raw and flags.to != FILES:
         raise UsageError(f"--raw has no effect on --to {flags.to}; leave it out")
+    if flags.temp_location and flags.runner != DATAFLOW:
+        raise UsageError(f"{TEMP_FLAG} has no effect without --runner={DATAFLOW}; leave it out")
     _check_apart(dataset.root, output.root)
     runner = runner_config(flags)
     check_is_followed(runner, "an export")

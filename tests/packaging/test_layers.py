@@ -56,7 +56,6 @@ def test_annotations_stay_objects():
         "beam_jobs.diff_datasets",
         "beam_jobs.doctor",
         "beam_jobs.export_annotations",
-        "transforms.export.export_shard",
         "beam_jobs.reprocess_dataset",
         "beam_jobs.show",
     ],

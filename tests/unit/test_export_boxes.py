@@ -1,5 +1,6 @@
 """Boxes in each format: what is read back is what was there, within what the format can hold."""
 
+import collections
 import io
 import typing
 import xml.etree.ElementTree as ET
@@ -13,6 +14,8 @@ from tests.boxed_dataset import boxed_row, coco_box
 from transforms.export import coco, keras_yolo3, oidv4, voc, yolo
 from transforms.export.classes import ExportClasses, choose_classes
 from transforms.export.edges import clipped, has_area, whole_pixels
+from transforms.export.export_shard import _kept_boxes
+from transforms.export.formats import FORMATS
 from transforms.export.images import Box, Edges, ExportedImage, copy_images, sample_image
 from transforms.export.names import MAX_NAME_BYTES, file_name, one_line, one_word
 
@@ -166,6 +169,15 @@ def test_copies_of_a_photo_have_their_own_boxes():
     assert (theirs.name, theirs.split, theirs.size) == ("00a1", "validation", None)
     assert [box.edges for box in theirs.boxes] == [(0.25, 0.5, 1.0, 1.0)]
     assert [image.name for image in copy_images(row, classes, "test")] == ["000006985418911"[-12:]]
+
+
+@pytest.mark.parametrize(("name", "kept"), [("yolo", 1), ("coco", 0), ("voc", 0)])
+def test_normalised_boxes_are_never_taken_for_pixels(name, kept):
+    counts = collections.Counter()
+    unsized = image(None, (0.25, 0.5, 1.0, 1.0))
+    unsized.row["boxes"] = [unsized.boxes[0].element]
+    assert len(_kept_boxes(unsized, FORMATS[name], CLASSES, counts).boxes) == kept
+    assert counts["boxes_of_unknown_place"] == 1 - kept
 
 
 def test_a_sample_is_one_image_with_all_boxes():

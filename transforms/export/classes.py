@@ -5,12 +5,13 @@ sources by source and label id. Classes of the same name are one, at the place o
 """
 
 import collections
+import difflib
 import json
 import typing
 
 import pyarrow as pa
 
-from schemas.classes import KnownClasses, Label
+from schemas.classes import NAMES_SHOWN, Label, UnknownClassError
 from schemas.export_records import labels_file
 from schemas.sources import Source
 from transforms.export.read_photos import read_columns
@@ -83,11 +84,8 @@ def choose_classes(
     Raises:
         UnknownClassError: the dataset has no boxes of a class.
     """
-    named = {label.label_id: label.label for label in labels if label.source == Source.OPEN_IMAGES.value}
-    coco = [(label.label_id, label.label) for label in labels if label.source == Source.COCO.value]
-    known = KnownClasses(named, coco=coco)
-    wanted = {_known_as(label) for name in asked for label in known.choose(name).labels}
-    chosen = [label for label in labels if not asked or _known_as(label) in wanted]
+    wanted = {label for name in asked for label in _called(labels, name)}
+    chosen = [label for label in labels if not asked or label in wanted]
     names = tuple(dict.fromkeys(map(_name, chosen)))
     number_of = {name: number for number, name in enumerate(names)}
     numbers = {label: number_of[_name(label)] for label in chosen}
@@ -121,9 +119,19 @@ def _label(element: typing.Mapping[str, typing.Any]) -> Label:
     return Label(element["source"], element["label_id"] or "", element["label"] or "")
 
 
-def _known_as(label: Label) -> Label:
-    """Returns a label as :class:`KnownClasses` has it: of COCO alone with the name."""
-    return label if label.source == Source.COCO.value else label._replace(label="")
+def _called(labels: typing.Sequence[Label], name: str) -> list[Label]:
+    """Returns the labels that have a name or id, in any case.
+
+    Raises:
+        UnknownClassError: none has; suggests some.
+    """
+    found = [label for label in labels if name.lower() in (label.label.lower(), label.label_id.lower())]
+    if not found:
+        names = {_name(label).lower(): _name(label) for label in labels}
+        near = difflib.get_close_matches(name.lower(), names, NAMES_SHOWN)
+        hint = f"; did you mean {' or '.join(names[one] for one in near)}?" if near else ""
+        raise UnknownClassError(f"none of the {len(names):,} classes of the dataset's boxes is {name!r}{hint}")
+    return found
 
 
 def _name(label: Label) -> str:

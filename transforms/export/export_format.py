@@ -34,6 +34,7 @@ class ExportFormat(typing.NamedTuple):
         lines: the lines of an image in the files that all shards share.
         shared_files: names of these, each with its text in pieces.
         needs_size: leave out images whose size in pixels is not known.
+        takes_normalised: keep the boxes of such images, where they are parts of its width and height.
         needs_boxes: leave out images without boxes.
         takes_crowds: keep COCO's boxes of crowds: the format marks them.
         whole_pixels: leave out boxes without area after rounding.
@@ -49,6 +50,7 @@ class ExportFormat(typing.NamedTuple):
     lines: typing.Callable[[ExportedImage, ExportClasses], typing.Iterable[Line]]
     shared_files: typing.Callable[[Sections, ExportClasses], typing.Iterable[tuple[str, typing.Iterable[str]]]]
     needs_size: bool = True
+    takes_normalised: bool = False
     needs_boxes: bool = False
     takes_crowds: bool = False
     whole_pixels: bool = False

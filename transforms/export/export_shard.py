@@ -157,11 +157,12 @@ def _kept_boxes(
     """Returns an image with its boxes cut to it, less those that the format cannot hold."""
     if format_.per_photo:
         return image
+    placed = image.boxes if image.size or format_.takes_normalised else []
     classes_of = [classes.number(element) for element in image.row.get("boxes", ())]
     counts["boxes_of_other_classes"] += classes_of.count(None)
-    counts["boxes_of_unknown_place"] += len(classes_of) - classes_of.count(None) - len(image.boxes)
+    counts["boxes_of_unknown_place"] += len(classes_of) - classes_of.count(None) - len(placed)
     kept = []
-    for box in image.boxes:
+    for box in placed:
         cut = box._replace(edges=clipped(box.edges, image.size or (1, 1)))
         reason = _box_left_out(cut, format_)
         if reason:

@@ -51,4 +51,5 @@ YOLO = ExportFormat(
     lines=_lines,
     shared_files=_data_yaml,
     needs_size=False,
+    takes_normalised=True,
 )
