@@ -2,7 +2,6 @@
 
 import asyncio
 import collections
-import concurrent.futures
 import contextlib
 import dataclasses
 import io
@@ -23,7 +22,7 @@ from schemas.records import CommitRecord
 from transforms.decode_limit import DECODE_LIMIT_S, in_own_process, within_limit
 from transforms.failure_share import check_share
 from transforms.fetch_error import FetchError
-from transforms.fetch_loop import run_in_loop, shared_fetching
+from transforms.fetch_loop import run_in_loop, shared_codec, shared_fetching
 from transforms.fetch_options import FetchOptions
 from transforms.file_digest import bytes_digest
 from transforms.for_each import for_each, while_it_helps
@@ -52,9 +51,6 @@ OLD_IN_HAND = 32
 """Images of an old dataset in memory at once."""
 
 _Row = dict[str, typing.Any]
-
-_codec = concurrent.futures.ThreadPoolExecutor(1, "codec")
-"""One for all shards under way in this process: it has one core."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -162,8 +158,7 @@ class ShardImages:
 
     async def _encode(self, make: typing.Callable[..., Made], *arguments: typing.Any) -> Made:
         encode = in_own_process if self._config.isolated else within_limit
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(_codec, encode, self._config.decode_limit_s, make, *arguments)
+        return await shared_codec().call(encode, self._config.decode_limit_s, make, *arguments)
 
 
 def build_shard(shard: int, digest: str, config: ShardConfig) -> CommitRecord:

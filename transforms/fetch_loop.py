@@ -1,4 +1,4 @@
-"""One event loop, and one client and byte budget, for the whole life of a process and all shards under way in it."""
+"""One event loop, client, byte budget and codec thread for the whole life of a process and all shards in its hands."""
 
 import asyncio
 import functools
@@ -6,6 +6,7 @@ import threading
 import typing
 
 from transforms.byte_budget import ByteBudget
+from transforms.codec_thread import CodecThread
 from transforms.fetch_options import FetchOptions
 from transforms.http_client import HttpClient
 from transforms.image_places import Place, PlacesConfig, open_places
@@ -43,6 +44,15 @@ def shared_fetching(options: FetchOptions, places: PlacesConfig) -> Fetching:
     client = HttpClient(options, places.roots())
     budget = ByteBudget(max(BYTES_IN_FLIGHT, options.max_image_bytes))
     return Fetching(client, open_places(places, client, budget))
+
+
+@functools.cache
+def shared_codec() -> CodecThread:
+    """Returns the thread that makes the images of all shards: a process is meant for one core.
+
+    Call it within :func:`run_in_loop`.
+    """
+    return CodecThread(asyncio.get_running_loop())
 
 
 def _running_loop() -> asyncio.AbstractEventLoop:

@@ -199,7 +199,7 @@ def _floor_of_core_ms(folder: pathlib.Path) -> float:
     from tests.benchmarks import bench_codec
 
     bench_codec.cv2.setNumThreads(1)
-    photos = [path.read_bytes() for path in sorted((folder / "www").rglob("*.jpg"))[:400]]
+    photos = [path.read_bytes() for path in sorted((folder / "www").rglob("*.jpg"))[:100]]
     figures = bench_codec.measure(photos, rounds=5)
     return min(figures["opencv_us"], figures["bare_us"]) / 1000
 
