@@ -21,6 +21,7 @@ from beam_jobs import export_annotations
 from schemas.export_records import EXPORT_RECORD, ExportRecord
 from schemas.photo_ids import key
 from tests.boxed_dataset import HEIGHT, ODD_NAMES, PERSON_POINTS, WIDTH, make_boxed_dataset
+from tests.factories import make_dataset
 from transforms.export.export_shard import ExportShard
 from transforms.export.formats import FORMATS
 
@@ -433,3 +434,46 @@ def test_damage_is_never_exported(dataset, tmp_path, capsys):
 def test_an_image_is_read_by_its_range(dataset, exported):
     (path,) = [p for p in (exported("voc") / "JPEGImages").iterdir() if p.stem == key(7)]
     assert Image.open(io.BytesIO(path.read_bytes())).size == (WIDTH, HEIGHT)
+
+
+@pytest.mark.usefixtures("no_credentials")
+def test_a_bucket_gives_and_takes_the_same(dataset, exported, s3, bucket, capsys):
+    files = {f"out/{path.relative_to(dataset)}": path.read_bytes() for path in dataset.rglob("*") if path.is_file()}
+    s3.put(bucket, files)
+    keys = [f"--s3_endpoint_url={s3.url}", f"--s3_access_key_id={s3.key_id}", f"--s3_secret_access_key={s3.secret}"]
+    source, output = f"s3://{bucket}/out", pathlib.Path("export")
+    arguments = [source, "--to", "yolo", "--output", f"s3://{bucket}/{output}", "--workers", "1", *keys]
+    assert export_annotations.main([*arguments, "--images", "link"]) == 2
+    assert "which has no links" in capsys.readouterr().err
+    assert export_annotations.main(arguments) == 0
+    reads = [asked for asked in s3.asked if asked.method == "GET" and asked.path.endswith(".tar")]
+    assert len(reads) == 10
+    assert all(asked.range.startswith("bytes=") for asked in reads)
+    names = [o["Key"] for o in s3.client.list_objects_v2(Bucket=bucket, Prefix="export/")["Contents"]]
+    there = {
+        name.removeprefix("export/"): s3.client.get_object(Bucket=bucket, Key=name)["Body"].read() for name in names
+    }
+    assert {name: data for name, data in there.items() if not name.startswith("_tmp/")} == contents(exported("yolo"))
+    s3.asked.clear()
+    assert export_annotations.main(arguments) == 0
+    assert [asked.method for asked in s3.asked if asked.method not in ("GET", "HEAD")] == []
+
+
+def test_a_dataset_without_boxes_or_photos_has_a_documented_result(tmp_path):
+    without = make_dataset(tmp_path / "without")
+    empty = make_dataset(tmp_path / "empty", photo_ids=[], shards=0)
+    for to, images in (("voc", 13), ("yolo", 13), ("coco", 13), ("keras_yolo3", 0), ("oidv4", 0)):
+        assert export(without, to, tmp_path / to, "--images", "none") == 0
+        found = counts(tmp_path / to)
+        assert (found.get("images", 0), found.get("images_without_boxes", 0)) == (images, 13 - images)
+        assert (found["photos"], found["photos_without_image"]) == (13, 10)
+    assert json.loads((tmp_path / "coco/annotations/instances_train.json").read_text())["annotations"] == []
+    assert export(empty, "keras_yolo3", tmp_path / "none") == 0
+    assert contents(tmp_path / "none").keys() == {"classes.txt", EXPORT_RECORD}
+
+
+def test_every_format_has_its_page_and_row():
+    page = (pathlib.Path(__file__).parents[2] / "docs/exports.md").read_text("utf-8")
+    for to in FORMATS:
+        assert f"\n## `{to}`\n" in page
+        assert to == "files" or f"\n| `{to}` |" in page
