@@ -11,6 +11,7 @@ from schemas.rows import ROW_SCHEMA
 from tests.annotated_photos import copy, element
 from tests.factories import SHARDS, make_row, stage_shard, write_records
 from tests.factories import _write_input_failures as write_input_failures
+from transforms.map_masks import encode_rle
 
 Row = dict[str, typing.Any]
 
@@ -20,6 +21,8 @@ WIDTH, HEIGHT = 32, 24
 
 ODD_NAMES = {"/m/01": "Polar bear", "/m/02": 'a/b & "c" <d>', "/m/03": "l'été\n世界", "/m/04": ".."}
 """Open Images' classes by label id."""
+
+_EDGES = ("xmin", "ymin", "xmax", "ymax")
 
 PERSON_POINTS = [f"point {i}" for i in range(17)]
 
@@ -64,6 +67,7 @@ def boxed_row(photo_id: int) -> Row:
         "boxes": boxes,
         "segments": [
             element("segments", kind="instance", polygons=[polygon], area=60.5, **annotations),
+            mask_of(boxes[5]),
             element("segments", kind="stuff", polygons=[polygon], **{**annotations, "annotation_id": 5}),
         ],
         "keypoints": [element("keypoints", annotation_id=10 * own_id + 1, label_id="1", label="person", **points)],
@@ -75,6 +79,15 @@ def boxed_row(photo_id: int) -> Row:
         "open_images_split": "validation",
         "coco_image_id": 1,
     }
+
+
+def mask_of(box: Row) -> Row:
+    """The mask of a box of Open Images: the upper left pixel of the image, wherever the box is."""
+    mask = np.zeros((HEIGHT, WIDTH), np.bool_)
+    mask[0, 0] = True
+    fields = {name: box[name] for name in ("source", "image_id", "label_id", "label", *_EDGES)}
+    size = {"rle_height": HEIGHT, "rle_width": WIDTH}
+    return element("segments", kind="mask", polygons=[], rle_counts=encode_rle(mask)["counts"], **size, **fields)
 
 
 def make_boxed_dataset(root: pathlib.Path, failed: typing.Container[int] = ()) -> pathlib.Path:
@@ -92,4 +105,4 @@ def make_boxed_dataset(root: pathlib.Path, failed: typing.Container[int] = ()) -
 
 
 def _edges(edges: typing.Sequence[float]) -> dict[str, float]:
-    return dict(zip(("xmin", "ymin", "xmax", "ymax"), edges, strict=True))
+    return dict(zip(_EDGES, edges, strict=True))

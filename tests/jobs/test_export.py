@@ -1,11 +1,13 @@
 """`photobeam export`: what other people's readers find in an export is what the dataset has."""
 
 import collections
+import importlib
 import io
 import json
 import os
 import pathlib
 import shutil
+import types
 import typing
 import xml.etree.ElementTree as ET
 
@@ -13,7 +15,6 @@ import globox
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import supervision
 from PIL import Image
 from pycocotools.coco import COCO
 
@@ -43,6 +44,12 @@ EDGES = ("xmin", "ymin", "xmax", "ymax")
 
 def export(dataset: pathlib.Path, to: str, output: pathlib.Path, *flags: str) -> int:
     return export_annotations.main([str(dataset), "--to", to, "--output", str(output), "--workers", "1", *flags])
+
+
+@pytest.fixture(scope="module")
+def supervision() -> types.ModuleType:
+    """Imported late: it takes two seconds."""
+    return importlib.import_module("supervision")
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +98,7 @@ def close(found: Boxes, wanted: Boxes, within: float) -> bool:
     )
 
 
-def of_supervision(parts: typing.Iterable[supervision.DetectionDataset]) -> Boxes:
+def of_supervision(parts: typing.Iterable[typing.Any]) -> Boxes:
     found: Boxes = {}
     for part in parts:
         for path, _, detections in part:
@@ -125,7 +132,7 @@ def counts(root: pathlib.Path) -> dict[str, int]:
     return ExportRecord.from_json((root / EXPORT_RECORD).read_bytes(), EXPORT_RECORD).counts
 
 
-def test_voc_of_supervision_is_the_dataset(exported, samples):
+def test_voc_of_supervision_is_the_dataset(exported, samples, supervision):
     root = exported("voc")
     read = supervision.DetectionDataset.from_pascal_voc(str(root / "JPEGImages"), str(root / "Annotations"))
     assert of_supervision([read]) == expected(samples, crowds=True, rounded=True)
@@ -158,7 +165,7 @@ def test_voc_names_every_image_in_its_set(exported, samples):
     assert sets["val"] == [name for name in sets["val"] if int(name) % 2 and name != key(7)]
 
 
-def test_yolo_of_supervision_and_globox_is_the_dataset(exported, samples):
+def test_yolo_of_supervision_and_globox_is_the_dataset(exported, samples, supervision):
     root, wanted = exported("yolo"), expected(samples)
     read = [
         supervision.DetectionDataset.from_yolo(
@@ -198,9 +205,14 @@ def test_coco_of_pycocotools_is_the_dataset(exported, samples):
             own = coco.loadAnns(coco.getAnnIds(image_id))
             corners = [(a["bbox"], coco.cats[a["category_id"]]["name"]) for a in own]
             found[key(image_id)] = sorted((_one_line(name), x, y, x + w, y + h) for (x, y, w, h), name in corners)
-            for annotation in (a for a in own if a["segmentation"]):
-                row = samples[key(image_id)]
-                assert annotation["segmentation"] == row["segments"][0]["polygons"]
+            for annotation in (a for a in own if "source_id" not in a):
+                assert np.argwhere(coco.annToMask(annotation)).tolist() == [[0, 0]], "the mask of Open Images"
+            for annotation in (a for a in own if a["segmentation"] and "source_id" in a):
+                assert [annotation["segmentation"]] == [
+                    segment["polygons"]
+                    for segment in samples[key(image_id)]["segments"]
+                    if segment["annotation_id"] == annotation["source_id"]
+                ]
                 assert annotation["area"] == 60.5
                 assert coco.annToMask(annotation).shape == (HEIGHT, WIDTH)
         assert {c["name"]: c["id"] for c in coco.cats.values()} == {
@@ -236,7 +248,7 @@ def test_captions_and_keypoints_of_pycocotools_are_the_dataset(exported, samples
             assert annotation["keypoints"] == [2.0, 3.5, 2, 2.0, 3.5, 1] + [0] * 45
 
 
-def test_coco_of_supervision_and_globox_is_the_dataset(exported, samples):
+def test_coco_of_supervision_and_globox_is_the_dataset(exported, samples, supervision):
     root = exported("coco")
     wanted = expected(samples, crowds=True)
     files = {split: root / f"annotations/instances_{split}.json" for split in SPLITS}

@@ -3,8 +3,8 @@
     train/KEY.jpg   val/   test/   annotations/{instances,captions,person_keypoints}_{train,val,test}.json
 
 * Boxes are ``[x, y, width, height]``, 0-based and half-open, px, with 4 decimals. `segmentation` is the object's own
-  polygons or compressed RLE, empty where the source gives none. `area` is the source's, of what is visible; else the
-  box's. `iscrowd` is 1 of COCO's crowds and of Open Images' groups.
+  polygons or compressed RLE, empty where the source gives none; of Open Images the mask whose box it is. `area` is the
+  source's, of what is visible; else the box's. `iscrowd` is 1 of COCO's crowds and of Open Images' groups.
 * Image ids are photo ids; of an export of rows COCO's own. Category ids are COCO's own; classes of other sources are
   numbered from 1,001, in order of their label ids; where one id names two classes, all are numbered from 1. Annotation
   ids are 1 to N in each file; `source_id` is COCO's own.
@@ -15,6 +15,7 @@
 import json
 import typing
 
+from schemas.annotations import EDGES
 from transforms.export.classes import ExportClasses
 from transforms.export.export_format import SHORT_SPLITS, ExportFormat, Line, Sections, no_files
 from transforms.export.images import Box, Element, ExportedImage
@@ -31,7 +32,8 @@ _PERSON_SKELETON = (
 )
 """Of COCO's 17 points of a person, numbered from 1."""
 
-_AnnotationKey = tuple[str, str, int]
+_AnnotationKey = tuple[str, str, int] | tuple[str, str, str, float, float, float, float]
+"""Source and image, and the annotation's id or else its class and box."""
 
 
 def image_entry(image: ExportedImage) -> Element:
@@ -46,15 +48,15 @@ def image_entry(image: ExportedImage) -> Element:
 
 def object_entries(image: ExportedImage, classes: ExportClasses) -> list[Element]:
     """Returns the objects of an image, without ids."""
-    outlines = {k: s for s in image.row["segments"] if s["kind"] == "instance" and (k := _key(s)) is not None}
-    return [_object_entry(image, box, classes, outlines) for box in image.boxes]
+    outlines = {_key(segment): segment for segment in image.row["segments"] if _is_outline(segment)}
+    return [_object_entry(image, box, classes, outlines.get(_key(box.element))) for box in image.boxes]
 
 
 def keypoint_entries(image: ExportedImage, objects: typing.Sequence[Element]) -> list[Element]:
     """Returns those objects of an image that have keypoints, with these."""
-    points = {k: p for p in image.row["keypoints"] if (k := _key(p)) is not None}
+    points = {_key(own): own for own in image.row["keypoints"]}
     keyed = ((_key(box.element), entry) for box, entry in zip(image.boxes, objects, strict=True))
-    return [{**entry, **_points(points[k])} for k, entry in keyed if k is not None and k in points]
+    return [{**entry, **_points(points[key])} for key, entry in keyed if key in points]
 
 
 def caption_entries(image: ExportedImage) -> list[Element]:
@@ -66,7 +68,7 @@ def caption_entries(image: ExportedImage) -> list[Element]:
 def left_out(image: ExportedImage) -> dict[str, int]:
     """Returns how many outlines (stuff, panoptic, masks of Open Images), keypoints and lemmas no file has."""
     row, keys = image.row, {_key(box.element) for box in image.boxes}
-    is_object = [s["kind"] == "instance" and _key(s) in keys for s in row["segments"]]
+    is_object = [_is_outline(segment) and _key(segment) in keys for segment in row["segments"]]
     return {
         "segments_without_box": is_object.count(False),
         "keypoints_without_box": sum(_key(points) not in keys for points in row["keypoints"]),
@@ -89,12 +91,8 @@ def _category(classes: ExportClasses, number: int, with_keypoints: bool) -> Elem
     return category
 
 
-def _object_entry(
-    image: ExportedImage, box: Box, classes: ExportClasses, outlines: typing.Mapping[_AnnotationKey, Element]
-) -> Element:
+def _object_entry(image: ExportedImage, box: Box, classes: ExportClasses, outline: Element | None) -> Element:
     xmin, ymin, xmax, ymax = box.edges
-    key = _key(box.element)
-    outline = outlines.get(key) if key else None
     area = box.element["area"]
     return {
         "image_id": image.image_id,
@@ -119,9 +117,18 @@ def _points(own: Element) -> Element:
     return {"keypoints": values, "num_keypoints": sum(v > 0 for v in own["visibility"])}
 
 
-def _key(element: Element) -> _AnnotationKey | None:
-    own_id = element["annotation_id"]
-    return None if own_id is None else (element["source"], element["image_id"], own_id)
+def _is_outline(segment: Element) -> bool:
+    """Tells whether a segment is the outline or the mask of one object."""
+    is_mask = segment["kind"] == "mask" and segment["rle_counts"] is not None and segment["xmin"] is not None
+    return is_mask or segment["kind"] == "instance"
+
+
+def _key(element: Element) -> _AnnotationKey:
+    own_id, of = element["annotation_id"], (element["source"], element["image_id"])
+    if own_id is not None:
+        return (*of, own_id)
+    xmin, ymin, xmax, ymax = (round(element[edge], _DECIMALS) for edge in EDGES)
+    return (*of, element["label_id"], xmin, ymin, xmax, ymax)
 
 
 def _source_id(own_id: int | None) -> Element:

@@ -130,7 +130,8 @@ def _kept_images(
                 kept = _kept_boxes(image, format_, config.classes, counts)
                 reason = _left_out(kept, format_, config.of_classes)
                 counts[reason or "images"] += 1
-                counts["boxes_of_images_left_out" if reason else "boxes"] += len(kept.boxes)
+                if not format_.per_photo:
+                    counts["boxes_of_images_left_out" if reason else "boxes"] += len(kept.boxes)
                 if not reason:
                     counts.update(format_.left_out(kept))
                     yield kept

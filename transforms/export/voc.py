@@ -34,7 +34,7 @@ def annotation(image: ExportedImage, classes: ExportClasses) -> bytes:
         _add(element, {"name": one_line(classes.names[box.class_number]), "pose": "Unspecified", **_flags(box)})
         _add(ET.SubElement(element, "bndbox"), _edges(box))
     ET.indent(root, "\t")
-    return ET.tostring(root, encoding="utf-8") + b"\n"
+    return ET.tostring(root, encoding="unicode").encode() + b"\n"
 
 
 def _edges(box: Box) -> dict[str, int]:
