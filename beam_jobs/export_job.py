@@ -7,7 +7,7 @@ import logging
 import pathlib
 import typing
 
-from beam_jobs.errors import UsageError
+from beam_jobs.errors import JobError, UsageError
 from beam_jobs.interrupt import held
 from beam_jobs.output_state import entries
 from beam_jobs.run_folder import run_folder
@@ -15,14 +15,15 @@ from beam_jobs.run_graph import run_graph
 from beam_jobs.runner_flags import RunnerConfig
 from schemas import layout
 from schemas.classes import UnknownClassError
-from schemas.export_records import EXPORT_BEGUN, EXPORT_RECORD, UNFINISHED, ExportRecord, labels_file
+from schemas.export_records import EXPORT_BEGUN, EXPORT_RECORD, LABELS, UNFINISHED, ExportRecord, labels_file
+from transforms.dataset_files import NoDatasetError
 from transforms.export.classes import ExportClasses, choose_classes, read_labels
 from transforms.export.export_format import ExportFormat
 from transforms.export.export_shard import ExportConfig, ExportShard, ImageMode, ListLabels
 from transforms.export.finish_export import finish_export, read_parts
 from transforms.export.formats import export_format
 from transforms.export.write_files import flush
-from transforms.finished_dataset import FinishedDataset
+from transforms.finished_dataset import FinishedDataset, open_finished
 from transforms.output import Output, read_record
 
 _log = logging.getLogger("photobeam")
@@ -117,13 +118,29 @@ def _run_held(request: ExportRequest, format_: ExportFormat, folder: pathlib.Pat
     )
     _each_shard("ExportShard", ExportShard(config), [s for s in range(shards) if s not in done], request)
     flush(output)
+    _check_unchanged(request)
     return finish_export(output, folder, format_, request.record, classes, read_parts(output, shards))
+
+
+def _check_unchanged(request: ExportRequest) -> None:
+    """Leaves an export without record whose shards may be of different states of the dataset.
+
+    Raises:
+        JobError: the dataset has changed.
+    """
+    old = request.dataset
+    try:
+        is_same = open_finished(old.root, old.files.s3).sha256 == old.sha256
+    except NoDatasetError:
+        is_same = False
+    if not is_same:
+        raise JobError(f"{old.root} was changed while it was exported: run the same command again with --overwrite")
 
 
 def _classes(request: ExportRequest) -> ExportClasses:
     """Returns the classes of the whole dataset, whatever the split, so that exports of its splits agree."""
     output, shards = request.output, len(request.dataset.sha256)
-    there = output.read_present([labels_file(shard) for shard in range(shards)])
+    there = {*output.names(LABELS)}
     todo = [shard for shard in range(shards) if labels_file(shard) not in there]
     _each_shard("ListLabels", ListLabels(request.dataset, output), todo, request)
     try:

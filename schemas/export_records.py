@@ -12,23 +12,24 @@ EXPORT_RECORD = "export.json"
 EXPORT_BEGUN = f"{TMP}/export.json"
 """The same record while the export is under way."""
 
-UNFINISHED = (f"{TMP}/labels", f"{TMP}/parts")
+LABELS, PARTS = f"{TMP}/labels", f"{TMP}/parts"
+UNFINISHED = (LABELS, PARTS)
 """Folders of what shards have given so far."""
 
 
 def part_record(shard: int) -> str:
     """Returns the name of the record that says that a shard is exported."""
-    return f"{TMP}/parts/{shard_name(shard)}.json"
+    return f"{PARTS}/{shard_name(shard)}.json"
 
 
 def part_file(shard: int, section: str) -> str:
     """Returns the name of a shard's lines of a file that all shards share."""
-    return f"{TMP}/parts/{shard_name(shard)}/{section}"
+    return f"{PARTS}/{shard_name(shard)}/{section}"
 
 
 def labels_file(shard: int) -> str:
     """Returns the name of the list of the labels that a shard has."""
-    return f"{TMP}/labels/{shard_name(shard)}.json"
+    return f"{LABELS}/{shard_name(shard)}.json"
 
 
 @dataclasses.dataclass(frozen=True)

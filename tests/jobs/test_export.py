@@ -375,6 +375,24 @@ def test_an_export_goes_on_where_it_has_ended(exported, dataset, tmp_path, monke
     assert contents(tmp_path / "out") == contents(exported("keras_yolo3"))
 
 
+def test_a_dataset_that_changes_meanwhile_gives_no_export(dataset, tmp_path, monkeypatch, capsys):
+    shutil.copytree(dataset, tmp_path / "changing")
+    real, done = ExportShard.__call__, []
+
+    def changing(self: ExportShard, shard: int) -> int:
+        done.append(real(self, shard))
+        if len(done) == 3:
+            make_boxed_dataset(tmp_path / "changing")
+        return done[-1]
+
+    monkeypatch.setattr(ExportShard, "__call__", changing)
+    assert export(tmp_path / "changing", "voc", tmp_path / "out", "--images", "none") == 1
+    assert "was changed while it was exported" in capsys.readouterr().err
+    assert export(tmp_path / "changing", "voc", tmp_path / "out", "--images", "none") == 2
+    assert export(tmp_path / "changing", "voc", tmp_path / "out", "--images", "none", "--overwrite") == 0
+    assert len([*(tmp_path / "out/Annotations").iterdir()]) == 11
+
+
 def test_another_export_is_refused(exported, dataset, tmp_path, capsys):
     shutil.copytree(exported("voc"), tmp_path / "voc")
     assert export(dataset, "voc", tmp_path / "voc", "--split", "val") == 2
