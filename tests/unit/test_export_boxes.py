@@ -117,6 +117,14 @@ def test_file_names_are_apart_and_safe(texts):
         assert len(name.encode()) <= MAX_NAME_BYTES
 
 
+def test_what_looks_encoded_is_apart_from_what_is():
+    assert [file_name(text) for text in ("a/b", "a%2Fb", "it's 100% \"é\"")] == [
+        "a%2Fb",
+        "a%252Fb",
+        "it's 100%25 %22é%22",
+    ]
+
+
 def test_long_names_are_cut_and_stay_apart():
     names = {file_name("é" * 300), file_name("é" * 299 + "x")}
     assert len(names) == 2
