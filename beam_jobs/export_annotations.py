@@ -79,8 +79,7 @@ def make_parser() -> FlagParser:
     )
     parser.add_argument(
         "--images",
-        type=ImageMode,
-        choices=tuple(ImageMode),
+        choices=[mode.value for mode in ImageMode],
         help="copy: from the shards; link: the same, with hard links in further places; none (copy; of rows none)",
     )
     parser.add_argument("--raw", action="store_true", help=f"of {FILES}: values URL-encoded, as YFCC has them")
@@ -125,7 +124,7 @@ def _request(flags: argparse.Namespace, dataset: FinishedDataset, output: Output
         raw=flags.raw,
         split=split,
         classes=tuple(flags.classes),
-        images=_images(flags.images, dataset, output),
+        images=_images(ImageMode(flags.images) if flags.images else None, dataset, output),
         overwrite=flags.overwrite,
         runner=runner,
     )

@@ -9,8 +9,7 @@ import pyarrow as pa
 from schemas.photo_ids import hash64, key, shards_of
 from schemas.rows import ROW_SCHEMA
 from tests.annotated_photos import copy, element
-from tests.factories import SHARDS, make_row, stage_shard, write_records
-from tests.factories import _write_input_failures as write_input_failures
+from tests.factories import SHARDS, make_row, stage_shard, write_input_failures, write_records
 from transforms.map_masks import encode_rle
 
 Row = dict[str, typing.Any]

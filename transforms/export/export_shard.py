@@ -3,7 +3,6 @@
 import collections
 import dataclasses
 import enum
-import itertools
 import typing
 
 import pyarrow as pa
@@ -31,7 +30,8 @@ from transforms.finished_dataset import FinishedDataset
 from transforms.output import LocalOutput, Output
 
 _PHOTOS_AT_ONCE = 256
-"""Whose images are in memory."""
+_IMAGE_BYTES_AT_ONCE = 64 << 20
+"""Of the images in memory, which end with the one that reaches it."""
 
 
 class ImageMode(str, enum.Enum):
@@ -101,7 +101,7 @@ class ExportShard:
         photos = _photos(config, format_, shard)
         lines: dict[str, list[str]] = collections.defaultdict(list)
         images = _kept_images(config, format_, photos, counts)
-        for some in iter(lambda: list(itertools.islice(images, _PHOTOS_AT_ONCE)), []):
+        for some in _batches(images):
             _write_images(config, format_, shard, some)
             for image in some:
                 for section, line in format_.lines(image, config.classes):
@@ -135,6 +135,20 @@ def _kept_images(
                 if not reason:
                     counts.update(format_.left_out(kept))
                     yield kept
+
+
+def _batches(images: typing.Iterable[ExportedImage]) -> typing.Iterator[list[ExportedImage]]:
+    """Yields images together whose files fit into memory."""
+    some: list[ExportedImage] = []
+    size = 0
+    for image in images:
+        some.append(image)
+        size += image.row.get("image_bytes", 0)
+        if len(some) == _PHOTOS_AT_ONCE or size >= _IMAGE_BYTES_AT_ONCE:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
 
 
 def _images(config: ExportConfig, format_: ExportFormat, row: Element) -> list[ExportedImage]:
