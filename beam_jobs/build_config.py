@@ -7,7 +7,7 @@ import typing
 from beam_jobs import build_flags
 from beam_jobs.check_runner import check_is_followed, check_runner
 from beam_jobs.flags import FlagParser
-from beam_jobs.image_flags import ImageStep, add_image_flags, add_place_flags, image_format
+from beam_jobs.image_flags import ImageStep, add_image_flags, add_place_flags, add_video_flags, image_format
 from beam_jobs.runner_flags import CORES, RunnerConfig, runner_config
 from beam_jobs.selection_flags import add_selection_flags, row_selection
 from beam_jobs.store_flags import add_store_flags
@@ -73,6 +73,7 @@ def add_build_flags(parser: FlagParser) -> None:
     add_selection_flags(parser)
     add_place_flags(parser)
     add_image_flags(parser)
+    add_video_flags(parser)
     build_flags.add_fetch_flags(parser)
     add_store_flags(parser)
     build_flags.add_run_flags(parser)

@@ -18,6 +18,7 @@ from beam_jobs.download_line import show_download
 from beam_jobs.errors import OK, UsageError
 from beam_jobs.finish_config import finish_config
 from beam_jobs.flags import FlagParser, parse
+from beam_jobs.image_flags import check_video_flags
 from beam_jobs.interrupt import held
 from beam_jobs.progress_line import show_progress
 from beam_jobs.report_build import report_build
@@ -67,6 +68,7 @@ def parse_args(argv: typing.Sequence[str]) -> BuildConfig:
         UsageError: names flag, value and remedy.
     """
     flags = parse(make_parser(), argv)
+    check_video_flags(flags)
     return config_of(flags, build_flags.image_step(flags), flags.max_failure_ratio)
 
 

@@ -93,8 +93,9 @@ def describe(report: VerifyReport, fast: bool = False) -> str:
     if report.rows_only:
         lines.append(f"{verdict} in {report.shards:,} shards of rows, made without images: {report.rows:,} rows")
     else:
+        videos = f"{report.videos:,} videos + " if report.videos else ""
         lines.append(
-            f"{verdict} in {report.shards:,} shards: {report.rows:,} rows = {report.samples:,} samples + "
+            f"{verdict} in {report.shards:,} shards: {report.rows:,} rows = {report.samples:,} samples + {videos}"
             f"{report.failures:,} failures, {report.bytes:,} bytes"
         )
     return "".join(line + "\n" for line in lines)

@@ -26,7 +26,6 @@ from beam_jobs.run_folder import RunFolder, run_folder
 from beam_jobs.settle import settle
 from schemas import layout
 from schemas.records import Manifest, Plan
-from transforms.build_shard import ShardConfig
 from transforms.finish_shards import finish_shards
 from transforms.image_files import ImagePlaceError
 from transforms.image_places import check_places
@@ -34,6 +33,7 @@ from transforms.lease import OutputInUseError
 from transforms.output import Output, read_record
 from transforms.publish import OutputError
 from transforms.rows_wanted import FROM_ORIGINALS, DeriveConfig
+from transforms.shard_config import ShardConfig
 from transforms.where_condition import ConditionError
 
 _log = logging.getLogger("photobeam")

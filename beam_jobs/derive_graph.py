@@ -6,10 +6,10 @@ from beam_jobs.graph import list_rows
 from beam_jobs.run_graph import run_graph
 from beam_jobs.runner_flags import RunnerConfig
 from schemas.records import Plan
-from transforms.build_shard import ShardConfig
 from transforms.build_shards import BuildShards, ShardsConfig
 from transforms.derive_rows import DeriveRows
 from transforms.rows_wanted import DeriveConfig
+from transforms.shard_config import ShardConfig
 
 
 def derive_rows(config: DeriveConfig, runner: RunnerConfig) -> None:

@@ -5,7 +5,8 @@
 
 The number of shards may differ. A photo has changed if a column of its row, sample or failure differs, if it is a
 sample in one and a failure in the other, or if its image has other bytes; these are decoded, so that other pixels are
-told from other bytes of the same pixels. Datasets without images (`photobeam join`) are compared by their rows.
+told from other bytes of the same pixels. Videos are compared by their SHA-256. Datasets without images
+(`photobeam join`) are compared by their rows.
 
 --json writes one JSON object: what the datasets are, in `differences` every photo that differs, one a line, then the
 counts. An image has the change added, removed, size, format, pixels or bytes (other bytes of the same pixels).

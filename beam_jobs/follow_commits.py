@@ -54,4 +54,6 @@ def _count(name: str, data: bytes) -> None:
     with contextlib.suppress(ValueError):
         commit = CommitRecord.from_json(data, name)
         progress.count("samples", commit.samples)
-        progress.count("failed", commit.failed)
+        progress.count("videos", commit.videos)
+        progress.count("failed", commit.failed - commit.failed_videos)
+        progress.count("failed_videos", commit.failed_videos)

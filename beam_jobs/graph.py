@@ -15,7 +15,6 @@ from schemas.elements import RowsFile
 from schemas.records import Plan
 from schemas.splits import SPLITS
 from transforms.annotation_files import AnnotationFiles
-from transforms.build_shard import ShardConfig
 from transforms.build_shards import BuildShards, ShardsConfig
 from transforms.filter_rows import RowSelection
 from transforms.find_inputs import bucket_bits
@@ -24,6 +23,7 @@ from transforms.input_files import InputFile
 from transforms.input_ranges import ranges_of
 from transforms.join_rows import JoinConfig, JoinRows
 from transforms.output import Output
+from transforms.shard_config import ShardConfig
 from transforms.shard_remains import Remains
 
 

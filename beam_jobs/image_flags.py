@@ -4,19 +4,30 @@ import argparse
 import dataclasses
 import typing
 
+from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser, positive
+from schemas.videos import MAX_VIDEO_BYTES, VIDEOS
 from transforms.fetch_options import FetchOptions
 from transforms.flickr_requests import REQUESTS_PER_S
 from transforms.image_codec import ImageOptions
 from transforms.image_places import PlacesConfig
+from transforms.tar_shard import MAX_MEMBER_BYTES
+
+DEFAULT_MAX_VIDEO_BYTES = 500_000_000
 
 
 class ImageStep(typing.NamedTuple):
-    """What happens to the images: how they are written, how fetched, and where from."""
+    """What happens to the images: how they are written, how fetched, and where from.
+
+    Attributes:
+        image, fetch, places: so.
+        max_video_bytes: of the largest video that is taken; None if videos are left out.
+    """
 
     image: ImageOptions
     fetch: FetchOptions
     places: PlacesConfig
+    max_video_bytes: int | None = None
 
 
 def add_place_flags(parser: FlagParser) -> None:
@@ -88,6 +99,50 @@ def add_image_flags(parser: FlagParser) -> None:
     )
 
 
+def add_video_flags(parser: FlagParser) -> None:
+    """Adds whether videos are taken, and which are refused."""
+    group = parser.add_argument_group("videos")
+    group.add_argument(
+        f"--{VIDEOS}",
+        action="store_true",
+        help="also take YFCC's videos from its mirror, as KEY.mp4 in OUT/videos (else they are is_video failures)",
+    )
+    group.add_argument(
+        f"--{MAX_VIDEO_BYTES}",
+        type=int,
+        default=DEFAULT_MAX_VIDEO_BYTES,
+        metavar="N",
+        help="larger videos fail (%(default)s)",
+    )
+
+
+def video_cap(flags: argparse.Namespace) -> int | None:
+    """Returns the size of the largest video that is taken; None if videos are left out.
+
+    Raises:
+        UsageError: it is out of range.
+    """
+    cap = flags.max_video_bytes
+    if not 1 <= cap <= MAX_MEMBER_BYTES:
+        raise UsageError(f"--{MAX_VIDEO_BYTES} {cap} is out of range: give 1 to {MAX_MEMBER_BYTES}")
+    return cap if flags.videos else None
+
+
+def check_video_flags(flags: argparse.Namespace) -> None:
+    """Refuses flags of videos that have no effect.
+
+    Raises:
+        UsageError: names the flag.
+    """
+    if flags.videos and not flags.yfcc:
+        raise UsageError(
+            f"--{VIDEOS} has no effect without --yfcc, the source that has videos: add that, or leave it out"
+        )
+    if not flags.videos and flags.max_video_bytes != DEFAULT_MAX_VIDEO_BYTES:
+        cap = f"--{MAX_VIDEO_BYTES} {flags.max_video_bytes}"
+        raise UsageError(f"{cap} has no effect without --{VIDEOS}: add that, or leave it out")
+
+
 def image_values(flags: argparse.Namespace) -> dict[str, typing.Any]:
     """Returns the fields of :class:`transforms.image_plan.ImageOptions`."""
     values = vars(flags) | {"image_size": flags.image_size[0], "further_sizes": tuple(flags.image_size[1:])}
@@ -98,7 +153,8 @@ def image_format(step: ImageStep) -> dict[str, typing.Any]:
     """Returns the flags that decide how a photo becomes a sample, as the plan and the manifest say them."""
     values = {**dataclasses.asdict(step.image), "max_image_bytes": step.fetch.max_image_bytes}
     del values["further_sizes"]
-    return values | {"image_size": list(step.image.sizes)}
+    videos = {VIDEOS: True, MAX_VIDEO_BYTES: step.max_video_bytes} if step.max_video_bytes else {}
+    return values | {"image_size": list(step.image.sizes)} | videos
 
 
 def image_options(format_: typing.Mapping[str, typing.Any]) -> ImageOptions:

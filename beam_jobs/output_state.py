@@ -18,6 +18,7 @@ from schemas.records import (
     rows_digest,
 )
 from schemas.tombstones import has_tombstones
+from schemas.videos import with_videos_stated
 from transforms.output import Output, read_record
 from transforms.publish import OutputError
 
@@ -188,10 +189,11 @@ def check_format(plan: Plan, wanted: typing.Mapping[str, typing.Any]) -> None:
     Raises:
         UsageError: names each difference.
     """
+    begun, wanted = with_videos_stated(plan.format), with_videos_stated(wanted)
     differences = [
-        f"--{name} is {as_given(wanted[name])}, the output was begun with {as_given(plan.format[name])}"
-        for name in sorted(plan.format.keys() & wanted.keys())
-        if plan.format[name] != wanted[name]
+        f"--{name} is {as_given(wanted[name])}, the output was begun with {as_given(begun[name])}"
+        for name in sorted(begun.keys() & wanted.keys())
+        if begun[name] != wanted[name]
     ]
     if differences:
         raise UsageError("; ".join(differences) + ": choose another --output, or give --overwrite to start again")

@@ -47,16 +47,18 @@ def describe(counts: typing.Mapping[str, int], total_rows: int, seconds: float) 
     """Turns counters into what is shown.
 
     Example:
-        >>> describe({"lines": 9, "rows": 8, "samples": 3, "failed": 1}, 0, 2.0)["eta_s"]
+        >>> describe(progress.counts() | {"lines": 9, "rows": 8, "samples": 3, "failed": 1}, 0, 2.0)["eta_s"]
         2
     """
-    total, done = total_rows or counts["rows"], counts["samples"] + counts["failed"]
+    failed = counts["failed"] + counts["failed_videos"]
+    total, done = total_rows or counts["rows"], counts["samples"] + counts["videos"] + failed
     rate = done / seconds if seconds > 0 else 0.0
     return {
         "lines": counts["lines"],
         "rows": total,
         "samples": counts["samples"],
-        "failed": counts["failed"],
+        "videos": counts["videos"],
+        "failed": failed,
         "images_per_s": round(rate, 1),
         "eta_s": round((total - done) / rate) if rate else None,
     }
@@ -71,13 +73,13 @@ class _Clock:
 
     def state(self) -> dict[str, typing.Any]:
         counts = progress.counts()
-        if not counts["samples"] + counts["failed"]:
+        if not counts["samples"] + counts["videos"] + counts["failed"] + counts["failed_videos"]:
             self._begun = time.monotonic()
         return describe(counts, self._total_rows, time.monotonic() - self._begun)
 
 
 def _text(state: typing.Mapping[str, typing.Any]) -> str:
-    done = state["samples"] + state["failed"]
+    done = state["samples"] + state["videos"] + state["failed"]
     if not done:
         return f"joining: {state['lines']:,} lines read, {state['rows']:,} rows" if state["lines"] else "under way"
     eta = "" if state["eta_s"] is None else f", {state['eta_s'] // 60}:{state['eta_s'] % 60:02d} left"

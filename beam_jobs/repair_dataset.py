@@ -23,7 +23,7 @@ from transforms.finish_shards import finish_shards
 from transforms.lease import OutputInUseError
 from transforms.output import Output, read_record
 from transforms.publish import OutputError
-from transforms.tar_shard import indexed_tar, wids_index
+from transforms.shard_indexes import shard_indexes, write_indexes
 from transforms.verify_dataset import VerifyReport, leftovers, verify
 
 _log = logging.getLogger("photobeam")
@@ -34,7 +34,7 @@ class Repaired(typing.NamedTuple):
 
     Attributes:
         report: what is still wrong.
-        lost: samples of shards made again that are failures now, since their photos could not be fetched.
+        lost: samples and videos of shards made again that are failures now, since they could not be fetched.
     """
 
     report: VerifyReport
@@ -104,16 +104,15 @@ def _repair_faults(
 
 
 def _repair_records(config: BuildConfig, has_new_failures: bool, run_id: str) -> None:
-    """Writes shard index and manifest anew, each if it does not fit the commit records, once all shards stand."""
+    """Writes indexes and manifest anew, each if it does not fit the commit records, once all shards stand."""
     output = config.output
     records = read_records(output, str(output), [])
     if not all(map(records.is_current, range(records.shards))):
         return
-    index = wids_index(indexed_tar(commit) for commit in records.commits.values() if commit.samples)
-    if not output.exists(layout.SHARD_INDEX) or output.read(layout.SHARD_INDEX) != index:
-        output.write(layout.SHARD_INDEX, index)
+    indexes = shard_indexes(records.commits.values(), records.takes_videos())
+    write_indexes(indexes, output)
     at_fault = {fault.file for fault in verify(output.root, only=(), s3=output.s3).faults}
     if layout.INPUT_FAILURES in at_fault and not has_new_failures:
         return
-    if at_fault & {layout.MANIFEST, layout.SHARD_INDEX, layout.INPUT_FAILURES}:
+    if at_fault & {layout.MANIFEST, layout.INPUT_FAILURES, *indexes}:
         finish_shards(finish_config(config, run_id))

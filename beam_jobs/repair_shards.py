@@ -30,7 +30,7 @@ class RepairedShards(typing.NamedTuple):
 
     Attributes:
         shards: their numbers; most of them are whole now.
-        lost: samples that are failures now, since their photos could not be fetched.
+        lost: samples and videos that are failures now, since they could not be fetched.
     """
 
     shards: set[int]
@@ -90,12 +90,12 @@ def _are_whole(rows: PlanRows, output: Output) -> bool:
 
 def _needs_photos(remains: Remains | None) -> bool:
     """Tells whether a shard cannot be written again from what is left of it."""
-    return remains is None or not (remains.has_samples and remains.has_failures)
+    return remains is None or not (remains.has_samples and remains.has_videos and remains.has_failures)
 
 
 def _lost_samples(todo: _Todo, records: Records) -> int:
-    had = {shard: remains.commit.samples for shard, remains in todo.items() if remains and shard in records.commits}
-    return sum(max(0, samples - records.commits[shard].samples) for shard, samples in had.items())
+    pairs = [(left.commit, records.commits[shard]) for shard, left in todo.items() if left and shard in records.commits]
+    return sum(max(0, had.samples - has.samples) + max(0, had.videos - has.videos) for had, has in pairs)
 
 
 def _restore(config: BuildConfig, plan: Plan, todo: _Todo, place: RunFolder) -> None:

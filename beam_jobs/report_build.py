@@ -8,6 +8,7 @@ from beam_jobs.errors import FAILED, OK, JobError
 from schemas import layout
 from schemas.failures import FailureReason
 from schemas.records import Manifest, Plan, Totals
+from schemas.videos import takes_videos
 from transforms.output import Output, read_record
 
 _log = logging.getLogger("photobeam")
@@ -34,7 +35,8 @@ def report_build(output: Output, max_failure_ratio: float | None) -> int:
         _warn_of_stale_shards(output, plan)
         return OK
     totals = read_record(output, layout.MANIFEST, Manifest).totals
-    sys.stdout.write(f"{totals.samples:,} samples and {totals.failed:,} failures in {len(plan.rows)} shards\n")
+    videos = f", {totals.videos:,} videos" if takes_videos(plan.format) else ""
+    sys.stdout.write(f"{totals.samples:,} samples{videos} and {totals.failed:,} failures in {len(plan.rows)} shards\n")
     for reason, number in sorted(totals.failures_by_reason.items()):
         sys.stdout.write(f"  {reason}: {number:,}\n")
     return _exit_code(totals, max_failure_ratio)
@@ -51,8 +53,8 @@ def accounts(plan: Plan) -> str:
 
 
 def _exit_code(totals: Totals, max_failure_ratio: float) -> int:
-    videos = totals.failures_by_reason.get(FailureReason.IS_VIDEO.value, 0)
-    photos, failed = totals.rows - videos, totals.failed - videos
+    failed_videos = totals.failed_videos + totals.failures_by_reason.get(FailureReason.IS_VIDEO.value, 0)
+    photos, failed = totals.rows - totals.videos - failed_videos, totals.failed - failed_videos
     if failed <= max_failure_ratio * photos:
         return OK
     sys.stderr.write(

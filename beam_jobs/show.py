@@ -50,7 +50,9 @@ def run(argv: typing.Sequence[str]) -> int:
     parser.add_argument("output", metavar="OUT", help="the dataset: local path or any fsspec URL")
     parser.add_argument("id", metavar="ID", help="of the photo, or the file name of its image")
     parser.add_argument("--as", dest="kind", choices=[k.value for k in IdKind], help="what ID is (all, in this order)")
-    parser.add_argument("--save", default="", metavar="FILE", help="write the picture there, as it is in the tar")
+    parser.add_argument(
+        "--save", default="", metavar="FILE", help="write the picture or video there, as it is in the tar"
+    )
     add_store_flags(parser)
     flags = parse(parser, argv)
     kinds = {IdKind(flags.kind)} if flags.kind else frozenset(IdKind)

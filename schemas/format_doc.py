@@ -33,11 +33,13 @@ from schemas.rows import ROW_COLUMNS
 from schemas.samples import IMAGE_COLUMNS, SAMPLE_SCHEMA, image_placement, sample_json
 from schemas.sources import Source
 from schemas.tombstones import TAKEN_DOWN, UNKNOWN
+from schemas.videos import MAX_BOXES, STILL_BRANDS, VIDEO_COLUMNS, VIDEO_OFFSET
 
 SELECTION_FLAGS = (*(source.value for source in Source), "split", "where", "classes", "class_evidence",
                    "min_confidence", "per_class_limit", "only_these_classes", "limit")  # fmt: skip
 FORMAT_FLAGS = ("base", "samples_per_shard", "image_size", "resize", "upscale", "filter", "format", "quality",
-                "reencode", "keep_exif", "min_side", "max_aspect_ratio", "max_pixels", "max_image_bytes")  # fmt: skip
+                "reencode", "keep_exif", "min_side", "max_aspect_ratio", "max_pixels", "max_image_bytes",
+                "videos", "max_video_bytes")  # fmt: skip
 RUN_FLAGS = ("output", "by_split", "images", "mirror", "flickr_fallback", "cache_dir", "concurrency", "timeout_s",
              "deadline_s", "retries", "user_agent", "per_host_rate", "allow_private_hosts", "opt_out_tags",
              "s3_endpoint_url", "s3_region_name", "s3_access_key_id", "s3_secret_access_key", "s3_session_token",
@@ -50,7 +52,7 @@ FAILURE_DOCS = {
     "stage": "Where it happened: `read`, `join`, `fetch`, `decode` or `encode`.",
     "retryable": "Whether the same request may succeed later; decided by the reason alone.",
     "http_status": "Last HTTP status; null if there was no response.",
-    "url": "The photo's URL on the first default mirror that knows it, whatever mirror was used; null if none does.",
+    "url": "The URL on the first default mirror that knows the photo, whatever mirror was used; null if none does.",
     "detail": f"A sentence from a fixed template, at most {MAX_DETAIL_CHARS} characters.",
     "file": "The input file.",
     "offset": "Byte at which the line begins; in a bz2 file the bit at which its block begins.",
@@ -63,7 +65,7 @@ REASON_DOCS = {
     FailureReason.DUPLICATE_PHOTO_ID: "Another line of the same photo, with other content, was kept.",
     FailureReason.UNKNOWN_IMAGE: "An annotation of an image that no source lists.",
     FailureReason.NO_IMAGE_SOURCE: "There is no place to fetch the photo from.",
-    FailureReason.IS_VIDEO: "A video; not counted by `--max_failure_ratio`.",
+    FailureReason.IS_VIDEO: "A video, where `--videos` is not given. Videos never count for `--max_failure_ratio`.",
     FailureReason.NOT_FOUND: "HTTP 404, or in none of the places of `--images`.",
     FailureReason.GONE: "HTTP 410.",
     FailureReason.PLACEHOLDER: "Flickr's picture for removed photos.",
@@ -80,9 +82,9 @@ REASON_DOCS = {
     FailureReason.TIMEOUT: "No answer within `--timeout_s` or `--deadline_s`.",
     FailureReason.TOO_MANY_REDIRECTS: "More redirects than are followed.",
     FailureReason.BLOCKED_ADDRESS: "A URL of the data, or a redirect, that leads to an address which is not public.",
-    FailureReason.TOO_LARGE: "More than `--max_image_bytes`.",
+    FailureReason.TOO_LARGE: "More than `--max_image_bytes`, or for a video `--max_video_bytes`.",
     FailureReason.CHECKSUM_MISMATCH: "Damaged in its archive, or not of the size and md5 that its source states.",
-    FailureReason.NOT_AN_IMAGE: "The bytes are of no known image format.",
+    FailureReason.NOT_AN_IMAGE: "The bytes are of no known image format; of a video, no MP4.",
     FailureReason.TRUNCATED_IMAGE: "The end of the file is missing.",
     FailureReason.CORRUPT_IMAGE: "The file does not decode, or compressed data of a JPEG is damaged or missing.",
     FailureReason.UNSUPPORTED_IMAGE: "A known format, or a variant of one, that is not decoded.",
@@ -101,7 +103,8 @@ _ATTRIBUTE = re.compile(r"^ {4}(\w+): ((?:.+\n?)(?: {6,}.+\n?)*)", re.MULTILINE)
 
 def format_doc() -> str:
     """Returns the whole page."""
-    sections = (_intro(), _tree(), _keys(), _rows(), _samples(), _json(), _failures(), _reasons(), _flags(), _records())
+    of_photos = (_rows(), _samples(), _json(), _videos(), _failures(), _reasons())
+    sections = (_intro(), _tree(), _keys(), *of_photos, _flags(), _records())
     return "\n\n".join(section.strip() for section in sections) + "\n"
 
 
@@ -112,8 +115,8 @@ def _intro() -> str:
 Format version {layout.FORMAT_VERSION}. Generated from the code: `python -m schemas.format_doc > docs/format.md`.
 
 For the same inputs, responses, format and selection flags, library versions and CPU architecture, every file of
-`rows/`, `shards/` and `failures/[0-9]*.parquet` has the same bytes, whatever the workers, the order of input lines
-and the cutting of input files. What may differ stands in `log/` and in the manifest's `run`.
+`rows/`, `shards/`, `videos/` and `failures/[0-9]*.parquet` has the same bytes, whatever the workers, the order of input
+lines and the cutting of input files. What may differ stands in `log/` and in the manifest's `run`.
 """
 
 
@@ -125,7 +128,11 @@ def _tree() -> str:
         (layout.sidecar_file(0), "one row per sample of the tar, same order, with its place in the tar"),
         (layout.idx_file(0), "DALI index v1.2"),
         (layout.SHARD_INDEX, "wids shard index, of the shards that have samples"),
-        (layout.failures_file(0), "one row per photo of `rows/` that is not in the tar"),
+        (layout.video_tar_file(0), "with `--videos`, samples of videos: `KEY.mp4 KEY.json KEY.txt`, otherwise alike"),
+        (layout.video_sidecar_file(0), "one row per video of that tar, same order, with its place in the tar"),
+        (layout.video_idx_file(0), "DALI index v1.2 of that tar"),
+        (layout.VIDEO_INDEX, "wids shard index, of the shards that have videos; always there with `--videos`"),
+        (layout.failures_file(0), "one row per photo or video of `rows/` that is in neither tar"),
         (layout.INPUT_FAILURES, "one row per input line that became no row of its own"),
         (layout.commit_file(0), "commit record, written when all files of the shard are in place"),
         (layout.log_file(0), "host, times and attempts of the shard's last run, and what was dropped of its geometry"),
@@ -138,12 +145,12 @@ def _tree() -> str:
 
 {_table(("file", "holds"), [(f"`{name}`", text) for name, text in files])}
 
-A shard without samples has rows, failures and a commit, but no tar, sidecar or index. With `--format webp` or `png`
-the image member is `KEY.webp` or `KEY.png`; with several sizes there are more of them. `KEY.txt` holds
+A shard without samples has rows, failures and a commit, but no tar, sidecar or index; so for videos. With `--format`
+`webp` or `png` the image member is `KEY.webp` or `KEY.png`; with several sizes there are more of them. `KEY.txt` holds
 the first caption that is not lemmatised, else the title, else the description, or is empty.
 
 Input lines = rows + removed by filters + collapsed equal lines + input failures; in every shard
-rows = samples + failures. Photos that were taken down, and the input failures of their lines, count as removed by
+rows = samples + videos + failures. Photos taken down, and the input failures of their lines, count as removed by
 filters; `{TAKEN_DOWN}` says how many photos these are, `{UNKNOWN}` how many tombstones are of photos that the dataset
 would not have anyway.
 """
@@ -219,6 +226,28 @@ is ten times the size or more): then the smaller image is made of more pixels th
 """
 
 
+def _videos() -> str:
+    return f"""
+## Videos: `KEY.json` and `videos/NNNNNN.parquet`
+
+With `--videos` the rows of which `is_video` is true are no photos of `shards/` but samples of `videos/`. Their members
+are the video as it was fetched, its JSON by the rules above, and its text. The columns are those of the rows, as
+published, and these:
+
+{_column_table(VIDEO_COLUMNS)}
+
+The sidecar has one more:
+
+{_column_table((VIDEO_OFFSET,))}
+
+A video is a file that begins with an MP4 box `ftyp`, of another brand than those of still images
+({", ".join(f"`{brand}`" for brand in STILL_BRANDS)}), and whose boxes fill it to its end; nothing is decoded. Other
+files fail: `unsupported_image` for a video in another container, known by its first bytes, `truncated_image` where
+it ends within a box, `corrupt_image` where a box is smaller than its header or there are more than {MAX_BOXES:,}, and
+else `not_an_image`.
+"""
+
+
 def _json() -> str:
     empty = json.loads(sample_json({f.name: None for f in SAMPLE_SCHEMA}))
     rows = [(f"`{f.name}`", f"`{json.dumps(empty[f.name])}`") for f in SAMPLE_SCHEMA if f.nullable]
@@ -290,8 +319,9 @@ def _records() -> str:
 
 JSON, indented by one, ASCII, with sorted keys and a final newline. `checksum` is the SHA-256 of the same JSON
 without that key; `rows_digest` that of the rows file's SHA-256 in hex, followed by the plan's `format` as such JSON;
-`root_hash` that of lines `sha256  name`, sorted by name, of all files of `rows/` and `shards/` and the failures of
-each shard.
+`root_hash` that of lines `sha256  name`, sorted by name, of all files of `rows/`, `shards/` and `videos/` and the
+failures of each shard. Counts of videos are left out of records where they are 0, and a plan's `format` has `videos`
+and `max_video_bytes` only with `--videos`: a dataset without videos has the records that it had before there were any.
 
 {(chr(10) * 2).join(_record(file, record) for file, record in records)}
 """

@@ -6,6 +6,7 @@ FORMAT_VERSION = 2
 PLAN = "plan.json"
 MANIFEST = "manifest.json"
 SHARD_INDEX = "shards/index.json"
+VIDEO_INDEX = "videos/index.json"
 INPUT_FAILURES = "failures/input.parquet"
 TMP = "_tmp"
 LEASE = "_tmp/lease.json"
@@ -16,7 +17,7 @@ REWRITES = "_tmp/rewrites"
 """Holds a folder for each shard whose files are being replaced: the new files, and the intent record."""
 
 LOG = "log"
-SHARD_FOLDERS = ("commits", "shards", "failures", "rows", LOG)
+SHARD_FOLDERS = ("commits", "shards", "videos", "failures", "rows", LOG)
 """Folders whose files are of one shard each; what says that a shard is complete comes first."""
 
 
@@ -62,6 +63,21 @@ def idx_file(shard: int) -> str:
     return f"shards/{shard_name(shard)}.idx"
 
 
+def video_tar_file(shard: int) -> str:
+    """Returns the name of the videos of a shard."""
+    return f"videos/{shard_name(shard)}.tar"
+
+
+def video_sidecar_file(shard: int) -> str:
+    """Returns the name of the table beside the tar of videos."""
+    return f"videos/{shard_name(shard)}.parquet"
+
+
+def video_idx_file(shard: int) -> str:
+    """Returns the name of the DALI index beside the tar of videos."""
+    return f"videos/{shard_name(shard)}.idx"
+
+
 def failures_file(shard: int) -> str:
     """Returns the name of the failures of a shard."""
     return f"failures/{shard_name(shard)}.parquet"
@@ -87,12 +103,14 @@ def staged_file(shard: int, name: str) -> str:
     return f"{REWRITES}/{shard_name(shard)}/{name}"
 
 
-def shard_files(shard: int, samples: int = 1) -> list[str]:
+def shard_files(shard: int, samples: int = 1, videos: int = 0) -> list[str]:
     """Returns the names of the files that phase 2 writes for a shard, the commit record left out.
 
     Args:
         shard: its number.
         samples: how many it has; without any it has no tar, and nothing beside it.
+        videos: how many it has; likewise.
     """
-    beside = [tar_file(shard), sidecar_file(shard), idx_file(shard)] if samples else []
-    return [*beside, failures_file(shard)]
+    of_samples = [tar_file(shard), sidecar_file(shard), idx_file(shard)] if samples else []
+    of_videos = [video_tar_file(shard), video_sidecar_file(shard), video_idx_file(shard)] if videos else []
+    return [*of_samples, *of_videos, failures_file(shard)]

@@ -15,6 +15,9 @@ import typing
 from schemas.layout import FORMAT_VERSION, shard_name
 
 _CHECKSUM = "checksum"
+_OMITTED_AT_0: typing.Final = {"omitted_at_0": True}
+"""Marks counts that are left out where they are 0: records without videos are as if nobody knew of any."""
+
 _OLDER_REMEDY = "use the version that wrote it, or build anew: into another --output, or with --overwrite"
 
 R = typing.TypeVar("R", bound="Record")
@@ -40,7 +43,7 @@ class Record:
 
     def to_json(self) -> bytes:
         """Encodes the record: sorted keys, ASCII, a final newline; equal records give equal bytes."""
-        body = vars(self)
+        body = _body(self)
         return _json_bytes({**body, _CHECKSUM: _sha256(_json_bytes(body))})
 
     @classmethod
@@ -73,12 +76,14 @@ class CommitRecord(Record):
 
     Attributes:
         shard: its number.
-        rows: photos of the shard; samples + failed.
+        rows: photos and videos of the shard; samples + videos + failed.
         samples: photos in the tar.
-        failed: photos in the failures.
+        failed: photos and videos in the failures.
         failures_by_reason: how many of the failed have which reason.
         rows_digest: of what the shard was made from, see :func:`rows_digest`.
         files: each file of the shard by its name in the dataset, the rows among them.
+        videos: in the tar of videos; left out where it is 0.
+        failed_videos: of the failed those that are videos, but not for the reason ``is_video``; left out where it is 0.
     """
 
     shard: int
@@ -88,6 +93,8 @@ class CommitRecord(Record):
     failures_by_reason: dict[str, int]
     rows_digest: str
     files: dict[str, FileDigest]
+    videos: int = dataclasses.field(default=0, metadata=_OMITTED_AT_0)
+    failed_videos: int = dataclasses.field(default=0, metadata=_OMITTED_AT_0)
     format_version: int = FORMAT_VERSION
 
 
@@ -114,10 +121,12 @@ class ManifestShard:
     Attributes:
         name: six digits.
         samples: photos in the tar.
-        failed: photos in the failures.
+        failed: photos and videos in the failures.
         bytes: size of all its files.
         sha256: of each file, by its name in the dataset.
         rows_digest: of what the shard was made from.
+        videos: in the tar of videos; left out where it is 0.
+        failed_videos: as in the commit record.
     """
 
     name: str
@@ -126,17 +135,21 @@ class ManifestShard:
     bytes: int
     sha256: dict[str, str]
     rows_digest: str
+    videos: int = dataclasses.field(default=0, metadata=_OMITTED_AT_0)
+    failed_videos: int = dataclasses.field(default=0, metadata=_OMITTED_AT_0)
 
 
 @dataclasses.dataclass(frozen=True)
 class Totals:
-    """Sums over all shards; ``bytes`` is the size of their files."""
+    """Sums over all shards; ``bytes`` is the size of their files. Counts of videos are left out where they are 0."""
 
     rows: int
     samples: int
     failed: int
     bytes: int
     failures_by_reason: dict[str, int]
+    videos: int = dataclasses.field(default=0, metadata=_OMITTED_AT_0)
+    failed_videos: int = dataclasses.field(default=0, metadata=_OMITTED_AT_0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,7 +161,7 @@ class Manifest(Record):
         software: versions by name.
         counts: the input accounting, the same as the plan's.
         shards: one entry per shard, in order.
-        files: files that belong to no shard and are checked too: the shard index, the input failures.
+        files: files that belong to no shard and are checked too: the shard indexes, the input failures.
         totals: sums over the shards.
         root_hash: of all data files, see :func:`root_hash`.
         run: what differs between runs of the same build: run id, times, host.
@@ -235,7 +248,7 @@ def root_hash(sha256_by_file: typing.Mapping[str, str]) -> str:
     """Returns one hash for all data files: SHA-256 over lines ``sha256  name``, sorted by name.
 
     Args:
-        sha256_by_file: of every file of ``rows/`` and ``shards/`` and of the failures of each shard, by
+        sha256_by_file: of every file of ``rows/``, ``shards/`` and ``videos/`` and of the failures of each shard, by
             name; not the input failures, which depend on how the inputs are cut into files.
     """
     return _sha256("".join(f"{sha256}  {name}\n" for name, sha256 in sorted(sha256_by_file.items())).encode())
@@ -250,6 +263,8 @@ def manifest_shard(commit: CommitRecord) -> ManifestShard:
         bytes=sum(f.bytes for f in commit.files.values()),
         sha256={name: f.sha256 for name, f in commit.files.items()},
         rows_digest=commit.rows_digest,
+        videos=commit.videos,
+        failed_videos=commit.failed_videos,
     )
 
 
@@ -264,17 +279,26 @@ def totals_of(commits: typing.Sequence[CommitRecord]) -> Totals:
         failed=sum(c.failed for c in commits),
         bytes=sum(f.bytes for c in commits for f in c.files.values()),
         failures_by_reason=dict(reasons),
+        videos=sum(c.videos for c in commits),
+        failed_videos=sum(c.failed_videos for c in commits),
     )
 
 
-def root_hash_of(commits: typing.Iterable[CommitRecord], shard_index: str, index_sha256: str) -> str:
-    """Returns the root hash of committed shards and the shard index, whose name is ``shard_index``."""
+def root_hash_of(commits: typing.Iterable[CommitRecord], indexes: typing.Mapping[str, FileDigest]) -> str:
+    """Returns the root hash of committed shards and of the shard indexes, by name."""
     files = {name: digest.sha256 for commit in commits for name, digest in commit.files.items()}
-    return root_hash({**files, shard_index: index_sha256})
+    return root_hash(files | {name: digest.sha256 for name, digest in indexes.items()})
 
 
 def _json_bytes(value: typing.Any) -> bytes:
-    return json.dumps(value, indent=1, sort_keys=True, allow_nan=False, default=vars).encode() + b"\n"
+    return json.dumps(value, indent=1, sort_keys=True, allow_nan=False, default=_body).encode() + b"\n"
+
+
+def _body(record: typing.Any) -> dict[str, typing.Any]:
+    """Returns what a record says, nested ones as they are."""
+    values = vars(record)
+    omitted = _omitted_at_0(typing.cast(typing.Hashable, type(record)))
+    return {name: value for name, value in values.items() if value or name not in omitted}
 
 
 def _sha256(data: bytes) -> str:
@@ -302,6 +326,11 @@ def _field_types(record: type) -> dict[str, typing.Any]:
     return typing.get_type_hints(record)
 
 
+@functools.cache
+def _omitted_at_0(record: typing.Any) -> frozenset[str]:
+    return frozenset(f.name for f in dataclasses.fields(record) if f.metadata == _OMITTED_AT_0)
+
+
 def _decode(type_: typing.Any, value: typing.Any, where: str) -> typing.Any:
     """Builds a value of a record's field type; every error names ``where``."""
     origin, arguments = typing.get_origin(type_), typing.get_args(type_)
@@ -318,6 +347,7 @@ def _decode(type_: typing.Any, value: typing.Any, where: str) -> typing.Any:
     if not dataclasses.is_dataclass(type_):
         return value
     fields = _field_types(typing.cast(type, type_))
-    if fields.keys() != value.keys():
-        raise ValueError(f"{where} is damaged: wrong or missing keys {sorted(fields.keys() ^ value.keys())}")
-    return typing.cast(typing.Any, type_)(**{n: _decode(t, value[n], f"{where}: {n}") for n, t in fields.items()})
+    wrong = (fields.keys() ^ value.keys()) - _omitted_at_0(typing.cast(typing.Hashable, type_))
+    if wrong:
+        raise ValueError(f"{where} is damaged: wrong or missing keys {sorted(wrong)}")
+    return typing.cast(typing.Any, type_)(**{n: _decode(fields[n], v, f"{where}: {n}") for n, v in value.items()})

@@ -116,7 +116,11 @@ def sample_json(sample: typing.Mapping[str, typing.Any]) -> bytes:
     Returns:
         UTF-8, no spaces, keys in schema order.
     """
-    value = _filled(_SAMPLE_FIELDS, sample)
+    return encoded_json(_filled(_SAMPLE_FIELDS, sample))
+
+
+def encoded_json(value: dict[str, typing.Any]) -> bytes:
+    """Encodes what :func:`json_fields` gave as the JSON of a tar member."""
     text = _ENCODER.encode(value)
     if ("e-" in text or "e+" in text) and _FLOAT_WITHOUT_POINT.search(text):
         text = _POINTED_ENCODER.encode(value)

@@ -228,7 +228,7 @@ def write_manifest(root: pathlib.Path, commits: typing.Sequence[CommitRecord], c
         shards=[manifest_shard(c) for c in commits],
         files=files,
         totals=totals_of(commits),
-        root_hash=root_hash_of(commits, layout.SHARD_INDEX, files[layout.SHARD_INDEX].sha256),
+        root_hash=root_hash_of(commits, {layout.SHARD_INDEX: files[layout.SHARD_INDEX]}),
         run={"run_id": "r1", "started": 1.5},
     )
     _write(root / layout.MANIFEST, manifest.to_json())

@@ -36,6 +36,20 @@ def mirror_path(line: str) -> str:
     return f"/data/images/{key[:3]}/{key[3:6]}/{key}.jpg"
 
 
+def video_path(line: str) -> str:
+    """Where the mirror has the video of a line of ``yfcc100m_dataset``, from its root on."""
+    key = mirror_key(line.split("\t")[16])
+    return f"/data/videos/mp4/{key[:3]}/{key[3:6]}/{key}.mp4"
+
+
+def video_line(line_number: int, photo_id: int, rnd: random.Random) -> str:
+    """One line as :func:`dataset_line` makes it, of a video."""
+    line = dataset_line(line_number, photo_id, rnd).split("\t")
+    user, secret = line[3], line[22]
+    line[16] = f"http://www.flickr.com/videos/{user}/{photo_id}/play/orig/{secret}"
+    return "\t".join([*line[:2], mirror_key(line[16]), *line[3:24], "1"])
+
+
 def dataset_line(line_number: int, photo_id: int, rnd: random.Random) -> str:
     """One 25-column line of ``yfcc100m_dataset``, without its newline."""
 

@@ -8,10 +8,11 @@ from schemas import layout
 from schemas.elements import RowsFile
 from schemas.records import CommitRecord
 from transforms import progress
-from transforms.build_shard import ShardConfig, build_shard
+from transforms.build_shard import build_shard
 from transforms.probe_photos import probe_photos
 from transforms.restore_shard import restore_shard
 from transforms.retry_shard import retry_shard
+from transforms.shard_config import ShardConfig
 from transforms.worker_pool import WorkerPool, died_at, stopping_at_errors
 from transforms.worker_process import WorkerDiedError
 

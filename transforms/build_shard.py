@@ -3,7 +3,6 @@
 import asyncio
 import collections
 import contextlib
-import dataclasses
 import io
 import json
 import os
@@ -19,15 +18,14 @@ import pyarrow.parquet as pq
 from schemas import layout
 from schemas.failures import Failure, FailureReason, PhotoError, Stage
 from schemas.records import CommitRecord
-from transforms.decode_limit import DECODE_LIMIT_S, in_own_process, within_limit
+from schemas.videos import max_video_bytes, takes_videos
+from transforms.decode_limit import in_own_process, within_limit
 from transforms.failure_share import check_share
 from transforms.fetch_error import FetchError
 from transforms.fetch_loop import run_in_loop, shared_codec, shared_fetching
-from transforms.fetch_options import FetchOptions
 from transforms.file_digest import bytes_digest
 from transforms.for_each import for_each, while_it_helps
-from transforms.image_places import PlacesConfig, fetch_image
-from transforms.image_plan import ImageOptions
+from transforms.image_places import fetch_image
 from transforms.image_spool import ImageSpool
 from transforms.make_images import Made, make_again, make_images, options_again, take_over, usable_size
 from transforms.old_dataset import OldDataset, OldPhotos
@@ -36,12 +34,13 @@ from transforms.photo_refs import FETCH_COLUMNS, PhotoRef, photo_ref
 from transforms.progress import count
 from transforms.publish import OutputError, staging_in
 from transforms.remedies import REDO_ROWS
-from transforms.remote_copies import default_mirror_url
+from transforms.remote_copies import default_mirror_url, default_video_url
 from transforms.row_annotations import RowAnnotations
-from transforms.scratch import Scratch
+from transforms.shard_config import ShardConfig
 from transforms.shard_failures import ShardFailures
-from transforms.shard_remains import Remains
 from transforms.shards_under_way import is_oldest, ranked
+from transforms.videos.take_videos import ShardVideos
+from transforms.videos.write_videos import SpooledVideo
 from transforms.write_shard import ShardRows, SpooledImage, write_shard
 
 PHOTOS_IN_HAND = 4_096
@@ -53,53 +52,41 @@ OLD_IN_HAND = 32
 _Row = dict[str, typing.Any]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ShardConfig:
-    """How shards are built.
+class ShardImages:
+    """The images of one shard: what they are made with, and what became of them in order of arrival.
 
     Attributes:
-        output: the dataset.
-        folder: local, for everything unfinished; need not exist. None for temporary files of each worker's machine.
-        image: how images are written.
-        fetch: how they are downloaded.
-        places: where they are looked for, in order.
-        format: the plan's format flags, part of the commit's digest.
-        max_failure_ratio: the run ends when more than this share of its photos has failed.
-        retry: SQL condition on the failures of shards that are built already: those photos are tried again, and the
-            rest of the shard is kept; '' to build whole shards.
-        remains: what is left of damaged shards, by shard; these are restored. None to build shards anew.
-        decode_limit_s: the most processor time that one photo may take between its bytes and its image.
-        old: dataset whose images and failures are taken where they will do; None if every photo is fetched.
-        done: gets the commit record of each shard that this run has built, so that a repeated attempt does not build it
-            again; None where nothing is repeated.
-        isolated: make every image in a process of its own, since some photo of the shard ends the process it is in.
+        images: in order of arrival.
+        videos: those taken; None if videos are left out.
+        failures: of photos and videos.
+        attempts: requests made.
+        geometry_dropped: annotations that could not be mapped, by column and cause.
     """
 
-    output: Output
-    folder: pathlib.Path | None
-    image: ImageOptions
-    fetch: FetchOptions
-    places: PlacesConfig
-    format: dict[str, typing.Any]
-    max_failure_ratio: float = 1.0
-    retry: str = ""
-    remains: typing.Mapping[int, Remains] | None = None
-    decode_limit_s: float = DECODE_LIMIT_S
-    old: OldDataset | None = None
-    done: Scratch | None = None
-    isolated: bool = False
-
-
-class ShardImages:
-    """The images of one shard: what they are made with, and what became of them in order of arrival."""
-
-    def __init__(self, config: ShardConfig, annotations: RowAnnotations, spool: ImageSpool, old: OldPhotos | None):
+    def __init__(
+        self,
+        config: ShardConfig,
+        annotations: RowAnnotations,
+        spool: ImageSpool,
+        old: OldPhotos | None,
+        videos: ShardVideos | None = None,
+    ):
         self._config, self._annotations, self._spool, self._old = config, annotations, spool, old
+        self.videos = videos
         self._old_in_hand = asyncio.Semaphore(OLD_IN_HAND)
         self.images: list[SpooledImage] = []
-        self.failures = ShardFailures()
+        self.failures = ShardFailures(videos.photo_ids if videos else ())
         self.attempts = 0
         self.geometry_dropped: collections.Counter[str] = collections.Counter()
+
+    @property
+    def found_videos(self) -> list[SpooledVideo]:
+        """The videos that were taken; none where they are left out."""
+        return self.videos.found if self.videos else []
+
+    def progress(self) -> int:
+        """Returns a number that grows with each image, and each byte of a video."""
+        return len(self.images) + (self.videos.received_bytes if self.videos else 0)
 
     async def build(self, index: int, photo: _Row) -> None:
         """Makes one photo an image or a failure; defers it if it may yet become an image."""
@@ -109,18 +96,28 @@ class ShardImages:
             self.failures.keep(kept)
             return
         try:
-            if photo["is_video"]:
+            if not photo["is_video"]:
+                await self._make(index, photo, ref)
+            elif self.videos:
+                self.attempts += await self.videos.take(index, ref)
+            else:
                 raise PhotoError(FailureReason.IS_VIDEO, Stage.FETCH, "the photo is a video")
-            await self._make(index, photo, ref)
             self.failures.healed(index)
-            count("samples")
+            count("videos" if photo["is_video"] else "samples")
         except PhotoError as error:
             self.attempts += error.attempts if isinstance(error, FetchError) else 0
-            url = "" if photo["is_video"] else default_mirror_url(ref, self._config.places.base)
-            failure = Failure(ref.photo_id, error.reason, error.stage, error.http_status, url, error.detail)
+            failure = Failure(
+                ref.photo_id, error.reason, error.stage, error.http_status, self._url(photo, ref), error.detail
+            )
             is_own = not (isinstance(error, FetchError) and error.host_is_ailing)
             self.failures.add(index, failure, is_own)
             check_share(self._config.max_failure_ratio)
+
+    def _url(self, photo: _Row, ref: PhotoRef) -> str:
+        """Returns the default mirror's URL of what is asked for."""
+        if not photo["is_video"]:
+            return default_mirror_url(ref, self._config.places.base)
+        return default_video_url(ref) if self.videos else ""
 
     async def _make(self, index: int, photo: _Row, ref: PhotoRef) -> None:
         row = {**photo, **self._annotations[index]}
@@ -179,10 +176,12 @@ def build_shard(shard: int, digest: str, config: ShardConfig) -> CommitRecord:
     rows = read_planned_rows(shard, digest, config.output)
     with staging_of(shard, config) as staging:
         with ImageSpool(staging / "images") as spool:
-            images = run_in_loop(build_images(rows.table, range(rows.table.num_rows), config, spool))
+            images = run_in_loop(build_images(rows.table, range(rows.table.num_rows), config, spool, staging))
             failures, sizes, extension = images.failures.final, config.image.further_sizes, config.image.format
-            commit = write_shard(rows, images.images, failures, spool, staging, config.format, extension, sizes)
-        _commit(commit, staging, config.output)
+            commit = write_shard(
+                rows, images.images, failures, spool, staging, config.format, extension, sizes, images.found_videos
+            )
+        _commit(commit, staging, config.output, takes_videos(config.format))
     write_log(shard, started, images, config.output)
     return commit
 
@@ -212,19 +211,22 @@ def staging_of(shard: int, config: ShardConfig) -> contextlib.AbstractContextMan
 
 
 async def build_images(
-    table: pa.Table, wanted: typing.Iterable[int], config: ShardConfig, spool: ImageSpool
+    table: pa.Table, wanted: typing.Iterable[int], config: ShardConfig, spool: ImageSpool, staging: pathlib.Path
 ) -> ShardImages:
     """Tries every photo of some rows, then once more, with fresh connections, those whose failures may heal.
+
+    So it does with their videos if these are taken.
 
     Args:
         table: rows of a shard.
         wanted: numbers of those whose photos are tried.
         config: how.
         spool: takes the images.
+        staging: local folder that takes the videos.
     """
     photos: list[_Row] = table.select([*FETCH_COLUMNS, "sources"]).to_pylist()
     old = OldPhotos(config.old, table["photo_id"].to_numpy()) if config.old else None
-    images = ShardImages(config, RowAnnotations(table), spool, old)
+    images = ShardImages(config, RowAnnotations(table), spool, old, _videos(table, config, staging))
 
     def build(rows: typing.Iterable[int]) -> typing.Coroutine[typing.Any, typing.Any, None]:
         return for_each(rows, lambda row: images.build(row, photos[row]), PHOTOS_IN_HAND)
@@ -234,16 +236,25 @@ async def build_images(
         if images.failures.deferred:
             await shared_fetching(config.fetch, config.places).client.renew()
             again = build(images.failures.rows_to_try())
-            await while_it_helps(again, lambda: len(images.images), config.fetch.deadline_s, lambda: not is_oldest())
+            await while_it_helps(again, images.progress, config.fetch.deadline_s, lambda: not is_oldest())
     images.failures.give_up()
     return images
 
 
-def _commit(commit: CommitRecord, staging: pathlib.Path, output: Output) -> None:
+def _videos(table: pa.Table, config: ShardConfig, staging: pathlib.Path) -> ShardVideos | None:
+    max_bytes = max_video_bytes(config.format)
+    if max_bytes is None:
+        return None
+    places = shared_fetching(config.fetch, config.places)
+    ids = table.filter(table["is_video"])["photo_id"].to_numpy()
+    return ShardVideos(ids, places.videos, config.old, max_bytes, staging)
+
+
+def _commit(commit: CommitRecord, staging: pathlib.Path, output: Output, with_videos: bool) -> None:
     """Replaces the shard's files; an older commit record goes first, the new one comes last."""
     record = layout.commit_file(commit.shard)
     output.remove(record)
-    for name in layout.shard_files(commit.shard):
+    for name in layout.shard_files(commit.shard, videos=with_videos):
         if name in commit.files:
             output.publish(staging / name, name)
         else:
@@ -267,6 +278,7 @@ def write_log(shard: int, started: float, images: ShardImages, output: Output) -
         "started": started,
         "seconds": time.time() - started,
         "samples": len(images.images),
+        **({"videos": len(images.videos.found)} if images.videos else {}),
         "failed": len(images.failures.final),
         "attempts": images.attempts,
         "geometry_dropped": images.geometry_dropped,

@@ -12,10 +12,10 @@ from apache_beam.utils.windowed_value import WindowedValue
 from schemas.elements import RowsFile, ShardDone
 from schemas.records import CommitRecord
 from transforms.build_in_worker import build_in_worker, probe_in_worker
-from transforms.build_shard import ShardConfig
 from transforms.failure_share import MIN_PHOTOS
 from transforms.finish_shards import FinishConfig, finish_shards
 from transforms.gather import Gather
+from transforms.shard_config import ShardConfig
 from transforms.worker_pool import LANES, WorkerPool, renew_shared_pool, shared_pool
 
 
@@ -41,7 +41,8 @@ class BuildShards(beam.PTransform):
 
     Input: one list of RowsFile, one per shard. Output: ShardDone of the shards built now.
 
-    Counters (namespace "BuildShards"): samples, failed. Distributions: shard_bytes, shard_ms (from begin to commit).
+    Counters (namespace "BuildShards"): samples, videos, failed. Distributions: shard_bytes, shard_ms (from begin to
+    commit).
     """
 
     def __init__(self, config: ShardsConfig):
@@ -88,6 +89,7 @@ class _BuildFn(beam.DoFn):
     def __init__(self, config: ShardsConfig):
         self._config = config
         self._samples = beam.metrics.Metrics.counter("BuildShards", "samples")
+        self._videos = beam.metrics.Metrics.counter("BuildShards", "videos")
         self._failed = beam.metrics.Metrics.counter("BuildShards", "failed")
         self._bytes = beam.metrics.Metrics.distribution("BuildShards", "shard_bytes")
         self._ms = beam.metrics.Metrics.distribution("BuildShards", "shard_ms")
@@ -118,6 +120,7 @@ class _BuildFn(beam.DoFn):
         """Counts in the thread of the step: Beam drops without a word what others count."""
         commit, seconds = future.result()
         self._samples.inc(commit.samples)
+        self._videos.inc(commit.videos)
         self._failed.inc(commit.failed)
         self._bytes.update(sum(file.bytes for file in commit.files.values()))
         self._ms.update(round(1000 * seconds))

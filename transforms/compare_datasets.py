@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from schemas import layout
 from schemas.photo_ids import shard_bounds, within_hashes
+from schemas.videos import with_videos_stated
 from transforms.compare_images import Digests, ImageChange, ImageDifference, TarImages, differing_images, read_digests
 from transforms.compare_photos import Change, PhotoDifference, compare_photos
 from transforms.finished_dataset import FinishedDataset, ShardTables, read_shard
@@ -55,8 +56,9 @@ class Counts:
 
 def differing_settings(a: FinishedDataset, b: FinishedDataset) -> dict[str, tuple[typing.Any, typing.Any]]:
     """Returns the format flags that both state and that differ: they decide how rows become samples."""
-    both = sorted(a.format.keys() & b.format.keys())
-    return {name: (a.format[name], b.format[name]) for name in both if a.format[name] != b.format[name]}
+    of_a, of_b = with_videos_stated(a.format), with_videos_stated(b.format)
+    both = sorted(of_a.keys() & of_b.keys())
+    return {name: (of_a[name], of_b[name]) for name in both if of_a[name] != of_b[name]}
 
 
 def compare_datasets(a: FinishedDataset, b: FinishedDataset) -> typing.Iterator[PhotoDifference]:

@@ -12,19 +12,21 @@ from schemas.annotations import MAPPED_COLUMNS
 from schemas.failures import FAILURE_SCHEMA
 from schemas.rows import ROW_SCHEMA
 from schemas.samples import IMAGE_COLUMNS
+from schemas.videos import VIDEO_COLUMNS
 from transforms.compare_images import ImageDifference
 from transforms.finished_dataset import ShardTables
 
-SAMPLE = "sample"
+SAMPLE, VIDEO = "sample", "video"
 """The state of a photo that is one; that of another is the reason of its failure."""
 
 COMPARED_COLUMNS = {
     "rows": tuple(ROW_SCHEMA.names),
     "samples": (*MAPPED_COLUMNS, *(c.name for c in IMAGE_COLUMNS)),
     "failures": tuple(name for name in FAILURE_SCHEMA.names if name not in ("reason", "retryable")),
+    "videos": tuple(c.name for c in VIDEO_COLUMNS),
 }
 """By table. Samples repeat the other columns of their rows; where an image lies in its tar depends on its neighbours;
-the reason of a failure is the photo's state."""
+the reason of a failure is the photo's state; videos are the same if their SHA-256 is."""
 
 _SMALL_ROWS = 16
 
@@ -46,8 +48,9 @@ class PhotoDifference(typing.NamedTuple):
     Attributes:
         photo_id: of it.
         change: what became of it.
-        columns: that differ, by table: ``rows``, ``samples``, ``failures``; of the latter two where it is one in both.
-        states: in the first and the second, where they differ: ``sample``, or the reason of the failure.
+        columns: that differ, by table: ``rows``, ``samples``, ``failures``, ``videos``; of the latter three where it is
+            one in both.
+        states: in the first and the second, where they differ: ``sample``, ``video``, or the reason of the failure.
         images: that differ, where it is a sample in both.
     """
 
@@ -117,7 +120,8 @@ def _differing_columns(a: pa.Table, b: pa.Table, names: typing.Iterable[str]) ->
 
 def _states(photos: ShardTables) -> dict[int, str]:
     failures = zip(photos.failures["photo_id"].to_pylist(), photos.failures["reason"].to_pylist(), strict=True)
-    return {**dict.fromkeys(photos.samples["photo_id"].to_pylist(), SAMPLE), **dict(failures)}
+    found = ((photos.samples, SAMPLE), (photos.videos, VIDEO))
+    return {i: state for table, state in found for i in table["photo_id"].to_pylist()} | dict(failures)
 
 
 def _ids(table: pa.Table) -> Ids:

@@ -5,6 +5,7 @@ import typing
 
 from schemas import layout
 from schemas.records import CommitRecord, Manifest, OtherFormatError, Plan, PlanRows, Record
+from schemas.videos import takes_videos
 from transforms.dataset_files import DatasetFiles, Fault, NoDatasetError, unreadable
 from transforms.remedies import GO_ON, JOIN_ANEW, REDO_RECORD
 
@@ -38,6 +39,11 @@ class Records(typing.NamedTuple):
         stated = self.plan.format if self.plan else self.manifest.configuration if self.manifest else {}
         sizes = stated.get(IMAGE_FLAG)
         return sizes if isinstance(sizes, list) and all(isinstance(size, int) for size in sizes) else None
+
+    def takes_videos(self) -> bool:
+        """Tells whether there are to be videos, by the plan, or by the manifest where the plan is damaged."""
+        stated = self.plan.format if self.plan else self.manifest.configuration if self.manifest else {}
+        return takes_videos(stated)
 
     def is_outdated(self, shard: int) -> bool:
         """Tells whether a shard was made from other rows than the plan names: another selection was joined since."""

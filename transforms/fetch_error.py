@@ -19,9 +19,9 @@ class FetchError(PhotoError):
         self.host_is_ailing = False
 
 
-def too_large(max_image_bytes: int, http_status: int = -1) -> FetchError:
-    """Returns the failure of a photo whose file is over the cap."""
-    detail = f"more than --max_image_bytes {max_image_bytes}"
+def too_large(max_bytes: int, http_status: int = -1, flag: str = "max_image_bytes") -> FetchError:
+    """Returns the failure of a photo whose file is over the cap that a flag sets."""
+    detail = f"more than --{flag} {max_bytes}"
     return FetchError(FailureReason.TOO_LARGE, Stage.FETCH, detail, http_status)
 
 

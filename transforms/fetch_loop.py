@@ -10,6 +10,8 @@ from transforms.codec_thread import CodecThread
 from transforms.fetch_options import FetchOptions
 from transforms.http_client import HttpClient
 from transforms.image_places import Place, PlacesConfig, open_places
+from transforms.remote_place import Http
+from transforms.videos.video_mirror import VideoMirror
 
 T = typing.TypeVar("T")
 
@@ -21,10 +23,11 @@ _loop: asyncio.AbstractEventLoop | None = None
 
 
 class Fetching(typing.NamedTuple):
-    """What photos are fetched with: the places to look for them, and the client of those on the net."""
+    """What is fetched with: places of photos, that of videos if there is one, and the client of those on the net."""
 
     client: HttpClient
     places: list[Place]
+    videos: VideoMirror | None
 
 
 def run_in_loop(main: typing.Coroutine[typing.Any, typing.Any, T]) -> T:
@@ -43,7 +46,9 @@ def shared_fetching(options: FetchOptions, places: PlacesConfig) -> Fetching:
     """
     client = HttpClient(options, places.roots())
     budget = ByteBudget(max(BYTES_IN_FLIGHT, options.max_image_bytes))
-    return Fetching(client, open_places(places, client, budget))
+    mirror = places.video_mirror()
+    videos = VideoMirror(mirror[0], Http(client, budget, mirror[1])) if mirror else None
+    return Fetching(client, open_places(places, client, budget), videos)
 
 
 @functools.cache

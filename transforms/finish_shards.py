@@ -1,4 +1,4 @@
-"""The end of phase 2: the shard index and the manifest, from the commit records."""
+"""The end of phase 2: the shard indexes and the manifest, from the commit records."""
 
 import dataclasses
 import errno
@@ -8,10 +8,11 @@ import typing
 from schemas import layout
 from schemas.failures import AccountingError
 from schemas.records import CommitRecord, Manifest, Plan, Totals, manifest_shard, root_hash_of, totals_of
+from schemas.videos import takes_videos
 from transforms.file_digest import DigestingReader, bytes_digest
 from transforms.output import Output, read_record
 from transforms.publish import OutputError
-from transforms.tar_shard import indexed_tar, wids_index
+from transforms.shard_indexes import shard_indexes, write_indexes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,7 @@ class FinishConfig:
 
 
 def finish_shards(config: FinishConfig, built: typing.Iterable[int] = ()) -> Manifest:
-    """Writes ``shards/index.json``, unless it says the same already, and, last of all, ``manifest.json``.
+    """Writes the indexes of shards and videos, unless they say the same already, and, last of all, ``manifest.json``.
 
     Args:
         config: what the manifest says besides.
@@ -48,10 +49,9 @@ def finish_shards(config: FinishConfig, built: typing.Iterable[int] = ()) -> Man
     plan = read_record(output, layout.PLAN, Plan)
     commits = _read_commits(output, sorted(rows.shard for rows in plan.rows or ()))
     _check_sizes(output, commits, set(built))
-    index = wids_index(indexed_tar(commit) for commit in commits if commit.samples)
-    if not output.exists(layout.SHARD_INDEX) or output.read(layout.SHARD_INDEX) != index:
-        output.write(layout.SHARD_INDEX, index)
-    index_digest = bytes_digest(index)
+    indexes = shard_indexes(commits, takes_videos(plan.format))
+    write_indexes(indexes, output)
+    digests = {name: bytes_digest(index) for name, index in indexes.items()}
     with output.open(layout.INPUT_FAILURES) as file:
         input_failures = DigestingReader(file).finish()
     manifest = Manifest(
@@ -59,9 +59,9 @@ def finish_shards(config: FinishConfig, built: typing.Iterable[int] = ()) -> Man
         software=config.software,
         counts=plan.counts,
         shards=[manifest_shard(c) for c in commits],
-        files={layout.SHARD_INDEX: index_digest, layout.INPUT_FAILURES: input_failures},
+        files={**digests, layout.INPUT_FAILURES: input_failures},
         totals=totals_of(commits),
-        root_hash=root_hash_of(commits, layout.SHARD_INDEX, index_digest.sha256),
+        root_hash=root_hash_of(commits, digests),
         run={**config.run, "finished": time.time()},
     )
     check_accounts(manifest.totals, plan.counts["rows"])
@@ -116,5 +116,7 @@ def check_accounts(totals: Totals, rows: int) -> None:
     Raises:
         AccountingError: rows were lost or made up.
     """
-    if not rows == totals.rows == totals.samples + totals.failed:
-        raise AccountingError(f"{rows} rows became {totals.samples} samples and {totals.failed} failures")
+    if not rows == totals.rows == totals.samples + totals.videos + totals.failed:
+        raise AccountingError(
+            f"{rows} rows became {totals.samples} samples, {totals.videos} videos and {totals.failed} failures"
+        )

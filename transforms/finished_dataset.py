@@ -12,6 +12,7 @@ from schemas.failures import FAILURE_SCHEMA
 from schemas.records import Manifest, Plan, PlanRows
 from schemas.rows import ROW_SCHEMA
 from schemas.samples import sidecar_schema
+from schemas.videos import VIDEO_SIDECAR_SCHEMA
 from transforms.dataset_files import DamagedDatasetError, DatasetFiles, Fault, NoDatasetError, unreadable
 from transforms.dataset_records import IMAGE_FLAG
 from transforms.file_digest import bytes_digest
@@ -51,11 +52,12 @@ class FinishedDataset(typing.NamedTuple):
 
 
 class ShardTables(typing.NamedTuple):
-    """Photos of one shard: all rows, and of each either a sample or a failure; neither without images."""
+    """Photos of one shard: all rows, and of each a sample, a failure or a video; none of these without images."""
 
     rows: pa.Table
     samples: pa.Table
     failures: pa.Table
+    videos: pa.Table = VIDEO_SIDECAR_SCHEMA.empty_table()
 
 
 def open_finished(root: str, s3: S3Options | None = None) -> FinishedDataset:
@@ -89,7 +91,7 @@ def read_shard(dataset: FinishedDataset, shard: int, images: bool = True) -> Sha
     Args:
         dataset: where.
         shard: its number; it may lie beyond the last.
-        images: whether samples and failures are wanted.
+        images: whether samples, failures and videos are wanted.
 
     Raises:
         DamagedDatasetError: a file is missing or not what was written.
@@ -97,7 +99,11 @@ def read_shard(dataset: FinishedDataset, shard: int, images: bool = True) -> Sha
     sha256 = dataset.sha256[shard] if shard < len(dataset.sha256) else {}
     schemas = {layout.rows_file(shard): ROW_SCHEMA}
     samples_schema = sidecar_schema(dataset.further_sizes if dataset.has_images else ())
-    of_images = {layout.sidecar_file(shard): samples_schema, layout.failures_file(shard): FAILURE_SCHEMA}
+    of_images = {
+        layout.sidecar_file(shard): samples_schema,
+        layout.failures_file(shard): FAILURE_SCHEMA,
+        layout.video_sidecar_file(shard): VIDEO_SIDECAR_SCHEMA,
+    }
     wanted = sha256.keys() & ({*schemas, *of_images} if images else schemas.keys())
     tables = (
         _read_table(dataset, name, sha256[name], schema) if name in wanted else schema.empty_table()

@@ -19,6 +19,7 @@ from transforms.fetch_error import FetchError, too_large
 from transforms.fetch_options import FetchOptions
 from transforms.http_client import MAX_REDIRECTS, Admit, HttpClient, admit_all, joined, redirect_of
 from transforms.opt_outs import check_opt_out
+from transforms.saved_bodies import CHUNK_BYTES, Saved, save_body
 from transforms.time_bound import timeout
 from transforms.transport_errors import TRANSPORT_ERRORS, transport_error
 
@@ -26,7 +27,8 @@ BACKOFF_S = 0.5
 """The first retry waits a random time up to this; each further one up to twice as long."""
 MAX_BACKOFF_S = 20.0
 
-_CHUNK_BYTES = 1 << 18
+SLOWEST_BYTES_PER_S = 500_000
+"""A file that is saved has its deadline, and beyond that as long as it takes at this pace."""
 
 _STATUS_REASONS = {
     401: FailureReason.FORBIDDEN,
@@ -68,11 +70,13 @@ class Ask(typing.NamedTuple):
         admit: may refuse or delay each request; waiting in it does not count towards the deadline.
         sign: of each attempt, but of no redirect.
         part: None for the whole file.
+        saved: where the body goes; None for memory. Of whole files only.
     """
 
     admit: Admit = admit_all
     sign: Sign | None = None
     part: Part | None = None
+    saved: Saved | None = None
 
 
 PLAIN = Ask()
@@ -83,7 +87,7 @@ class Fetched:
     """A photo's file. Leave its ``with`` block once it is decoded: that frees its bytes for others.
 
     Attributes:
-        data: the file.
+        data: the file; empty if it was saved.
         url: where it came from, as asked for.
         http_status: 200, 206 of a part, or -1 where no HTTP was spoken.
         attempts: requests made for it.
@@ -150,6 +154,12 @@ class _Clock:
 
     def __init__(self, deadline_s: float):
         self._end_s = time.monotonic() + deadline_s
+        self._granted_s = 0.0
+
+    def grant(self, seconds: float) -> None:
+        """Makes the deadline so much later; of several grants the longest counts."""
+        self._end_s += max(0.0, seconds - self._granted_s)
+        self._granted_s = max(self._granted_s, seconds)
 
     def left_s(self) -> float:
         return max(0.0, self._end_s - time.monotonic())
@@ -177,7 +187,7 @@ async def _fetch_once(
             headers = ask.part.headers() if ask.part else {}
             if ask.sign and not hop:
                 headers |= await ask.sign(str(url))
-            answer = await _converse(client, url, headers, budget, clock, ask.part)
+            answer = await _converse(client, url, headers, budget, clock, ask)
         if not isinstance(answer, _Redirect):
             return answer
         url, status = joined(url, answer.location), answer.status
@@ -196,7 +206,7 @@ async def _converse(
     headers: dict[str, str],
     budget: ByteBudget,
     clock: _Clock,
-    part: Part | None,
+    ask: Ask,
 ) -> tuple[bytes, Reservation] | _Redirect:
     status = -1
     try:
@@ -205,7 +215,10 @@ async def _converse(
             location = redirect_of(response)
             if location:
                 return _Redirect(status, location)
-            return await _body(response, client.options, budget, clock, part)
+            if ask.saved:
+                await _save(response, client.options, clock, ask.saved)
+                return b"", Reservation(budget, 0)
+            return await _body(response, client.options, budget, clock, ask.part)
     except TRANSPORT_ERRORS as error:
         raise transport_error(error, status) from error
 
@@ -214,7 +227,7 @@ async def _body(
     response: aiohttp.ClientResponse, options: FetchOptions, budget: ByteBudget, clock: _Clock, part: Part | None
 ) -> tuple[bytes, Reservation]:
     max_bytes = part.bytes if part else options.max_image_bytes
-    expected_bytes = _check_response(response, options, 206 if part else 200, max_bytes)
+    expected_bytes = _check_response(response, options, 206 if part else 200, max_bytes, "max_image_bytes")
     with contextlib.ExitStack() as on_failure:
         with clock.paused():
             reserved_bytes = part.reserved_bytes if part else 0
@@ -226,7 +239,16 @@ async def _body(
     return data, reservation
 
 
-def _check_response(response: aiohttp.ClientResponse, options: FetchOptions, expected: int, max_bytes: int) -> int:
+async def _save(response: aiohttp.ClientResponse, options: FetchOptions, clock: _Clock, saved: Saved) -> None:
+    expected_bytes = _check_response(response, options, 200, saved.max_bytes, saved.flag)
+    clock.grant(expected_bytes / SLOWEST_BYTES_PER_S)
+    async with timeout(clock.left_s()):
+        await save_body(response, saved)
+
+
+def _check_response(
+    response: aiohttp.ClientResponse, options: FetchOptions, expected: int, max_bytes: int, flag: str
+) -> int:
     """Returns how many bytes the body may have; raises if it is not worth reading."""
     status = response.status
     if status != expected:
@@ -239,13 +261,13 @@ def _check_response(response: aiohttp.ClientResponse, options: FetchOptions, exp
     if length is None or "Content-Encoding" in response.headers:
         return max_bytes
     if length > max_bytes:
-        raise too_large(max_bytes, status)
+        raise too_large(max_bytes, status, flag)
     return length
 
 
 async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
     chunks, read_bytes = [], 0
-    async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+    async for chunk in response.content.iter_chunked(CHUNK_BYTES):
         read_bytes += len(chunk)
         if read_bytes > max_bytes:
             raise too_large(max_bytes, response.status)

@@ -21,7 +21,7 @@ from transforms.local_images import IMAGES, FilesPlace
 from transforms.match_files import UNKNOWN_COPY
 from transforms.object_store import check_bucket, is_store_url, open_bucket, split_store_url
 from transforms.photo_refs import PhotoRef
-from transforms.remote_copies import MIRROR_ROOTS, flickr_copies, mirror_copies, source_order
+from transforms.remote_copies import MIRROR_ROOTS, VIDEO_SOURCE, flickr_copies, mirror_copies, source_order
 from transforms.remote_place import FLICKR, MIRROR, FoundCopy, Http, RemotePlace
 from transforms.request_signers import S3Options
 from transforms.scratch import Scratch
@@ -113,6 +113,14 @@ class PlacesConfig:
             return str(yarl.URL(root)), None
         bucket, prefix = open_bucket(_mirror_place(source, root), root, self.s3, self.fetch)
         return str(bucket.key_url(prefix)), bucket.sign
+
+    def video_mirror(self) -> tuple[str, Sign | None] | None:
+        """Returns what :meth:`mirror` does of the mirror that has videos; None without ``auto``.
+
+        Raises:
+            ImagePlaceError: as :meth:`mirror`.
+        """
+        return self.mirror(VIDEO_SOURCE) if VIDEO_SOURCE in self.mirrors_in_use else None
 
     def roots(self) -> tuple[str, ...]:
         """Returns http(s) URLs of mirrors and places: what the operator or this program names, not the data."""

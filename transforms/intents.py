@@ -26,7 +26,13 @@ def end_rewrites(output: Output) -> None:
     output.remove_tree(layout.REWRITES)
 
 
-def replace_shard(commit: CommitRecord, names: typing.Iterable[str], staging: pathlib.Path, output: Output) -> None:
+def replace_shard(
+    commit: CommitRecord,
+    names: typing.Iterable[str],
+    staging: pathlib.Path,
+    output: Output,
+    with_videos: bool = False,
+) -> None:
     """Replaces files of a shard and its commit record; durable when it returns.
 
     Args:
@@ -34,9 +40,10 @@ def replace_shard(commit: CommitRecord, names: typing.Iterable[str], staging: pa
         names: of its files that are new.
         staging: local directory that holds these under the same names.
         output: the dataset.
+        with_videos: whether it takes videos, so that the shard may have had some.
     """
     files = {name: commit.files[name] for name in names}
-    removed = [name for name in layout.shard_files(commit.shard) if name not in commit.files]
+    removed = [name for name in layout.shard_files(commit.shard, videos=with_videos) if name not in commit.files]
     for name in files:
         output.publish(staging / name, layout.staged_file(commit.shard, name))
     intent = Intent(files=files, removed=removed, commit=commit)

@@ -63,6 +63,8 @@ def keep_rows(planned: PlanRows, wanted: RowsWanted, old: OldDataset, scratch: S
     if wanted.image:
         if commit.samples:
             old.check(layout.tar_file(shard), commit.files[layout.tar_file(shard)])
+        if commit.videos:
+            old.check(layout.video_tar_file(shard), commit.files[layout.video_tar_file(shard)])
         unusable = _count_unusable(samples.select(_SIZE_COLUMNS).take(places.drop_null()), old.image, wanted.image)
     return KeptRows(shard, planned.rows, rows.num_rows, unusable, _kept_name(shard))
 

@@ -29,12 +29,14 @@ def commit_by_manifest(dataset: DatasetFiles, records: Records, shard: int) -> C
         return None
     return CommitRecord(
         shard=shard,
-        rows=entry.samples + entry.failed,
+        rows=entry.samples + entry.videos + entry.failed,
         samples=entry.samples,
         failed=entry.failed,
         failures_by_reason=_reasons(dataset, layout.failures_file(shard), entry),
         rows_digest=entry.rows_digest,
         files={name: FileDigest(dataset.size(name) or 0, sha256) for name, sha256 in entry.sha256.items()},
+        videos=entry.videos,
+        failed_videos=entry.failed_videos,
     )
 
 

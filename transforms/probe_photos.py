@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 
 from schemas import layout
 from schemas.failures import FailureReason
-from transforms.build_shard import ShardConfig
 from transforms.failure_share import check_sample
 from transforms.fetch_error import FetchError
 from transforms.fetch_loop import run_in_loop, shared_fetching
 from transforms.for_each import for_each
 from transforms.image_places import fetch_image
 from transforms.photo_refs import FETCH_COLUMNS, PhotoRef, photo_ref
+from transforms.shard_config import ShardConfig
 
 PHOTOS = 64
 SHARDS = 8

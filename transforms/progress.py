@@ -18,8 +18,18 @@ import numpy.typing as npt
 
 from schemas.failures import FailureReason
 
-COUNTERS = ("lines", "rows", "samples", "failed", "deferred", *(reason.value for reason in FailureReason))
-"""``deferred``: failed once, to be tried again; the reasons count both these and what has failed for good."""
+COUNTERS = (
+    "lines",
+    "rows",
+    "samples",
+    "failed",
+    "deferred",
+    "videos",
+    "failed_videos",
+    *(reason.value for reason in FailureReason),
+)
+"""``deferred``: failed once, to be tried again; the reasons count both these and what has failed for good. Videos that
+are taken, or fail, count for nothing else."""
 
 SLOTS = 1 + 4 * max(16, os.cpu_count() or 1)
 """One for this process itself, and one for each call under way; further calls wait."""

@@ -19,6 +19,9 @@ MIRROR_ROOTS = {
 }
 """Default root of each source's mirror, in the order in which mirrors are tried."""
 
+VIDEO_SOURCE = "yfcc"
+"""Whose mirror has videos."""
+
 _HASH = re.compile(r"[0-9a-f]{16,32}")
 _EXTENSION = re.compile(r"[A-Za-z0-9]{1,5}")
 _NO_SEGMENT = re.compile(r"\.|.*[/\\%?#:]", re.DOTALL)
@@ -69,6 +72,23 @@ def mirror_copies(source: str, root: str, photo: PhotoRef) -> list[RemoteCopy]:
         if copy.source == source and (path := _quoted(path_of(copy))):
             image_ids.setdefault(f"{root}/{path}", copy.image_id)
     return [RemoteCopy(yarl.URL(url, encoded=True), source, image_id) for url, image_id in image_ids.items()]
+
+
+def video_url(root: str, photo: PhotoRef) -> yarl.URL | None:
+    """Returns where YFCC's mirror has a video; None if its name is not known.
+
+    Args:
+        root: as for :func:`mirror_copies`.
+        photo: the video.
+    """
+    name = yfcc_hash(photo)
+    path = f"data/videos/mp4/{name[0:3]}/{name[3:6]}/{name}.mp4"
+    return yarl.URL(f"{root.rstrip('/')}/{path}", encoded=True) if name else None
+
+
+def default_video_url(photo: PhotoRef) -> str:
+    """Returns a video's URL on YFCC's default mirror, whatever ``--mirror`` says; '' if it has none."""
+    return str(video_url(MIRROR_ROOTS[VIDEO_SOURCE], photo) or "")
 
 
 def flickr_copies(source: str, photo: PhotoRef) -> list[RemoteCopy]:

@@ -7,13 +7,17 @@ import time
 
 from schemas import layout
 from schemas.records import CommitRecord
-from transforms.build_shard import ShardConfig, ShardImages, build_images, read_planned_rows, staging_of, write_log
+from schemas.videos import takes_videos
+from transforms.build_shard import ShardImages, build_images, read_planned_rows, staging_of, write_log
 from transforms.failure_share import too_many
 from transforms.fetch_loop import run_in_loop
 from transforms.image_spool import ImageSpool
 from transforms.intents import replace_shard
 from transforms.rewrite_shard import failures_of, read_failures, spool_samples, write_again
+from transforms.shard_config import ShardConfig
 from transforms.shard_remains import Remains
+from transforms.videos.spool_videos import spool_videos
+from transforms.videos.write_videos import SpooledVideo
 from transforms.write_shard import ShardRows
 
 _log = logging.getLogger("photobeam")
@@ -22,9 +26,9 @@ _log = logging.getLogger("photobeam")
 def restore_shard(shard: int, digest: str, config: ShardConfig) -> CommitRecord:
     """Writes the damaged files of a shard again. Runs in a worker process.
 
-    Samples and failures whose files are whole are kept; other photos are fetched. Files that would get the bytes
-    that they have are not touched. If too many samples would be lost, since their photos cannot be fetched any more
-    or not now, nothing is written.
+    Samples, videos and failures whose files are whole are kept; other photos and videos are fetched. Files that would
+    get the bytes that they have are not touched. If too many would be lost, since they cannot be fetched any more or
+    not now, nothing is written.
 
     Args:
         shard: its number.
@@ -45,8 +49,8 @@ def restore_shard(shard: int, digest: str, config: ShardConfig) -> CommitRecord:
             new, images = _write(rows, remains, config, spool, staging)
         if not _loses_too_much(new, remains, images, config):
             whole = {n for n in remains.whole if new.files.get(n) == remains.commit.files.get(n)} if remains else set()
-            names = [name for name in layout.shard_files(shard) if name in new.files and name not in whole]
-            replace_shard(new, names, staging, config.output)
+            names = [name for name in layout.shard_files(shard, videos=1) if name in new.files and name not in whole]
+            replace_shard(new, names, staging, config.output, takes_videos(config.format))
             if images:
                 write_log(shard, started, images, config.output)
     return new
@@ -59,23 +63,28 @@ def _write(
     samples, failures = [], []
     if remains and remains.has_samples:
         samples = spool_samples(config.output, remains.commit, rows.table, config.format, spool)
+    videos = list[SpooledVideo]()
+    if remains and remains.has_videos:
+        videos = spool_videos(config.output, remains.commit, rows.table, staging)
     if remains and remains.has_failures:
         failures = failures_of(read_failures(config.output, remains.commit))
-    kept, failed = {image.row for image in samples}, {failure.photo_id for failure in failures}
+    kept = {sample.row for sample in samples} | {video.row for video in videos}
+    failed = {failure.photo_id for failure in failures}
     photo_ids = rows.table["photo_id"].to_pylist()
     wanted = [row for row, photo_id in enumerate(photo_ids) if row not in kept and photo_id not in failed]
-    images = run_in_loop(build_images(rows.table, wanted, config, spool)) if wanted else None
+    images = run_in_loop(build_images(rows.table, wanted, config, spool, staging)) if wanted else None
     if images:
         samples, failures = [*samples, *images.images], [*failures, *images.failures.final]
-    return write_again(rows, samples, failures, config.format, spool, staging), images
+        videos = [*videos, *images.found_videos]
+    return write_again(rows, samples, failures, config.format, spool, staging, videos), images
 
 
 def _loses_too_much(
     new: CommitRecord, remains: Remains | None, images: ShardImages | None, config: ShardConfig
 ) -> bool:
-    """Tells, and warns, whether more of the samples that the shard had failed now than the configuration permits."""
-    had = remains.commit.samples if remains else new.rows
-    lost = had - new.samples
+    """Tells, and warns, whether more of what the shard had failed now than the configuration permits."""
+    had = remains.commit.samples + remains.commit.videos if remains else new.rows
+    lost = had - new.samples - new.videos
     if not images or lost <= config.max_failure_ratio * had:
         return False
     reasons = collections.Counter(failure.reason for failure in images.failures.final)

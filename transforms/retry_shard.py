@@ -6,13 +6,16 @@ import numpy as np
 
 from schemas import layout
 from schemas.records import CommitRecord
-from transforms.build_shard import ShardConfig, build_images, staging_of, write_log
+from schemas.videos import takes_videos
+from transforms.build_shard import build_images, staging_of, write_log
 from transforms.fetch_loop import run_in_loop
 from transforms.image_spool import ImageSpool
 from transforms.intents import replace_shard
 from transforms.output import read_record
 from transforms.publish import OutputError
 from transforms.rewrite_shard import failures_of, read_failures, read_rows, spool_samples, write_again
+from transforms.shard_config import ShardConfig
+from transforms.videos.spool_videos import spool_videos
 from transforms.where_condition import matching_rows
 
 RETRY_FLAG = "--retry"
@@ -22,7 +25,7 @@ def retry_shard(shard: int, digest: str, config: ShardConfig) -> CommitRecord:
     """Tries the photos of some failures again. Runs in a worker process.
 
     The shard then has the bytes that it would have if it had been built so at once. If no photo became a
-    sample, nothing is written.
+    sample and no video was taken, nothing is written.
 
     Args:
         shard: its number; it is committed.
@@ -45,12 +48,14 @@ def retry_shard(shard: int, digest: str, config: ShardConfig) -> CommitRecord:
     wanted = np.flatnonzero(np.isin(rows.table["photo_id"].to_numpy(), failures["photo_id"].to_numpy()[tried]))
     with staging_of(shard, config) as staging:
         with ImageSpool(staging / "images") as spool:
-            images = run_in_loop(build_images(rows.table, wanted.tolist(), config, spool))
-            if not images.images:
+            images = run_in_loop(build_images(rows.table, wanted.tolist(), config, spool, staging))
+            if not images.images and not images.found_videos:
                 return old
             kept = spool_samples(config.output, old, rows.table, config.format, spool)
+            videos = [*spool_videos(config.output, old, rows.table, staging), *images.found_videos]
             left = [*failures_of(failures.filter(~tried)), *images.failures.final]
-            new = write_again(rows, [*kept, *images.images], left, config.format, spool, staging)
-        replace_shard(new, layout.shard_files(shard, new.samples), staging, config.output)
+            new = write_again(rows, [*kept, *images.images], left, config.format, spool, staging, videos)
+        names = layout.shard_files(shard, new.samples, new.videos)
+        replace_shard(new, names, staging, config.output, takes_videos(config.format))
     write_log(shard, started, images, config.output)
     return new

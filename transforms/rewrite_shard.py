@@ -21,6 +21,7 @@ from transforms.image_spool import ImageSpool, SpoolPlace
 from transforms.publish import OutputError
 from transforms.remedies import REDO_SHARD
 from transforms.tar_shard import TarDamageError, read_tar
+from transforms.videos.write_videos import SpooledVideo
 from transforms.write_shard import ShardRows, SpooledImage, write_shard
 
 _ROWS_AT_A_TIME = 500
@@ -41,7 +42,7 @@ def read_rows(dataset: DatasetFiles, commit: CommitRecord) -> ShardRows:
         DamagedShardError: the file is not the one that was committed.
     """
     name = layout.rows_file(commit.shard)
-    return ShardRows(commit.shard, _read_table(dataset, commit, name), commit.files[name])
+    return ShardRows(commit.shard, read_committed(dataset, commit, name), commit.files[name])
 
 
 def read_failures(dataset: DatasetFiles, commit: CommitRecord) -> pa.Table:
@@ -50,7 +51,7 @@ def read_failures(dataset: DatasetFiles, commit: CommitRecord) -> pa.Table:
     Raises:
         DamagedShardError: the file is not the one that was committed.
     """
-    return _read_table(dataset, commit, layout.failures_file(commit.shard))
+    return read_committed(dataset, commit, layout.failures_file(commit.shard))
 
 
 def failures_of(table: pa.Table) -> list[Failure]:
@@ -77,7 +78,7 @@ def spool_samples(
     """
     if not commit.samples:
         return []
-    sidecar = _read_table(dataset, commit, layout.sidecar_file(commit.shard))
+    sidecar = read_committed(dataset, commit, layout.sidecar_file(commit.shard))
     place = {photo_id: row for row, photo_id in enumerate(rows["photo_id"].to_pylist())}
     kept = [i for i, photo_id in enumerate(sidecar["photo_id"].to_pylist()) if photo_id in place]
     sidecar = sidecar.take(pa.array(kept, pa.int64()))
@@ -101,29 +102,37 @@ def write_again(
     plan_format: Format,
     spool: ImageSpool,
     staging: pathlib.Path,
+    videos: typing.Iterable[SpooledVideo] = (),
 ) -> CommitRecord:
     """Writes a shard's files into a local directory, in the format of its dataset.
 
     Args, returns and raises: as :func:`transforms.write_shard.write_shard`.
     """
     extension, sizes = plan_format["format"], plan_format["image_size"][1:]
-    return write_shard(rows, images, failures, spool, staging, plan_format, extension, sizes)
+    return write_shard(rows, images, failures, spool, staging, plan_format, extension, sizes, videos)
 
 
-def _read_table(dataset: DatasetFiles, commit: CommitRecord, name: str) -> pa.Table:
-    with _readable(dataset, name):
+def read_committed(dataset: DatasetFiles, commit: CommitRecord, name: str) -> pa.Table:
+    """Reads a table of a shard.
+
+    Raises:
+        DamagedShardError: the file is not the one that was committed.
+    """
+    with reading(dataset, name):
         data = dataset.read(name)
     if bytes_digest(data) != commit.files[name]:
-        raise _damaged(dataset, name)
+        raise changed_file(dataset, name)
     return pq.read_table(io.BytesIO(data))
 
 
-def _damaged(dataset: DatasetFiles, name: str) -> DamagedShardError:
+def changed_file(dataset: DatasetFiles, name: str) -> DamagedShardError:
+    """Returns the error of a file that is not the one that was committed."""
     return DamagedShardError(f"{dataset}/{name} is damaged or was replaced; {REDO_SHARD}")
 
 
 @contextlib.contextmanager
-def _readable(dataset: DatasetFiles, name: str) -> typing.Iterator[None]:
+def reading(dataset: DatasetFiles, name: str) -> typing.Iterator[None]:
+    """Tells of a file that is missing as of one that is damaged."""
     try:
         yield
     except FileNotFoundError as error:
@@ -137,7 +146,7 @@ def _spool_pictures(
     """Appends the images of some samples; returns where those of each lie, in the order of their sizes."""
     extensions = image_extensions(plan_format["format"], plan_format["image_size"][1:])
     name, places = layout.tar_file(commit.shard), collections.defaultdict[str, list[SpoolPlace]](list)
-    with _readable(dataset, name), dataset.open(name) as file:
+    with reading(dataset, name), dataset.open(name) as file:
         tar = DigestingReader(file)
         try:
             for member in read_tar(typing.cast(typing.BinaryIO, tar)):
@@ -145,9 +154,9 @@ def _spool_pictures(
                 if own_key in keys and extension in extensions:
                     places[own_key].append(spool.append(member.data))
         except TarDamageError as error:
-            raise _damaged(dataset, name) from error
+            raise changed_file(dataset, name) from error
         if tar.finish() != commit.files[name]:
-            raise _damaged(dataset, name)
+            raise changed_file(dataset, name)
     return places
 
 

@@ -1,18 +1,24 @@
 """The failures of one shard: those that are final, and those that are tried once more at its end."""
 
+import typing
+
 from schemas.failures import Failure, FailureReason
-from transforms.progress import count
+from transforms import progress
 
 
 class ShardFailures:
     """Why photos of a shard are not in it.
+
+    Args:
+        videos: ids of those that count as videos: no failure of theirs counts for ``--max_failure_ratio``.
 
     Attributes:
         final: in order of arrival.
         deferred: failures that may heal, by number of the row.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, videos: typing.Container[int] = ()) -> None:
+        self._videos = videos
         self.final: list[Failure] = []
         self.deferred: dict[int, Failure] = {}
         self._untried: set[int] = set()
@@ -32,8 +38,7 @@ class ShardFailures:
         self.healed(row)
         if failure.reason.retryable:
             self.deferred[row] = failure
-            count("deferred")
-            count(failure.reason.value)
+            self._count(failure, "deferred", 1)
         else:
             self._end(failure)
 
@@ -45,8 +50,7 @@ class ShardFailures:
         """Forgets a photo's failure, if there is one."""
         failure = self.deferred.pop(row, None)
         if failure:
-            count("deferred", -1)
-            count(failure.reason.value, -1)
+            self._count(failure, "deferred", -1)
 
     def rows_to_try(self) -> list[int]:
         """Returns the rows whose failures are deferred: first those never asked for, last what may cost a deadline."""
@@ -60,8 +64,14 @@ class ShardFailures:
 
     def _end(self, failure: Failure) -> None:
         self.final.append(failure)
-        count("failed")
-        count(failure.reason.value)
+        self._count(failure, "failed", 1)
+
+    def _count(self, failure: Failure, what: str, amount: int) -> None:
+        if failure.photo_id not in self._videos:
+            progress.count(what, amount)
+            progress.count(failure.reason.value, amount)
+        elif what == "failed":
+            progress.count("failed_videos", amount)
 
     def _rank(self, row: int) -> tuple[bool, bool, int]:
         return row not in self._untried, self.deferred[row].reason is FailureReason.TIMEOUT, row

@@ -29,6 +29,12 @@ class Remains(typing.NamedTuple):
         return not self.commit.samples or {layout.tar_file(shard), layout.sidecar_file(shard)} <= self.whole
 
     @property
+    def has_videos(self) -> bool:
+        """Whether its videos can be read back."""
+        shard = self.commit.shard
+        return not self.commit.videos or {layout.video_tar_file(shard), layout.video_sidecar_file(shard)} <= self.whole
+
+    @property
     def has_failures(self) -> bool:
         """Whether its failures can be read back."""
         return layout.failures_file(self.commit.shard) in self.whole
@@ -37,7 +43,7 @@ class Remains(typing.NamedTuple):
     def is_whole(self) -> bool:
         """Whether nothing is lost but, it may be, the commit record that stands in the dataset, and the rows."""
         shard, commit = self.commit.shard, self.commit
-        return {*layout.shard_files(shard, commit.samples), layout.commit_file(shard)} <= self.whole
+        return {*layout.shard_files(shard, commit.samples, commit.videos), layout.commit_file(shard)} <= self.whole
 
 
 def find_remains(dataset: DatasetFiles, records: Records, planned: PlanRows) -> Remains | None:

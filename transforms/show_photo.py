@@ -58,7 +58,8 @@ class ShownPhoto:
         row: the joined row, or where there is a sample, that: with its image columns and the place of its image in
             the tar; as in the tar's JSON nothing is null.
         is_sample: whether it is a sample.
-        failure: why it is none; None if it is one, or is not built yet.
+        failure: why it is none; None if it is one, or is not built yet, or is a video that was taken.
+        is_video: whether it is a video that was taken; then the row has what is known of its file, and its place.
     """
 
     photo_id: int
@@ -67,6 +68,7 @@ class ShownPhoto:
     row: dict[str, typing.Any]
     is_sample: bool
     failure: dict[str, typing.Any] | None
+    is_video: bool = False
 
 
 class _Lookup(typing.NamedTuple):
@@ -118,16 +120,17 @@ def find_photo(dataset: DatasetFiles, text: str, kinds: typing.Container[IdKind]
 
 
 def read_picture(dataset: DatasetFiles, photo: ShownPhoto) -> bytes:
-    """Reads the picture of a photo, by one read of its range of the tar.
+    """Reads the picture of a photo, or a video that was taken, by one read of its range of the tar.
 
     Raises:
         NoPictureError: there is none.
         DamagedDatasetError: the tar is shorter than that.
     """
-    if not photo.is_sample:
+    if not photo.is_sample and not photo.is_video:
         why = f"{photo.failure['reason']}: {photo.failure['detail']}" if photo.failure else "its shard is not built yet"
         raise NoPictureError(f"photo {photo.photo_id} has no picture ({why})")
-    name, offset, size = layout.tar_file(photo.shard), photo.row["image_offset"], photo.row["image_bytes"]
+    kind, tar_file = ("video", layout.video_tar_file) if photo.is_video else ("image", layout.tar_file)
+    name, offset, size = tar_file(photo.shard), photo.row[f"{kind}_offset"], photo.row[f"{kind}_bytes"]
     try:
         data = dataset.read_range(name, offset, size)
     except OSError as error:
@@ -197,7 +200,9 @@ def _read_photo(dataset: DatasetFiles, photo_id: int, shards: int, kind: IdKind)
         return None
     sample = _read_row(dataset, layout.sidecar_file(shard), photo_id, required=False)
     failure = None if sample else _read_row(dataset, layout.failures_file(shard), photo_id, required=False)
-    return ShownPhoto(photo_id, shard, kind, sample or row, sample is not None, failure)
+    has_video = row["is_video"] and not failure
+    video = _read_row(dataset, layout.video_sidecar_file(shard), photo_id, required=False) if has_video else None
+    return ShownPhoto(photo_id, shard, kind, sample or video or row, sample is not None, failure, video is not None)
 
 
 def _read_row(dataset: DatasetFiles, name: str, photo_id: int, required: bool = True) -> dict[str, typing.Any] | None:

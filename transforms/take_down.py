@@ -19,6 +19,7 @@ from schemas import layout
 from schemas.photo_ids import hash64, shards_of
 from schemas.records import CommitRecord, Plan, PlanRows, rows_digest
 from schemas.tombstones import TAKEN_DOWN, UNKNOWN, is_carried_out
+from schemas.videos import takes_videos
 from transforms.file_digest import bytes_digest, file_digest
 from transforms.finish_shards import finish_again
 from transforms.image_spool import ImageSpool
@@ -30,6 +31,7 @@ from transforms.purge_lists import purge_lists
 from transforms.remedies import REDO_ROWS
 from transforms.rewrite_shard import DamagedShardError, failures_of, read_failures, spool_samples, write_again
 from transforms.rows_file import without_photos, write_rows
+from transforms.videos.spool_videos import spool_videos
 from transforms.write_shard import ShardRows
 
 _log = logging.getLogger("photobeam")
@@ -172,7 +174,7 @@ def _rewrite(
     rows = ShardRows(shard, left, file_digest(staged))
     new = _write_left(output, commit, rows, plan_format, staging, drop_damaged) if commit and is_built else None
     if new:
-        replace_shard(new, new.files, staging, output)
+        replace_shard(new, new.files, staging, output, takes_videos(plan_format))
     else:
         _remove_built(output, shard)
         output.publish(staged, name)
@@ -194,7 +196,8 @@ def _write_left(
         failures = [failure for failure in failures_of(read_failures(output, old)) if failure.photo_id in ids]
         with ImageSpool(staging / "images") as spool:
             images = spool_samples(output, old, rows.table, plan_format, spool)
-            return write_again(rows, images, failures, plan_format, spool, staging)
+            videos = spool_videos(output, old, rows.table, staging)
+            return write_again(rows, images, failures, plan_format, spool, staging, videos)
     except DamagedShardError as error:
         if not drop_damaged:
             raise
@@ -215,7 +218,8 @@ def _drop_shards(output: Output, ids: Ids, shards: typing.Iterable[int]) -> None
     for shard in shards:
         if _holds(output, ids, layout.rows_file(shard)):
             output.remove(layout.rows_file(shard))
-        if _holds(output, ids, layout.sidecar_file(shard)) or _holds(output, ids, layout.failures_file(shard)):
+        tables = (layout.sidecar_file(shard), layout.video_sidecar_file(shard), layout.failures_file(shard))
+        if any(_holds(output, ids, name) for name in tables):
             _remove_built(output, shard)
 
 
@@ -232,5 +236,5 @@ def _holds(output: Output, ids: Ids, name: str) -> bool:
 
 
 def _remove_built(output: Output, shard: int) -> None:
-    for name in (layout.commit_file(shard), *layout.shard_files(shard)):
+    for name in (layout.commit_file(shard), *layout.shard_files(shard, videos=1)):
         output.remove(name)

@@ -19,6 +19,7 @@ RECORD_BYTES = 20 * BLOCK_BYTES
 OWNER = "photobeam"
 MAX_NAME_CHARS = 100
 MAX_MEMBER_BYTES = 8**11 - 1
+COPY_BYTES = 1 << 20
 SHARD_INDEX_NAME = "photobeam"
 
 _HEADER = struct.Struct("100s 8s 8s 8s 12s 12s 8s 1s 100s 6s 2s 32s 32s 183x")
@@ -70,6 +71,38 @@ class TarDamageError(ValueError):
     """A tar is not what :func:`write_tar` writes; says where and how."""
 
 
+class TarEntry:
+    """One member while its tar is read.
+
+    Attributes:
+        name: of it.
+        offset: first byte of its data.
+        size: of its data, bytes.
+    """
+
+    def __init__(self, file: typing.BinaryIO, name: str, offset: int, size: int):
+        self.name, self.offset, self.size = name, offset, size
+        self._file, self._left_bytes = file, size
+
+    def read(self, max_bytes: int = MAX_MEMBER_BYTES) -> bytes:
+        """Reads so many of the bytes that are left, or all of these.
+
+        Raises:
+            TarDamageError: the file ends before.
+        """
+        wanted_bytes = min(max_bytes, self._left_bytes)
+        data = self._file.read(wanted_bytes)
+        if len(data) != wanted_bytes:
+            raise _cut_short(self.name, self.offset)
+        self._left_bytes -= wanted_bytes
+        return data
+
+    def chunks(self) -> typing.Iterator[bytes]:
+        """Reads what is left piece by piece."""
+        while data := self.read(COPY_BYTES):
+            yield data
+
+
 class IndexedTar(typing.NamedTuple):
     """What the shard index says of one tar: its file name, samples, and size in bytes."""
 
@@ -91,11 +124,14 @@ def ustar_header(name: str, size_bytes: int) -> bytes:
     return header[:148] + b"%06o\0 " % (_SUM_OF_FIXED + sum(name_field) + sum(size_field)) + header[156:]
 
 
-Sample = tuple[str, typing.Iterable[tuple[str, bytes]]]
+Data = bytes | pathlib.Path
+"""Of a member: in memory, or a local file."""
+
+Sample = tuple[str, typing.Iterable[tuple[str, Data]]]
 
 
 def write_tar(path: pathlib.Path, samples: typing.Iterable[Sample]) -> WrittenTar:
-    """Writes a tar in one pass; only one sample at a time is in memory.
+    """Writes a tar in one pass; only one sample at a time is in memory, and of local files a piece.
 
     Args:
         path: local file to write.
@@ -119,17 +155,25 @@ def read_tar(file: typing.BinaryIO) -> typing.Iterator[TarMember]:
     Raises:
         TarDamageError: the file is not what :func:`write_tar` writes.
     """
+    for entry in tar_entries(file):
+        yield TarMember(entry.name, entry.offset, entry.read())
+
+
+def tar_entries(file: typing.BinaryIO) -> typing.Iterator[TarEntry]:
+    """Reads a tar as :func:`read_tar` does, but leaves the reading of data to the caller; what is unread is skipped."""
     offset = 0
     while header := file.read(BLOCK_BYTES):
         if not any(header):
             break
         name, size = _read_header(header, offset)
         offset += BLOCK_BYTES
-        data = file.read(size)
+        entry = TarEntry(file, name, offset, size)
+        yield entry
+        for _ in entry.chunks():
+            pass
         padding = file.read(-size % BLOCK_BYTES)
-        if len(data) != size or padding != bytes(-size % BLOCK_BYTES):
-            raise TarDamageError(f"member {name} at byte {offset} is cut short, or followed by something else")
-        yield TarMember(name, offset, data)
+        if padding != bytes(-size % BLOCK_BYTES):
+            raise _cut_short(name, offset)
         offset += size + len(padding)
     end = -(-(offset + 2 * BLOCK_BYTES) // RECORD_BYTES) * RECORD_BYTES - offset
     if header + file.read(end - len(header) + 1) != bytes(end):
@@ -149,12 +193,20 @@ def dali_index(samples: typing.Sequence[PlacedSample]) -> bytes:
 
 def indexed_tar(commit: CommitRecord) -> IndexedTar:
     """Returns what the shard index says of the tar of a committed shard that has one."""
-    name = layout.tar_file(commit.shard)
-    return IndexedTar(name.rpartition("/")[2], commit.samples, commit.files[name].bytes)
+    return _indexed(layout.tar_file(commit.shard), commit.samples, commit)
+
+
+def indexed_video_tar(commit: CommitRecord) -> IndexedTar:
+    """Returns what the index of videos says of the tar of a committed shard that has some."""
+    return _indexed(layout.video_tar_file(commit.shard), commit.videos, commit)
+
+
+def _indexed(name: str, samples: int, commit: CommitRecord) -> IndexedTar:
+    return IndexedTar(name.rpartition("/")[2], samples, commit.files[name].bytes)
 
 
 def wids_index(tars: typing.Iterable[IndexedTar]) -> bytes:
-    """Returns ``shards/index.json``: the tars that hold samples, sorted, with URLs relative to itself.
+    """Returns ``index.json`` of a folder of tars: those that hold samples, sorted, with URLs relative to itself.
 
     Layout: https://github.com/webdataset/webdataset/blob/main/wids/wids_specs.py
     """
@@ -177,15 +229,33 @@ class _DigestingWriter:
         self.sha256.update(data)
 
 
-def _write_sample(tar: _DigestingWriter, key: str, members: typing.Iterable[tuple[str, bytes]]) -> PlacedSample:
-    places, parts, offset = [], [], tar.bytes
+def _write_sample(tar: _DigestingWriter, key: str, members: typing.Iterable[tuple[str, Data]]) -> PlacedSample:
+    places, parts, offset = [], list[bytes](), tar.bytes
     for extension, data in members:
-        padding = bytes(-len(data) % BLOCK_BYTES)
-        parts += [ustar_header(f"{key}.{extension}", len(data)), data, padding]
-        places.append(Member(extension, offset + BLOCK_BYTES, len(data)))
-        offset += BLOCK_BYTES + len(data) + len(padding)
+        size = len(data) if isinstance(data, bytes) else data.stat().st_size
+        padding = bytes(-size % BLOCK_BYTES)
+        parts.append(ustar_header(f"{key}.{extension}", size))
+        if isinstance(data, bytes):
+            parts.append(data)
+        else:
+            tar.write(b"".join(parts))
+            _copy(data, tar)
+            parts = []
+        parts.append(padding)
+        places.append(Member(extension, offset + BLOCK_BYTES, size))
+        offset += BLOCK_BYTES + size + len(padding)
     tar.write(b"".join(parts))
     return PlacedSample(key, tuple(places))
+
+
+def _copy(path: pathlib.Path, tar: _DigestingWriter) -> None:
+    with open(path, "rb") as file:
+        while data := file.read(COPY_BYTES):
+            tar.write(data)
+
+
+def _cut_short(name: str, offset: int) -> TarDamageError:
+    return TarDamageError(f"member {name} at byte {offset} is cut short, or followed by something else")
 
 
 def _read_header(header: bytes, offset: int) -> tuple[str, int]:

@@ -9,6 +9,7 @@ import aiohttp
 from schemas.failures import FailureReason, Stage
 from transforms.address_guard import BlockedAddressError, blocked_address
 from transforms.fetch_error import FetchError
+from transforms.publish import OutputError
 
 _REASONS: tuple[tuple[tuple[type[BaseException], ...], FailureReason, str], ...] = (
     ((asyncio.TimeoutError,), FailureReason.TIMEOUT, "no answer in time"),
@@ -33,8 +34,10 @@ def transport_error(error: BaseException, status: int) -> FetchError:
         status: HTTP status, -1 if none came.
 
     Raises:
-        OSError: too few file descriptors, which no photo is to blame for.
+        OSError: too few file descriptors, or no room for what arrives, which no photo is to blame for.
     """
+    if isinstance(error, OutputError):
+        raise error
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         raise OSError(error.errno, f"{error.strerror}: raise `ulimit -n` or lower --concurrency") from error
     if isinstance(error.__cause__, BlockedAddressError):

@@ -14,12 +14,12 @@ from transforms.file_digest import DigestingReader, bytes_digest
 from transforms.manifest_commit import commit_by_manifest
 from transforms.remedies import MOVE_AWAY, REDO_RECORD, REDO_ROWS, SWEEP
 from transforms.request_signers import S3Options
-from transforms.tar_shard import indexed_tar, wids_index
-from transforms.verify_records import check_records
+from transforms.shard_indexes import shard_indexes
+from transforms.verify_records import check_records, lists_its_files
 from transforms.verify_shard import check_rows, read_table, verify_shard
 from transforms.verify_sizes import check_sizes
 
-FOLDERS = ("rows", "shards", "failures", "commits")
+FOLDERS = ("rows", "shards", "videos", "failures", "commits")
 """Readers take every file in these for data."""
 
 
@@ -32,7 +32,8 @@ class VerifyReport(typing.NamedTuple):
         shards: how many there are.
         rows: photos in them.
         samples: photos with an image.
-        failures: photos without one.
+        videos: taken as such.
+        failures: photos and videos that are neither.
         bytes: size of the shards' files.
     """
 
@@ -41,6 +42,7 @@ class VerifyReport(typing.NamedTuple):
     shards: int
     rows: int
     samples: int
+    videos: int
     failures: int
     bytes: int
 
@@ -72,7 +74,8 @@ def verify(
     faults += _check_leftovers(dataset, records)
     totals = totals_of(list(records.commits.values()))
     rows = sum(r.rows for r in records.planned.values()) if records.rows_only else totals.rows
-    return VerifyReport(faults, records.rows_only, records.shards, rows, totals.samples, totals.failed, totals.bytes)
+    found = (totals.samples, totals.videos, totals.failed, totals.bytes)
+    return VerifyReport(faults, records.rows_only, records.shards, rows, *found)
 
 
 def _check_contents(dataset: DatasetFiles, records: Records, only: typing.Container[int] | None) -> list[Fault]:
@@ -108,7 +111,7 @@ def _check_planned_rows(dataset: DatasetFiles, records: Records, shard: int) -> 
 
 
 def _check_index(dataset: DatasetFiles, records: Records) -> list[Fault]:
-    """Checks the shard index, and other files that the manifest lists and that are of no shard."""
+    """Checks the shard indexes, and other files that the manifest lists and that are of no shard."""
     if records.rows_only:
         return []
     faults: list[Fault] = []
@@ -117,10 +120,11 @@ def _check_index(dataset: DatasetFiles, records: Records) -> list[Fault]:
             faults += _check_digest(dataset, name, expected)
     if faults or len(records.commits) < records.shards:
         return faults
-    found = read_checked(dataset, layout.SHARD_INDEX, None, REDO_RECORD, faults)
-    index = wids_index(indexed_tar(c) for c in records.commits.values() if layout.tar_file(c.shard) in c.files)
-    if found is not None and found != index:
-        faults.append(Fault(layout.SHARD_INDEX, "it is not the index of the shards", REDO_RECORD))
+    whole = [commit for commit in records.commits.values() if lists_its_files(commit)]
+    for name, index in shard_indexes(whole, records.takes_videos()).items():
+        found = read_checked(dataset, name, None, REDO_RECORD, faults)
+        if found is not None and found != index:
+            faults.append(Fault(name, "it is not the index of the shards", REDO_RECORD))
     return faults
 
 
@@ -158,11 +162,11 @@ def _check_input_failures(dataset: DatasetFiles, records: Records) -> list[Fault
 
 def _check_strays(found: typing.Iterable[str], records: Records) -> list[Fault]:
     """Names every file in the folders of data that is not part of the dataset."""
-    own = {layout.SHARD_INDEX, layout.INPUT_FAILURES}
+    own = {layout.SHARD_INDEX, layout.INPUT_FAILURES, *([layout.VIDEO_INDEX] if records.takes_videos() else [])}
     for shard in range(records.shards):
         commit = records.commits.get(shard)
         own.update([layout.rows_file(shard), layout.commit_file(shard)])
-        own.update(layout.shard_files(shard, commit.samples if commit else 1))
+        own.update(layout.shard_files(shard, *((commit.samples, commit.videos) if commit else (1, 1))))
     return [Fault(name, "it is not part of this dataset", MOVE_AWAY) for name in sorted(found) if name not in own]
 
 

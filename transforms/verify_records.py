@@ -19,13 +19,17 @@ def check_records(records: Records) -> list[Fault]:
 
 
 def check_commit(commit: CommitRecord) -> list[Fault]:
-    """Checks that a commit lists the files of a shard with so many samples, and that its counts add up."""
+    """Checks that a commit lists the files of a shard with so many samples and videos, and that its counts add up."""
     problems = []
     if not lists_its_files(commit):
         listed = sorted(commit.files)
-        problems.append(f"it lists other files than a shard of {commit.samples:,} samples has: {listed}")
-    if commit.rows != commit.samples + commit.failed:
-        problems.append(f"it says {commit.rows:,} rows, but {commit.samples:,} samples and {commit.failed:,} failures")
+        videos = f" and {commit.videos:,} videos" if commit.videos else ""
+        problems.append(f"it lists other files than a shard of {commit.samples:,} samples{videos} has: {listed}")
+    if commit.rows != commit.samples + commit.videos + commit.failed:
+        videos = f", {commit.videos:,} videos" if commit.videos else ""
+        problems.append(
+            f"it says {commit.rows:,} rows, but {commit.samples:,} samples{videos} and {commit.failed:,} failures"
+        )
     counted = sum(commit.failures_by_reason.values())
     if commit.failed != counted:
         problems.append(f"it says {commit.failed:,} failures, but {counted:,} by their reasons")
@@ -33,10 +37,10 @@ def check_commit(commit: CommitRecord) -> list[Fault]:
 
 
 def lists_its_files(commit: CommitRecord) -> bool:
-    """Tells whether a commit lists just the files that a shard with so many samples has."""
+    """Tells whether a commit lists just the files that a shard with so many samples and videos has."""
     return set(commit.files) == {
         layout.rows_file(commit.shard),
-        *layout.shard_files(commit.shard, commit.samples),
+        *layout.shard_files(commit.shard, commit.samples, commit.videos),
     }
 
 
@@ -107,9 +111,9 @@ def _check_manifest(records: Records, manifest: Manifest) -> list[Fault]:
     if len(commits) == records.shards and manifest.totals != totals_of(commits):
         problems.append("its totals are not the sums over its shards")
     hashes = {name: sha256 for entry in manifest.shards for name, sha256 in entry.sha256.items()}
-    if layout.SHARD_INDEX in manifest.files:
-        hashes[layout.SHARD_INDEX] = manifest.files[layout.SHARD_INDEX].sha256
+    indexes = [layout.SHARD_INDEX, *([layout.VIDEO_INDEX] if records.takes_videos() else [])]
+    hashes |= {name: manifest.files[name].sha256 for name in indexes if name in manifest.files}
     if manifest.root_hash != root_hash(hashes):
         problems.append("its root hash is not that of the files it lists")
-    problems += [f"it lacks {n}" for n in (layout.SHARD_INDEX, layout.INPUT_FAILURES) if n not in manifest.files]
+    problems += [f"it lacks {n}" for n in (*indexes, layout.INPUT_FAILURES) if n not in manifest.files]
     return [Fault(layout.MANIFEST, problem, REDO_RECORD) for problem in problems]

@@ -5,6 +5,7 @@ import typing
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from schemas import layout
@@ -14,12 +15,13 @@ from schemas.photo_ids import hash64, key, shards_of
 from schemas.records import CommitRecord
 from schemas.rows import ROW_SCHEMA
 from schemas.samples import SIDECAR_SCHEMA, sidecar_schema
+from schemas.videos import VIDEO_SIDECAR_SCHEMA
 from transforms.dataset_files import DatasetFiles, Fault, read_checked
 from transforms.remedies import JOIN_WITHOUT, REDO_RECORD, REDO_ROWS, REDO_SHARD
-from transforms.tar_shard import PlacedSample, dali_index
 from transforms.verify_geometry import geometry_problems
 from transforms.verify_records import lists_its_files
-from transforms.verify_tar import verify_tar
+from transforms.verify_tar import check_idx, verify_tar
+from transforms.videos.verify_videos import verify_video_tar
 from transforms.write_shard import in_key_order
 
 _REASONS = {reason.value: reason for reason in FailureReason}
@@ -61,11 +63,18 @@ def verify_shard(
         schema = sidecar_schema(sizes[1:]) if sizes else None
         sidecar = _table(dataset, commit, layout.sidecar_file(shard), schema, REDO_SHARD, faults)
         samples = verify_tar(dataset, commit, sidecar, sizes, faults)
-        _check_idx(dataset, commit, samples, faults)
+        check_idx(dataset, layout.idx_file(shard), commit, samples, faults)
     elif rows is not None:
         sidecar = SIDECAR_SCHEMA.empty_table()
+    videos: pa.Table | None = VIDEO_SIDECAR_SCHEMA.empty_table()
+    if commit.videos:
+        videos = _table(dataset, commit, layout.video_sidecar_file(shard), VIDEO_SIDECAR_SCHEMA, REDO_SHARD, faults)
+        placed = verify_video_tar(dataset, commit, videos, faults)
+        check_idx(dataset, layout.video_idx_file(shard), commit, placed, faults)
+    if rows is not None and videos is not None:
+        faults += _check_video_rows(rows, videos, layout.video_sidecar_file(shard))
     if rows is not None and sidecar is not None:
-        faults += _check_against_rows(rows, sidecar, failures, commit)
+        faults += _check_against_rows(rows, sidecar, videos, failures, commit)
     return faults
 
 
@@ -145,9 +154,9 @@ def _check_failures(failures: pa.Table, commit: CommitRecord) -> list[Fault]:
 
 
 def _check_against_rows(
-    rows: pa.Table, sidecar: pa.Table, failures: pa.Table | None, commit: CommitRecord
+    rows: pa.Table, sidecar: pa.Table, videos: pa.Table | None, failures: pa.Table | None, commit: CommitRecord
 ) -> list[Fault]:
-    """Checks that each row is a sample or a failure, and that the samples repeat their rows."""
+    """Checks that each row is a sample, a video or a failure, and that the samples repeat their rows."""
     shard, faults = commit.shard, list[Fault]()
 
     def add(name: str, problem: str) -> None:
@@ -159,14 +168,15 @@ def _check_against_rows(
     if sidecar.num_rows != commit.samples:
         problem = f"it has {sidecar.num_rows:,} samples, the commit record says {commit.samples:,}"
         add(layout.sidecar_file(shard), problem)
-    if failures is not None:
-        _check_accounted(rows, sidecar, failures, shard, add)
+    if failures is not None and videos is not None:
+        _check_accounted(rows, [sidecar, videos, failures], shard, add)
+        _check_failed_videos(rows, failures, commit, add)
     _check_repeats_rows(rows, sidecar, layout.sidecar_file(shard), add)
     return faults
 
 
-def _check_accounted(rows: pa.Table, sidecar: pa.Table, failures: pa.Table, shard: int, add: Add) -> None:
-    results = collections.Counter([*sidecar["photo_id"].to_pylist(), *failures["photo_id"].to_pylist()])
+def _check_accounted(rows: pa.Table, tables: typing.Iterable[pa.Table], shard: int, add: Add) -> None:
+    results = collections.Counter(photo_id for table in tables for photo_id in table["photo_id"].to_pylist())
     ids = set(rows["photo_id"].to_pylist())
     wrong = sorted(ids - results.keys() | {photo_id for photo_id, n in results.items() if n > 1 or photo_id not in ids})
     if wrong:
@@ -176,7 +186,39 @@ def _check_accounted(rows: pa.Table, sidecar: pa.Table, failures: pa.Table, shar
         add(layout.failures_file(shard), problem)
 
 
+def _check_failed_videos(rows: pa.Table, failures: pa.Table, commit: CommitRecord, add: Add) -> None:
+    is_video = pc.is_in(failures["photo_id"], rows.filter(rows["is_video"])["photo_id"].combine_chunks())
+    reasons = failures["reason"].filter(is_video).to_pylist()
+    failed = len(reasons) - reasons.count(FailureReason.IS_VIDEO.value)
+    if failed != commit.failed_videos:
+        problem = f"it has {failed:,} failed videos, the commit record says {commit.failed_videos:,}"
+        add(layout.failures_file(commit.shard), problem)
+
+
 def _check_repeats_rows(rows: pa.Table, sidecar: pa.Table, name: str, add: Add) -> None:
+    expected = _check_repeated(rows, sidecar, [n for n in rows.column_names if n not in MAPPED_COLUMNS], name, add)
+    if expected is not None:
+        for problem in geometry_problems(expected, sidecar):
+            add(name, problem)
+
+
+def _check_video_rows(rows: pa.Table, videos: pa.Table, name: str) -> list[Fault]:
+    """Checks that videos repeat their rows, and are videos by these."""
+    faults = list[Fault]()
+
+    def add(name: str, problem: str) -> None:
+        faults.append(Fault(name, problem, REDO_SHARD))
+
+    _check_repeated(rows, videos, rows.column_names, name, add)
+    if not all(videos["is_video"].to_pylist()):
+        add(name, "it has photos that are no videos")
+    return faults
+
+
+def _check_repeated(
+    rows: pa.Table, sidecar: pa.Table, columns: typing.Iterable[str], name: str, add: Add
+) -> pa.Table | None:
+    """Checks order, keys and repeated columns; returns the rows of a sidecar, None if some are not there."""
     keys = _keys(sidecar)
     if not in_key_order(keys):
         add(name, "its samples are not unique and in KEY order")
@@ -185,21 +227,9 @@ def _check_repeats_rows(rows: pa.Table, sidecar: pa.Table, name: str, add: Add) 
     place = {photo_id: i for i, photo_id in enumerate(rows["photo_id"].to_pylist())}
     places = [place[i] for i in sidecar["photo_id"].to_pylist() if i in place]
     if len(places) != sidecar.num_rows:
-        return
+        return None
     expected = rows.take(pa.array(places, pa.int64()))
-    repeated = [n for n in rows.column_names if n not in MAPPED_COLUMNS]
-    differing = [n for n in repeated if not expected[n].equals(sidecar[n])]
+    differing = [n for n in columns if not expected[n].equals(sidecar[n])]
     if differing:
         add(name, f"it does not repeat the rows in {', '.join(differing)}")
-    for problem in geometry_problems(expected, sidecar):
-        add(name, problem)
-
-
-def _check_idx(
-    dataset: DatasetFiles, commit: CommitRecord, samples: list[PlacedSample] | None, faults: list[Fault]
-) -> None:
-    """Checks the DALI index against the places found in the tar; they are None if it is damaged."""
-    name = layout.idx_file(commit.shard)
-    data = read_checked(dataset, name, commit.files[name], REDO_SHARD, faults)
-    if data is not None and samples is not None and data != dali_index(samples):
-        faults.append(Fault(name, "it is not the index of the tar beside it", REDO_SHARD))
+    return expected

@@ -10,11 +10,11 @@ from schemas import layout
 from schemas.records import CommitRecord
 from schemas.samples import image_extensions, image_placement
 from transforms.affine import apply
-from transforms.dataset_files import DatasetFiles, Fault, digest_problem, unreadable
+from transforms.dataset_files import DatasetFiles, Fault, digest_problem, read_checked, unreadable
 from transforms.decode_image import DECODER_ERRORS, open_image
 from transforms.file_digest import DigestingReader
 from transforms.remedies import REDO_SHARD
-from transforms.tar_shard import Member, PlacedSample, TarDamageError, TarMember, read_tar
+from transforms.tar_shard import Member, PlacedSample, TarDamageError, TarMember, dali_index, read_tar
 from transforms.write_shard import sample_members
 
 MAX_NAMED_SAMPLES = 5
@@ -24,6 +24,9 @@ _ROWS_AT_A_TIME = 500
 DECODERS = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}
 
 Row = dict[str, typing.Any]
+
+ReadSamples = tuple[list[PlacedSample] | None, list[str]]
+"""The samples of a tar, None if it is damaged, and what is wrong with them."""
 
 
 def verify_tar(
@@ -46,25 +49,56 @@ def verify_tar(
         Where all its members lie; None if that could not be found out.
     """
     name = layout.tar_file(commit.shard)
+    return check_tar(dataset, name, commit, commit.samples, lambda file: _read_samples(file, sidecar, sizes), faults)
+
+
+def check_tar(
+    dataset: DatasetFiles,
+    name: str,
+    commit: CommitRecord,
+    stated: int,
+    read_samples: typing.Callable[[DigestingReader], ReadSamples],
+    faults: list[Fault],
+) -> list[PlacedSample] | None:
+    """Reads a tar once, and checks its bytes and how many samples it has.
+
+    Args:
+        dataset: where it lies.
+        name: of it.
+        commit: has its digest.
+        stated: samples that it should have.
+        read_samples: reads and checks them.
+        faults: what is found is added here.
+
+    Returns:
+        Where all its members lie; None if that could not be found out.
+    """
     try:
         with dataset.open(name) as file:
             reader = DigestingReader(file)
-            samples, problems = _read_samples(reader, sidecar, sizes)
+            samples, problems = read_samples(reader)
             changed = digest_problem(reader.finish(), commit.files[name])
     except OSError as error:
         faults.append(Fault(name, unreadable(error), REDO_SHARD))
         return None
-    if samples is not None and len(samples) != commit.samples:
-        problems.append(f"it has {len(samples):,} samples, the commit record says {commit.samples:,}")
+    if samples is not None and len(samples) != stated:
+        problems.append(f"it has {len(samples):,} samples, the commit record says {stated:,}")
     if len(problems) > MAX_NAMED_SAMPLES:
         problems[MAX_NAMED_SAMPLES:] = [f"and {len(problems) - MAX_NAMED_SAMPLES:,} more such samples"]
     faults += [Fault(name, problem, REDO_SHARD) for problem in ([changed] if changed else []) + problems]
     return None if changed else samples
 
 
-def _read_samples(
-    reader: DigestingReader, sidecar: pa.Table | None, sizes: typing.Sequence[int] | None
-) -> tuple[list[PlacedSample] | None, list[str]]:
+def check_idx(
+    dataset: DatasetFiles, name: str, commit: CommitRecord, samples: list[PlacedSample] | None, faults: list[Fault]
+) -> None:
+    """Checks the DALI index ``name`` against the places found in the tar; they are None if it is damaged."""
+    data = read_checked(dataset, name, commit.files[name], REDO_SHARD, faults)
+    if data is not None and samples is not None and data != dali_index(samples):
+        faults.append(Fault(name, "it is not the index of the tar beside it", REDO_SHARD))
+
+
+def _read_samples(reader: DigestingReader, sidecar: pa.Table | None, sizes: typing.Sequence[int] | None) -> ReadSamples:
     """Returns the samples and what is wrong with them; None for samples if the tar is damaged."""
     placed: list[PlacedSample] = []
     problems: list[str] = []

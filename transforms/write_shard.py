@@ -6,20 +6,20 @@ import pickle
 import typing
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from schemas import layout
 from schemas.annotations import MAPPED_COLUMNS
-from schemas.failures import FAILURE_SCHEMA, Failure, failure_columns
+from schemas.failures import FAILURE_SCHEMA, Failure, FailureReason, failure_columns
 from schemas.photo_ids import key
 from schemas.records import CommitRecord, FileDigest, rows_digest
 from schemas.rows import ROW_SCHEMA
 from schemas.samples import IMAGE_COLUMNS, SAMPLE_SCHEMA, caption, image_extensions, sample_json, sidecar_schema
 from transforms.file_digest import file_digest
 from transforms.image_spool import ImageSpool, SpoolPlace
+from transforms.staged_tables import made_path, write_parquet
 from transforms.tar_shard import PlacedSample, dali_index, write_tar
+from transforms.videos.write_videos import SpooledVideo, write_videos
 
-SIDECAR_GROUP_ROWS = 2_000
 _ROWS_AT_A_TIME = 500
 
 Members = tuple[tuple[str, bytes], ...]
@@ -65,11 +65,12 @@ def write_shard(
     image_options: typing.Mapping[str, typing.Any],
     extension: str = "jpg",
     further_sizes: typing.Sequence[int] = (),
+    videos: typing.Iterable[SpooledVideo] = (),
 ) -> CommitRecord:
     """Writes the files of a shard, all but its rows, into a local directory.
 
-    Equal rows, images and failures give equal bytes, in whatever order they come. A shard without
-    samples gets failures alone. Nothing is published: the caller moves the files to the same names
+    Equal rows, images, videos and failures give equal bytes, in whatever order they come. A shard without
+    samples and videos gets failures alone. Nothing is published: the caller moves the files to the same names
     in the dataset, and writes the commit record last.
 
     Args:
@@ -81,23 +82,26 @@ def write_shard(
         image_options: the ``format`` of the plan.
         extension: of the image members: ``jpg``, ``webp`` or ``png``.
         further_sizes: every ``--image_size`` but the first: of the further images, in their order.
+        videos: one for each row that has a video, in any order.
 
     Returns:
         The commit record; its ``files`` are those written, and the rows.
 
     Raises:
-        ValueError: the rows are not in KEY order, or a row has not exactly one image of each size or failure.
+        ValueError: the rows are not in KEY order, or a row has not exactly one image of each size, video or failure.
     """
-    images = sorted(images, key=lambda image: image.row)
+    images, videos = sorted(images, key=lambda image: image.row), sorted(videos)
     keys = _checked_keys(rows)
     failures = sorted(failures, key=lambda failure: key(failure.photo_id))
-    _check_accounted(keys, images, failures)
+    _check_accounted(keys, [*images, *videos], failures)
     name = layout.failures_file(rows.shard)
-    files = {layout.rows_file(rows.shard): rows.file, name: _write_parquet(failures_table(failures), staging / name)}
+    files = {layout.rows_file(rows.shard): rows.file, name: write_parquet(failures_table(failures), staging / name)}
     if images:
         samples = _sample_table(rows.table, keys, images, spool)
         members = _tar_samples(samples, images, spool, image_extensions(extension, further_sizes))
         files |= _write_samples(rows.shard, staging, samples, members, further_sizes)
+    if videos:
+        files |= write_videos(rows.shard, rows.table, videos, staging)
     return CommitRecord(
         shard=rows.shard,
         rows=len(keys),
@@ -106,7 +110,15 @@ def write_shard(
         failures_by_reason=dict(collections.Counter(f.reason.value for f in failures)),
         rows_digest=rows_digest(rows.file.sha256, image_options),
         files=files,
+        videos=len(videos),
+        failed_videos=count_failed_videos(rows.table, failures),
     )
+
+
+def count_failed_videos(rows: pa.Table, failures: typing.Iterable[Failure]) -> int:
+    """Counts the failures that are of videos, of which ``is_video`` is no failure but says that none were asked for."""
+    videos = set(rows.filter(rows["is_video"])["photo_id"].to_pylist())
+    return sum(f.photo_id in videos and f.reason is not FailureReason.IS_VIDEO for f in failures)
 
 
 def failures_table(failures: typing.Iterable[Failure]) -> pa.Table:
@@ -134,16 +146,16 @@ def _checked_keys(rows: ShardRows) -> list[str]:
 
 
 def _check_accounted(
-    keys: typing.Sequence[str], images: typing.Sequence[SpooledImage], failures: typing.Sequence[Failure]
+    keys: typing.Sequence[str], found: typing.Sequence[SpooledImage | SpooledVideo], failures: typing.Sequence[Failure]
 ) -> None:
-    """Checks that each row has one image or one failure."""
-    results = collections.Counter(keys[image.row] for image in images)
+    """Checks that each row has one image, one video or one failure."""
+    results = collections.Counter(keys[image_or_video.row] for image_or_video in found)
     results.update(key(failure.photo_id) for failure in failures)
     wrong = sorted(k for k in results.keys() | set(keys) if results[k] != 1) + sorted(results.keys() - set(keys))
     if wrong:
         raise ValueError(
             f"{len(wrong)} photos have not exactly one row and one result, the first is {wrong[0]}: "
-            f"{len(keys)} rows, {len(images)} images, {len(failures)} failures"
+            f"{len(keys)} rows, {len(found)} images and videos, {len(failures)} failures"
         )
 
 
@@ -193,14 +205,14 @@ def _write_samples(
     further_sizes: typing.Sequence[int],
 ) -> dict[str, FileDigest]:
     """Writes the tar, its sidecar and its DALI index; returns their digests."""
-    tar = write_tar(_made_path(staging / layout.tar_file(shard)), members)
+    tar = write_tar(made_path(staging / layout.tar_file(shard)), members)
     placements = _placements(tar.samples, 1 + len(further_sizes))
     sidecar = pa.table([*samples.columns, *placements], sidecar_schema(further_sizes))
-    idx_path = _made_path(staging / layout.idx_file(shard))
+    idx_path = made_path(staging / layout.idx_file(shard))
     idx_path.write_bytes(dali_index(tar.samples))
     return {
         layout.tar_file(shard): FileDigest(tar.bytes, tar.sha256),
-        layout.sidecar_file(shard): _write_parquet(sidecar, staging / layout.sidecar_file(shard)),
+        layout.sidecar_file(shard): write_parquet(sidecar, staging / layout.sidecar_file(shard)),
         layout.idx_file(shard): file_digest(idx_path),
     }
 
@@ -210,14 +222,3 @@ def _placements(samples: typing.Sequence[PlacedSample], images: int) -> typing.I
     for place in range(images):
         yield pa.array([s.members[place].offset for s in samples], pa.int64())
         yield pa.array([s.members[place].size for s in samples], pa.int64())
-
-
-def _write_parquet(table: pa.Table, path: pathlib.Path) -> FileDigest:
-    """Writes a table; the bytes depend on its values and not on how it is chunked."""
-    pq.write_table(table.combine_chunks(), _made_path(path), row_group_size=SIDECAR_GROUP_ROWS, compression="zstd")
-    return file_digest(path)
-
-
-def _made_path(path: pathlib.Path) -> pathlib.Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path

@@ -35,6 +35,7 @@ from transforms.image_places import PlacesConfig
 from transforms.output import LocalOutput
 from transforms.remote_copies import RemoteCopy
 from transforms.remote_place import MIRROR, Http, RemotePlace
+from transforms.shard_config import ShardConfig
 
 HOSTS = ("127.0.0.1", "127.0.0.2")
 LATENCY_S = 0.05
@@ -160,7 +161,7 @@ def run(urls: list[str], roots: list[str]) -> Result:
         path.parent.mkdir()
         rows = [make_row(i) for i in url_of]
         pq.write_table(pa.Table.from_pylist(sorted(rows, key=lambda r: key(r["photo_id"])), ROW_SCHEMA), path)
-        config = build_shard.ShardConfig(
+        config = ShardConfig(
             output=LocalOutput(output),
             folder=output / "_tmp",
             image=ImageOptions(image_size=64),

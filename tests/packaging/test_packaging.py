@@ -55,7 +55,7 @@ def installed(built, tmp_path_factory) -> pathlib.Path:
 
 
 def _modules(package: str) -> set[str]:
-    return {f"{package}/{path.name}" for path in (_ROOT / package).glob("*.py")}
+    return {path.relative_to(_ROOT).as_posix() for path in (_ROOT / package).rglob("*.py")}
 
 
 def test_the_wheel_holds_the_packages_and_nothing_else(built):

@@ -34,6 +34,7 @@ from transforms.image_places import FoundImage, PhotoRef, PlacesConfig
 from transforms.image_plan import RESIZE_MODES
 from transforms.map_masks import decode_rle
 from transforms.output import LocalOutput
+from transforms.shard_config import ShardConfig
 from transforms.verify_geometry import geometry_problems
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -85,7 +86,7 @@ def build(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> typing.Cal
         path = tmp_path / layout.rows_file(0)
         path.parent.mkdir(exist_ok=True)
         pq.write_table(table, path)
-        config = build_shard.ShardConfig(
+        config = ShardConfig(
             output=LocalOutput(tmp_path),
             folder=tmp_path / "_tmp",
             image=ImageOptions(**{"format": "png", "filter": "bicubic", **options}),

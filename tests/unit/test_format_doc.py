@@ -36,7 +36,7 @@ def test_every_flag_of_build_is_of_one_kind():
 
 
 def test_the_kinds_are_those_of_the_plan():
-    config = build_dataset.parse_args(["--yfcc", "in", "--output", "out"])
+    config = build_dataset.parse_args(["--yfcc", "in", "--output", "out", "--videos"])
     selection = {f.name for f in dataclasses.fields(RowSelection)} | {source.value for source in Source}
     assert selection == set(format_doc.SELECTION_FLAGS)
     assert config.format.keys() == set(format_doc.FORMAT_FLAGS)

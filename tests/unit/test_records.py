@@ -1,6 +1,7 @@
 """Records survive JSON, and a damaged or newer one is refused by name."""
 
 import dataclasses
+import hashlib
 import json
 
 import pytest
@@ -49,7 +50,8 @@ COMPLETE_PLAN = dataclasses.replace(
     PLAN, shards=1, tombstones=[Tombstone(2**62 + 1, "2026-11-21")], counts={"rows": 3}, rows=[PlanRows(0, 3, "a" * 64)]
 )
 INTENT = Intent({"shards/000003.tar": FileDigest(20, "b" * 64)}, ["shards/000003.idx"], COMMIT)
-RECORDS = [COMMIT, MANIFEST, PLAN, COMPLETE_PLAN, INTENT]
+WITH_VIDEOS = dataclasses.replace(COMMIT, rows=9, failed=4, videos=4, failed_videos=2)
+RECORDS = [COMMIT, MANIFEST, PLAN, COMPLETE_PLAN, INTENT, WITH_VIDEOS, dataclasses.replace(INTENT, commit=WITH_VIDEOS)]
 
 
 @pytest.mark.parametrize("record", RECORDS)
@@ -59,6 +61,24 @@ def test_a_record_survives_json(record: Record) -> None:
     assert type(record).from_json(data, "x.json").to_json() == data
     assert data.endswith(b"}\n")
     assert list(json.loads(data)) == sorted(json.loads(data))
+
+
+@pytest.mark.parametrize(
+    ("record", "sha256"),
+    [
+        (COMMIT, "ab59cbf640ed2248dda66dca61cfef7c2850f0ed499f6a3713ad64b7bf9b5141"),
+        (MANIFEST, "c24cce747b87ccc2fa13820c110aa5188aa953a29d1ba901a0adcede3650fa6d"),
+    ],
+)
+def test_records_without_videos_have_the_bytes_that_they_had_before_there_were_any(record: Record, sha256: str) -> None:
+    assert hashlib.sha256(record.to_json()).hexdigest() == sha256
+
+
+def test_counts_of_videos_go_from_commits_to_the_manifest() -> None:
+    assert manifest_shard(COMMIT).videos == manifest_shard(COMMIT).failed_videos == 0
+    assert (manifest_shard(WITH_VIDEOS).videos, manifest_shard(WITH_VIDEOS).failed_videos) == (4, 2)
+    totals = totals_of([COMMIT, WITH_VIDEOS, WITH_VIDEOS])
+    assert (totals.rows, totals.videos, totals.failed_videos) == (21, 8, 4)
 
 
 def test_the_order_of_keys_moves_no_byte() -> None:

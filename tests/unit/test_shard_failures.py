@@ -34,3 +34,14 @@ def test_a_photo_that_was_never_asked_for_comes_first_and_its_own_reason_counts(
     failures.add(2, failure(FailureReason.TIMEOUT, "of others"), is_own=False)
     assert failures.rows_to_try() == [2, 1]
     assert failures.deferred[1].detail == "own"
+
+
+def test_videos_end_no_run() -> None:
+    progress.reset()
+    failures = ShardFailures(videos={1})
+    failures.add(0, failure(FailureReason.NOT_FOUND))
+    failures.add(1, failure(FailureReason.TIMEOUT))
+    failures.give_up()
+    counts = progress.counts()
+    assert counts["failed_videos"] == len(failures.final) == 2
+    assert sum(counts.values()) == 2

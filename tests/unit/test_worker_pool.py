@@ -25,13 +25,13 @@ from tests.factories import make_row
 from tests.worker_processes import worker_processes
 from transforms import decode_limit, progress, worker_pool
 from transforms.build_in_worker import _failed, build_in_worker
-from transforms.build_shard import ShardConfig
 from transforms.fetch_options import FetchOptions
 from transforms.file_digest import file_digest
 from transforms.image_places import PlacesConfig
 from transforms.image_plan import ImageOptions
 from transforms.output import LocalOutput
 from transforms.scratch import LocalScratch
+from transforms.shard_config import ShardConfig
 from transforms.worker_pool import PoolStoppedError, WorkerPool
 from transforms.worker_process import WorkerDiedError
 

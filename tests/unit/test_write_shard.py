@@ -123,7 +123,7 @@ def test_a_sample_without_one_of_its_sizes_is_refused(tmp_path: pathlib.Path) ->
 
 
 def test_row_groups_are_small(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("transforms.write_shard.SIDECAR_GROUP_ROWS", 2)
+    monkeypatch.setattr("transforms.staged_tables.SIDECAR_GROUP_ROWS", 2)
     stage_shard(0, make_rows(range(1, 6)), tmp_path)
     assert pq.ParquetFile(tmp_path / layout.sidecar_file(0)).num_row_groups == 3
 
