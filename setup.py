@@ -44,6 +44,7 @@ setup(
             "build>=1",
             "coverage>=7",
             "gcp-storage-emulator>=2026.7",
+            "globox>=2.9,<3",
             "gcsfs>=2025.9",
             "google-auth>=2.30",
             "hypothesis>=6",
@@ -54,6 +55,7 @@ setup(
             "psutil>=6",
             "s3fs>=2026.9,<2026.10",
             "setuptools>=77",
+            "supervision>=0.31,<0.32",
             "wids>=0.1.11",
         ],
         "lint": [

@@ -14,6 +14,7 @@ COMMANDS: typing.Final[dict[str, tuple[str, str]]] = {
     "reprocess": ("reprocess_dataset", "a dataset that is there: try its failures again, take photos down"),
     "verify": ("check_dataset", "check every byte and count of a dataset"),
     "diff": ("diff_datasets", "compare two datasets photo by photo"),
+    "export": ("export_annotations", "annotations and images in the formats of other tools"),
     "show": ("show", "one photo by any of its ids: its row or failure, and its picture"),
     "doctor": ("doctor", "why a run would fail here: machine, inputs, output, photos, runner"),
     "demo": ("demo", "make a small corpus, build it, verify it, read it back"),

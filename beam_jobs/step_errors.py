@@ -2,6 +2,7 @@
 
 import re
 
+from transforms.dataset_files import DamagedDatasetError
 from transforms.failure_share import TooManyFailuresError
 from transforms.image_files import ImagePlaceError
 from transforms.input_files import InputError
@@ -10,7 +11,15 @@ from transforms.publish import OutputError
 from transforms.where_condition import ConditionError
 from transforms.worker_pool import PoolStoppedError
 
-EXPECTED_ERRORS = (ConditionError, ImagePlaceError, InputError, TooManyFailuresError, PoolStoppedError, OSError)
+EXPECTED_ERRORS = (
+    ConditionError,
+    DamagedDatasetError,
+    ImagePlaceError,
+    InputError,
+    TooManyFailuresError,
+    PoolStoppedError,
+    OSError,
+)
 """What the operator can mend; anything else is a bug and keeps its traceback."""
 
 _WHILE_RUNNING = re.compile(r" \[while running .*$", re.DOTALL)

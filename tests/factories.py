@@ -183,7 +183,7 @@ def make_dataset(
         own = sorted(ids[shard_of == shard].tolist(), key=key)
         of_shard = {1: own[:2], 2: own}.get(shard, []) if failed is None else failed
         commits.append(stage_shard(shard, make_rows(own), root, of_shard, further_sizes=further_sizes))
-    _write_input_failures(root)
+    write_input_failures(root)
     write_records(root, commits, format=format_of(further_sizes))
     return root
 
@@ -258,7 +258,8 @@ def reseal(root: pathlib.Path, **changes: typing.Any) -> None:
     write_records(root, commits, format=format_)
 
 
-def _write_input_failures(root: pathlib.Path) -> None:
+def write_input_failures(root: pathlib.Path) -> None:
+    """Writes two failures of the input: a malformed line and a duplicate."""
     reasons = (FailureReason.MALFORMED_ROW, FailureReason.DUPLICATE_PHOTO_ID)
     rows = [
         {

@@ -55,6 +55,7 @@ def test_annotations_stay_objects():
         "beam_jobs.check_dataset",
         "beam_jobs.diff_datasets",
         "beam_jobs.doctor",
+        "beam_jobs.export_annotations",
         "beam_jobs.reprocess_dataset",
         "beam_jobs.show",
     ],

@@ -1,0 +1,156 @@
+"""Exports a dataset, or the rows of `photobeam join`, in the format of another tool.
+
+    photobeam export OUT --to yolo --output /data/yolo
+    photobeam export OUT --to coco --output s3://bucket/coco --split validation --classes person,dog --images none
+
+Formats: voc (XML), yolo (txt and data.yaml), keras_yolo3 (lines of boxes), coco (JSON), oidv4 (folders of the OIDv4
+ToolKit) and files (YFCC's photos and their metadata, a file each). Boxes are those of the written images; of rows those
+of the sources' copies. docs/exports.md says what each format has, its box conventions, and what it leaves out; that is
+counted. The same command again changes nothing, and goes on where a run of it has ended.
+
+Exit code 0: done; 1: failed on the way; 2: the command cannot be carried out.
+"""
+
+import argparse
+import logging
+import os
+import sys
+import typing
+
+from beam_jobs import export_job
+from beam_jobs.build_flags import output_at
+from beam_jobs.check_runner import check_is_followed, check_runner
+from beam_jobs.cli import run_command
+from beam_jobs.errors import OK, UsageError
+from beam_jobs.flags import FlagParser, parse, positive
+from beam_jobs.runner_flags import DATAFLOW, add_runner_flags, runner_config
+from beam_jobs.store_flags import add_store_flags, reach_dataset, s3_options
+from schemas.export_records import ExportRecord
+from schemas.splits import UnknownSplitError, read_split
+from transforms.dataset_files import DamagedDatasetError, NoDatasetError
+from transforms.export.export_shard import ImageMode
+from transforms.export.formats import FILES, FORMATS
+from transforms.finished_dataset import FinishedDataset, open_finished
+from transforms.lease import OutputInUseError
+from transforms.output import LocalOutput, Output
+from transforms.publish import OutputError
+from transforms.scratch import TEMP_FLAG
+
+_log = logging.getLogger("photobeam")
+
+
+def main(argv: typing.Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    return run_command(lambda: run(sys.argv[1:] if argv is None else argv))
+
+
+def run(argv: typing.Sequence[str]) -> int:
+    """Exports the dataset that the command line names.
+
+    Raises:
+        UsageError: the command cannot be carried out.
+        JobError: it failed on the way; the same command goes on.
+    """
+    flags = parse(make_parser(), argv)
+    try:
+        dataset = open_finished(os.path.expanduser(flags.dataset), reach_dataset(flags.dataset, flags))
+        output = output_at("--output", flags.output, s3_options(vars(flags)))
+        request = _request(flags, dataset, output)
+        record = export_job.run(request)
+    except (NoDatasetError, DamagedDatasetError, OutputError, OutputInUseError) as error:
+        raise UsageError(str(error)) from error
+    sys.stdout.write(describe(record))
+    return OK
+
+
+def make_parser() -> FlagParser:
+    """Returns the parser of all flags but ``--config``."""
+    parser = FlagParser("export", __doc__ or "")
+    parser.add_argument("dataset", metavar="OUT", help="the dataset: local path or any fsspec URL")
+    parser.add_argument("--to", required=True, choices=tuple(FORMATS), help="the format")
+    parser.add_argument("--output", required=True, metavar="DIR", help="where it goes: local path or any fsspec URL")
+    parser.add_argument("--split", default="", metavar="S", help="photos of this split in any source (all)")
+    parser.add_argument(
+        "--classes",
+        type=_names,
+        default=[],
+        metavar="A,B",
+        help="boxes of these classes, and photos that have one (all)",
+    )
+    parser.add_argument(
+        "--images",
+        choices=[mode.value for mode in ImageMode],
+        help="copy: from the shards; link: the same, with hard links in further places; none (copy; of rows none)",
+    )
+    parser.add_argument("--raw", action="store_true", help=f"of {FILES}: values URL-encoded, as YFCC has them")
+    parser.add_argument("--overwrite", action="store_true", help="start again, dropping the export that is there")
+    group = parser.add_argument_group("run")
+    group.add_argument("--workers", type=positive, metavar="N", help="processes (number of cores)")
+    add_runner_flags(parser, group)
+    group.add_argument(TEMP_FLAG, default="", metavar="URL", help="where Dataflow keeps what is its own")
+    add_store_flags(parser)
+    return parser
+
+
+def describe(record: ExportRecord) -> str:
+    """Returns what was exported and what was left out as text."""
+    counts = dict(record.counts)
+    images, boxes = counts.pop("images", 0), counts.pop("boxes", 0)
+    photos = counts.pop("photos", 0)
+    lines = [
+        f"{record.format}: {images:,} images, {boxes:,} boxes of {len(record.classes):,} classes, of {photos:,} photos"
+    ]
+    lines += [f"  left out: {name.replace('_', ' ')}: {number:,}" for name, number in sorted(counts.items())]
+    return "".join(line + "\n" for line in lines)
+
+
+def _request(flags: argparse.Namespace, dataset: FinishedDataset, output: Output) -> export_job.ExportRequest:
+    if flags.raw and flags.to != FILES:
+        raise UsageError(f"--raw has no effect on --to {flags.to}; leave it out")
+    if flags.temp_location and flags.runner != DATAFLOW:
+        raise UsageError(f"{TEMP_FLAG} has no effect without --runner={DATAFLOW}; leave it out")
+    _check_apart(dataset.root, output.root)
+    runner = runner_config(flags)
+    check_is_followed(runner, "an export")
+    check_runner(runner, output)
+    try:
+        split = read_split(flags.split) if flags.split else ""
+    except UnknownSplitError as error:
+        raise UsageError(f"--split {error}") from error
+    return export_job.ExportRequest(
+        dataset=dataset,
+        output=output,
+        format=flags.to,
+        raw=flags.raw,
+        split=split,
+        classes=tuple(flags.classes),
+        images=_images(ImageMode(flags.images) if flags.images else None, dataset, output),
+        overwrite=flags.overwrite,
+        runner=runner,
+    )
+
+
+def _images(asked: ImageMode | None, dataset: FinishedDataset, output: Output) -> ImageMode:
+    if not dataset.has_images:
+        if asked not in (None, ImageMode.NONE):
+            raise UsageError(f"--images {asked.value}: {dataset.root} was made without images; leave the flag out")
+        return ImageMode.NONE
+    if asked is ImageMode.LINK and not isinstance(output, LocalOutput):
+        raise UsageError(f"--images link: {output} is on a store, which has no links; give --images copy")
+    return asked or ImageMode.COPY
+
+
+def _check_apart(dataset: str, output: str) -> None:
+    """Refuses an export within the dataset, or around it."""
+    inner, outer = (path if "://" in path else os.path.realpath(path) for path in (output, dataset))
+    inner, outer = f"{inner.rstrip('/')}/", f"{outer.rstrip('/')}/"
+    if inner.startswith(outer) or outer.startswith(inner):
+        raise UsageError(f"--output {output} and the dataset {dataset} overlap; choose another directory")
+
+
+def _names(text: str) -> list[str]:
+    return [name for part in text.split(",") if (name := part.strip())]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""The JSON records of an export: what each shard gave, and what the whole was made of."""
+
+import dataclasses
+import typing
+
+from schemas.layout import TMP, shard_name
+from schemas.records import FileDigest, Record
+
+EXPORT_RECORD = "export.json"
+"""Written last, beside the files of the export."""
+
+EXPORT_BEGUN = f"{TMP}/export.json"
+"""The same record while the export is under way."""
+
+LABELS, PARTS = f"{TMP}/labels", f"{TMP}/parts"
+UNFINISHED = (LABELS, PARTS)
+"""Folders of what shards have given so far."""
+
+
+def part_record(shard: int) -> str:
+    """Returns the name of the record that says that a shard is exported."""
+    return f"{PARTS}/{shard_name(shard)}.json"
+
+
+def part_file(shard: int, section: str) -> str:
+    """Returns the name of a shard's lines of a file that all shards share."""
+    return f"{PARTS}/{shard_name(shard)}/{section}"
+
+
+def labels_file(shard: int) -> str:
+    """Returns the name of the list of the labels that a shard has."""
+    return f"{LABELS}/{shard_name(shard)}.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportPart(Record):
+    """What a shard gave.
+
+    Attributes:
+        counts: as of :class:`ExportRecord`.
+        lines: how many lines of each section of the files that all shards share.
+    """
+
+    counts: dict[str, int]
+    lines: dict[str, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportRecord(Record):
+    """An export.
+
+    Attributes:
+        format: its name.
+        options: flags that shape it.
+        dataset: SHA-256 over those of the files of the dataset it is made of.
+        classes: their names, in the order of their numbers.
+        counts: photos, images and boxes; what was left out, and why.
+        files: size and SHA-256 of each file that all shards share.
+    """
+
+    format: str
+    options: dict[str, typing.Any]
+    dataset: str
+    classes: list[str] = dataclasses.field(default_factory=list)
+    counts: dict[str, int] = dataclasses.field(default_factory=dict)
+    files: dict[str, FileDigest] = dataclasses.field(default_factory=dict)
+
+    def is_of_same(self, other: "ExportRecord") -> bool:
+        """Tells whether two exports are asked for alike, of the same dataset."""
+        return (self.format, self.options, self.dataset) == (other.format, other.options, other.dataset)
