@@ -38,6 +38,7 @@ setup(
         "gcs": ["gcsfs>=2025.9", "google-auth>=2.30"],
         # What DataflowRunner imports; apache-beam[gcp] is 60 packages more, and holds back others.
         "dataflow": ["google-auth>=2.30", "google-cloud-dataflow-client>=0.13,<0.14", "google-cloud-storage>=2.18,<4"],
+        "text": ["nltk>=3.9.2,<4"],
         "test": [
             "aiobotocore>=3.10,<3.11",
             "boto3>=1.43.115,<1.43.118",
@@ -48,7 +49,9 @@ setup(
             "gcsfs>=2025.9",
             "google-auth>=2.30",
             "hypothesis>=6",
+            "keras-preprocessing>=1.1.2,<2",
             "moto[server]>=5.1,<6",
+            "nltk>=3.9.2,<4",
             "pytest>=8",
             "pytest-cov>=6",
             "pytest-xdist>=3",

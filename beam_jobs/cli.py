@@ -12,6 +12,7 @@ COMMANDS: typing.Final[dict[str, tuple[str, str]]] = {
     "build": ("build_dataset", "sources and images to shards: the main job"),
     "join": ("join_metadata", "the joined rows alone, as Parquet"),
     "reprocess": ("reprocess_dataset", "a dataset that is there: try its failures again, take photos down"),
+    "text": ("prepare_text", "tokens, vocabulary and token ids of a dataset's captions"),
     "verify": ("check_dataset", "check every byte and count of a dataset"),
     "diff": ("diff_datasets", "compare two datasets photo by photo"),
     "export": ("export_annotations", "annotations and images in the formats of other tools"),

@@ -28,6 +28,7 @@ from beam_jobs.image_flags import ImageStep, image_format
 from beam_jobs.input_findings import Inputs, Sources
 from beam_jobs.machine_findings import (
     look_at_cores,
+    look_at_nltk,
     look_at_open_files,
     look_at_packages,
     look_at_python,
@@ -115,6 +116,7 @@ def _of_machine(flags: argparse.Namespace) -> list[tuple[str, Look]]:
     return [
         ("python", look_at_python),
         ("packages", lambda: look_at_packages(sorted(written), sorted(read))),
+        ("nltk", look_at_nltk),
         ("cores", lambda: look_at_cores(flags.workers or CORES)),
         ("open files", lambda: look_at_open_files(flags.concurrency)),
         ("TMPDIR", look_at_temporary_files),

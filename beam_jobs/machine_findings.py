@@ -1,6 +1,7 @@
 """What a run needs of this machine: Python and packages, cores, memory, open files, temporary files."""
 
 import importlib.metadata
+import importlib.util
 import os
 import pathlib
 import resource
@@ -22,6 +23,13 @@ FURTHER_FILES = 256
 MIN_TEMPORARY_BYTES = 1_000_000_000
 
 _NAMED = ("photobeam", "apache-beam", "pyarrow", "pillow", "numpy")
+_NLTK_FOLDERS = (
+    "~/nltk_data",
+    *(f"{sys.prefix}/{folder}nltk_data" for folder in ("", "share/", "lib/")),
+    *(f"/usr/{folder}/nltk_data" for folder in ("share", "local/share", "lib", "local/lib")),
+)
+"""Where NLTK looks for its data, after the folders of NLTK_DATA. Asking it would take three seconds of CPU."""
+
 _CGROUP = pathlib.Path("/sys/fs/cgroup")
 
 
@@ -62,6 +70,22 @@ def look_at_packages(needed: typing.Iterable[str], useful: typing.Iterable[str])
                 yield Finding(status, check, "; ".join(lacking), f"pip install 'photobeam[{extra}]'")
             else:
                 yield Finding(OK, check, "installed")
+
+
+def look_at_nltk() -> typing.Iterator[Finding]:
+    """Says whether NLTK and its data are where it looks for them; `photobeam text` alone needs them."""
+    if importlib.util.find_spec("nltk") is None:
+        yield Finding(OK, "nltk", "not installed: `photobeam text` would need it, pip install 'photobeam[text]'")
+        return
+    named = os.environ.get("NLTK_DATA", "").split(os.pathsep)
+    folders = [pathlib.Path(folder).expanduser() for folder in (*filter(None, named), *_NLTK_FOLDERS)]
+    data = (folder / f"tokenizers/punkt_tab{suffix}" for folder in folders for suffix in ("/english", ".zip"))
+    found = next((path for path in data if path.exists()), None)
+    said = f"punkt_tab in {found}" if found else (
+        "punkt_tab is not here: for `photobeam text` get it by `python -m nltk.downloader punkt_tab`, name its place "
+        "by --nltk_data, or give --tokenizer nltk_no_punkt"
+    )  # fmt: skip
+    yield Finding(OK, "nltk", f"{_version('nltk')}, {said}")
 
 
 def look_at_cores(workers: int) -> typing.Iterator[Finding]:

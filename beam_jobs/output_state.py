@@ -6,6 +6,7 @@ import typing
 from beam_jobs.errors import UsageError
 from beam_jobs.flags import as_given
 from schemas import layout
+from schemas.product_records import SOURCES as PRODUCTS
 from schemas.records import (
     CommitRecord,
     Manifest,
@@ -30,7 +31,7 @@ SHARDS, ORIGINALS = "shards", "originals"
 DATASET_KIND = "dataset/"
 """The kind of an input that is a dataset begins with it; then comes where its images are taken from."""
 
-_OWN_NAMES = frozenset({*layout.SHARD_FOLDERS, layout.TMP, layout.PLAN, layout.MANIFEST})
+_OWN_NAMES = frozenset({*layout.SHARD_FOLDERS, *PRODUCTS, layout.TMP, layout.PLAN, layout.MANIFEST})
 
 
 class Standing(typing.NamedTuple):

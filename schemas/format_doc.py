@@ -18,6 +18,7 @@ from schemas.annotations import GEOMETRY_COLUMNS
 from schemas.columns import Column
 from schemas.failures import FAILURE_SCHEMA, INPUT_FAILURE_SCHEMA, MAX_DETAIL_CHARS, MAX_RAW_BYTES, FailureReason
 from schemas.photo_ids import CLASS_SALT, KEY_DIGITS, LIMIT_SALT, MAX_FLICKR_ID, hash64, key, shards_of
+from schemas.product_records import ProductRecord
 from schemas.records import (
     CommitRecord,
     FileDigest,
@@ -32,6 +33,7 @@ from schemas.records import (
 from schemas.rows import ROW_COLUMNS
 from schemas.samples import IMAGE_COLUMNS, SAMPLE_SCHEMA, image_placement, sample_json
 from schemas.sources import Source
+from schemas.text_files import SPECIAL_WORDS, TOKENS_COLUMNS, VOCABULARY, VOCABULARY_COLUMNS
 from schemas.tombstones import TAKEN_DOWN, UNKNOWN
 from schemas.videos import MAX_BOXES, STILL_BRANDS, VIDEO_COLUMNS, VIDEO_OFFSET
 
@@ -104,7 +106,7 @@ _ATTRIBUTE = re.compile(r"^ {4}(\w+): ((?:.+\n?)(?: {6,}.+\n?)*)", re.MULTILINE)
 def format_doc() -> str:
     """Returns the whole page."""
     of_photos = (_rows(), _samples(), _json(), _videos(), _failures(), _reasons())
-    sections = (_intro(), _tree(), _keys(), *of_photos, _flags(), _records())
+    sections = (_intro(), _tree(), _keys(), *of_photos, _flags(), _text(), _records())
     return "\n\n".join(section.strip() for section in sections) + "\n"
 
 
@@ -279,6 +281,39 @@ def _reasons() -> str:
     )
 
 
+def _text() -> str:
+    special = ", ".join(f"`{word}`" for word in SPECIAL_WORDS)
+    return f"""
+## Captions: `text/`
+
+What `photobeam text` makes of a finished dataset; of its captions those of photos with an image, without images all.
+A build leaves these files alone; where they do not fit the dataset any more, `verify` says so. Taking down a photo
+that is among them removes all of `text/`: its words are in the vocabulary, too.
+
+### `text/NNNNNN.parquet`
+
+Beside `shards/NNNNNN.parquet`, with the same photos in the same order.
+
+{_column_table(TOKENS_COLUMNS)}
+
+With `--max_tokens N` the ids are in `text/NNNNNN.ids.npy`, too: int32, captions × N, the captions of the table one
+after another; `text/NNNNNN.mask.npy`, bool, of the same shape, says which of them are no padding.
+
+### `{VOCABULARY}`
+
+{_column_table(VOCABULARY_COLUMNS)}
+
+The most frequent word comes first; of those that are as frequent as each other, the one that is smaller by its code
+points. The ids begin with {special}, 0 to {len(SPECIAL_WORDS) - 1}.
+With `--tokenizer keras` 0 is padding and no word, 1 the `--oov_token` if one is given, and of words that are as
+frequent as each other the one comes first that is met first: as in Keras, given the captions in the order of the
+tables.
+
+`text/vocabulary.json` is one object, word to id, in the order of ids; `text/vocab.txt` has a word a line, each ending
+with a line feed, in the same order.
+"""
+
+
 def _flags() -> str:
     kinds = (
         ("selection", SELECTION_FLAGS, "Joins again, and redoes the shards whose rows changed."),
@@ -313,7 +348,8 @@ would do, so that they were fetched, but for duplicates among them.
 def _records() -> str:
     records = ((layout.PLAN, Plan), ("", PlanInput), ("", PlanRows), ("", Tombstone),
                ("commits/NNNNNN.json", CommitRecord), ("", FileDigest),
-               (layout.MANIFEST, Manifest), ("", ManifestShard), ("", Totals))  # fmt: skip
+               (layout.MANIFEST, Manifest), ("", ManifestShard), ("", Totals),
+               ("text/manifest.json", ProductRecord))  # fmt: skip
     return f"""
 ## Records
 

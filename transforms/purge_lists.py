@@ -8,6 +8,7 @@ import typing
 from schemas import layout
 from schemas.tombstones import IdListError, read_photo_ids
 from transforms.output import Output
+from transforms.text.purge_text import purge_text
 
 Purge = typing.Callable[[Output, frozenset[int]], None]
 
@@ -45,4 +46,4 @@ def _purge_not_public(output: Output, ids: frozenset[int]) -> None:
         output.remove(layout.NOT_PUBLIC)
 
 
-PURGES: tuple[Purge, ...] = (_purge_not_public,)
+PURGES: tuple[Purge, ...] = (_purge_not_public, purge_text)

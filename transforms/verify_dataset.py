@@ -15,6 +15,7 @@ from transforms.manifest_commit import commit_by_manifest
 from transforms.remedies import MOVE_AWAY, REDO_RECORD, REDO_ROWS, SWEEP
 from transforms.request_signers import S3Options
 from transforms.shard_indexes import shard_indexes
+from transforms.verify_products import check_products
 from transforms.verify_records import check_records, lists_its_files
 from transforms.verify_shard import check_rows, read_table, verify_shard
 from transforms.verify_sizes import check_sizes
@@ -72,6 +73,7 @@ def verify(
     faults += check_records(records)
     faults += _check_strays(sizes, records)
     faults += _check_leftovers(dataset, records)
+    faults += check_products(dataset, records, fast)
     totals = totals_of(list(records.commits.values()))
     rows = sum(r.rows for r in records.planned.values()) if records.rows_only else totals.rows
     found = (totals.samples, totals.videos, totals.failed, totals.bytes)

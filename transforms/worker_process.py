@@ -18,7 +18,8 @@ R = typing.TypeVar("R")
 Lane: typing.TypeAlias = "multiprocessing.connection.Connection[typing.Any, typing.Any]"
 
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["transforms.build_shard"])
+_PRELOADED = "transforms.build_shard"
+_FORKS.set_forkserver_preload([_PRELOADED])
 """Children are forked from a process without threads that has imported what they need: a second of CPU for each."""
 
 _SPAWNS = multiprocessing.get_context("spawn")
@@ -28,6 +29,11 @@ _ALLOCATIONS_BETWEEN_COLLECTIONS = 50_000
 """Thousands of photos are in hand, and with Python's 700 the collector goes through them for 5 % of the time."""
 
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGABRT, signal.SIGFPE)
+
+
+def preload(module: str) -> None:
+    """Has the process that children are forked from import a module, too; without effect once there is a child."""
+    _FORKS.set_forkserver_preload([_PRELOADED, module])
 
 
 class WorkerDiedError(RuntimeError):

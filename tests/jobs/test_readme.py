@@ -125,7 +125,7 @@ def test_commands_run_in_the_order_of_the_readme(
             assert program == "photobeam"
             assert cli.main([command, *flags, *mirror]) == 0, line + capsys.readouterr().err
             ran.add(command)
-    assert ran == {"build", "diff", "doctor", "export", "join", "reprocess", "show", "verify"}
+    assert ran == {"build", "diff", "doctor", "export", "join", "reprocess", "show", "text", "verify"}
 
 
 def test_the_command_for_a_fresh_clone_names_what_setup_installs() -> None:

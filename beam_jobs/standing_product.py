@@ -1,0 +1,76 @@
+"""What of a product beside a dataset stands already, and whether it is what is asked for."""
+
+import logging
+import typing
+
+from beam_jobs.errors import UsageError
+from schemas.product_records import ProductRecord, made_from, product_manifest
+from schemas.records import FileDigest, OtherFormatError
+from transforms.finished_dataset import FinishedDataset
+from transforms.output import Output, read_record
+
+_log = logging.getLogger("photobeam")
+
+
+def source_hash(kind: str, dataset: FinishedDataset) -> str:
+    """Returns the hash of what a product of a dataset would be made from."""
+    return made_from(kind, {name: sha256 for files in dataset.sha256 for name, sha256 in files.items()})
+
+
+def standing_product(
+    output: Output, kind: str, options: typing.Mapping[str, typing.Any], source: str
+) -> ProductRecord | None:
+    """Returns the record of a product that is whole and as asked for; says why one that is there is made anew.
+
+    Files are compared by their sizes; ``photobeam verify`` reads them.
+
+    Args:
+        output: the dataset.
+        kind: of the product.
+        options: asked for; what else a record has does not count.
+        source: of :func:`source_hash`.
+
+    Raises:
+        UsageError: it was made with other options, or by another version of the format.
+    """
+    name = product_manifest(kind)
+    try:
+        record = read_record(output, name, ProductRecord)
+    except FileNotFoundError:
+        return None
+    except OtherFormatError as error:
+        raise UsageError(f"{error}, or give --overwrite") from error
+    except ValueError as error:
+        _log.warning("%s; it is made anew", error)
+        return None
+    different = [n for n, value in options.items() if record.options.get(n) != value]
+    if different:
+        raise UsageError(
+            "; ".join(f"--{n} is {_said(options[n])}, {name} has {_said(record.options.get(n))}" for n in different)
+            + ": give --overwrite to make it anew, or its flags"
+        )
+    if record.made_from != source:
+        _log.info("%s was made from another state of this dataset: it is made anew", name)
+        return None
+    changed = _changed(output, kind, record.files)
+    if changed:
+        _log.info("%s has changed or is missing: %s is made anew", changed, kind)
+        return None
+    return record
+
+
+def begin_product(output: Output, kind: str) -> None:
+    """Removes a product, its record first: from now on its files are of one that is not finished."""
+    output.remove(product_manifest(kind))
+    output.remove_tree(kind)
+
+
+def _changed(output: Output, kind: str, files: typing.Mapping[str, FileDigest]) -> str | None:
+    sizes = output.sizes(kind)
+    return next((name for name, digest in files.items() if sizes.get(name) != digest.bytes), None)
+
+
+def _said(value: typing.Any) -> str:
+    if isinstance(value, list):
+        return ",".join(map(str, value)) or "not given"
+    return "not given" if value is None else str(value)

@@ -1,0 +1,105 @@
+"""Tokens, vocabulary and token ids: two passes over the captions, and the words of all shards between them."""
+
+import logging
+import typing
+
+import apache_beam as beam
+
+from beam_jobs.errors import JobError
+from beam_jobs.run_graph import run_graph
+from beam_jobs.standing_product import begin_product
+from beam_jobs.text_job import Made, TextJob
+from schemas.product_records import TEXT
+from transforms.each_shard import EachShard, ShardWork
+from transforms.text.count_words import CountedWords, CountWords, merged_words
+from transforms.text.read_captions import note_sources
+from transforms.text.text_options import ALL
+from transforms.text.tokenizers import KERAS
+from transforms.text.vocabulary import WrittenVocabulary, write_vocabulary
+from transforms.text.write_tokens import CountedIds, WriteTokens, made_of_shards
+from transforms.worker_process import preload
+
+_log = logging.getLogger("photobeam")
+
+
+def make_tokens(job: TextJob) -> Made:
+    """Writes vocabulary, tokens and ids.
+
+    Raises:
+        JobError: there is no caption, or no word is left; then what was there before stays. Or a step failed.
+    """
+    if job.options.tokenizer != KERAS:
+        preload("nltk")  # Three seconds of CPU.
+    note_sources(job.dataset, job.place.scratch)
+    of_job = (job.output, job.place.scratch, job.options, job.nltk_data)
+    on_each_shard(job, "CountWords", CountWords(*of_job))
+    with merged_words(job.place.scratch, job.shards, job.options, job.place.staging) as (counted, words):
+        _check_counted(job, counted)
+        begin_product(job.output, TEXT)
+        vocabulary = write_vocabulary(words, job.options, job.output, job.place.scratch, job.place.staging)
+    on_each_shard(job, "WriteTokens", WriteTokens(*of_job))
+    files, ids = made_of_shards(job.place.scratch, job.shards)
+    _report(counted, vocabulary, ids)
+    counts = {
+        **counted.captions._asdict(),
+        **ids._asdict(),
+        "words": vocabulary.words,
+        "words_left_out": counted.distinct - vocabulary.words,
+        "tokens_left_out": counted.captions.tokens_counted - vocabulary.tokens,
+    }
+    return Made({**vocabulary.files, **files}, counts, {"vocabulary_of": counted.split})
+
+
+def on_each_shard(job: TextJob, name: str, work: typing.Callable[[int], int]) -> None:
+    """Does something with each shard, in child processes unless one is enough.
+
+    Args:
+        job: whose shards.
+        name: of the step.
+        work: as of :class:`transforms.each_shard.ShardWork`.
+
+    Raises:
+        JobError: it failed for a reason that the operator can mend.
+    """
+    children = job.runner.children if job.runner.children > 1 else 0
+    of_all = ShardWork(name=name, work=work, shards=tuple(range(job.shards)), children=children)
+
+    def build(pipeline: beam.Pipeline) -> None:
+        _ = pipeline | name >> EachShard(of_all)
+
+    run_graph(build, job.runner, job.output)
+
+
+def _check_counted(job: TextJob, counted: CountedWords) -> None:
+    captions, options = counted.captions, job.options
+    if not captions.captions:
+        wanted = "such captions (--caption_source, --lemmas)" if captions.captions_left_out else "captions"
+        raise JobError(f"{job.output}: its {captions.photos:,} photos have no {wanted}; nothing was made")
+    if not captions.tokens_counted:
+        raise JobError(
+            f"{job.output}: no caption of split {counted.split} has a word; choose another --vocabulary_split, or {ALL}"
+        )
+    if counted.most < options.min_count:
+        raise JobError(
+            f"--min_count {options.min_count}: the most frequent word is there {counted.most:,} times, so that none "
+            "is left; choose a smaller one"
+        )
+
+
+def _report(counted: CountedWords, vocabulary: WrittenVocabulary, ids: CountedIds) -> None:
+    captions = counted.captions
+    _log.info(
+        "%d photos, %d of them without captions; %d captions, %d left out; %d words of %s in the vocabulary, %d left "
+        "out; %d of %d tokens are unknown, %d captions are empty, %d were cut",
+        captions.photos,
+        captions.photos_without_captions,
+        captions.captions,
+        captions.captions_left_out,
+        vocabulary.words,
+        "all captions" if counted.split == ALL else f"the captions of split {counted.split}",
+        counted.distinct - vocabulary.words,
+        ids.tokens_unknown,
+        ids.tokens,
+        ids.captions_empty,
+        ids.captions_cut,
+    )

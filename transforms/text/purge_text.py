@@ -1,0 +1,37 @@
+"""Photos that are taken down leave `text/`, and all of it goes: words and vectors were made of their captions."""
+
+import logging
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.photo_ids import hash64, shards_of
+from schemas.product_records import TEXT
+from schemas.text_files import tokens_file
+from transforms.output import Output
+
+_log = logging.getLogger("photobeam")
+
+
+def purge_text(output: Output, ids: frozenset[int]) -> None:
+    """Removes `text/` if a table of it has one of the photos, or cannot be read."""
+    shards = 0
+    names = set(output.names(TEXT))
+    while tokens_file(shards) in names:
+        shards += 1
+    if not names or not ids:
+        return
+    concerned = np.unique(shards_of(hash64(np.array(sorted(ids), np.int64)), shards)).tolist() if shards else []
+    if shards and not any(_holds(output, tokens_file(shard), ids) for shard in concerned):
+        return
+    output.remove_tree(TEXT)
+    _log.warning("%s/%s goes, since a photo of it is taken down: `photobeam text` makes it anew", output, TEXT)
+
+
+def _holds(output: Output, name: str, ids: frozenset[int]) -> bool:
+    try:
+        with output.open(name) as file:
+            return not ids.isdisjoint(pq.read_table(file, columns=["photo_id"])["photo_id"].to_pylist())
+    except (OSError, ValueError, pa.ArrowException):
+        return True

@@ -1,0 +1,107 @@
+"""The captions of one shard of a finished dataset, of the photos that it has samples of."""
+
+import functools
+import io
+import json
+import typing
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from schemas import layout
+from schemas.rows import ROW_SCHEMA
+from transforms.dataset_files import DatasetFiles
+from transforms.file_digest import bytes_digest
+from transforms.finished_dataset import FinishedDataset
+from transforms.publish import OutputError
+from transforms.scratch import Scratch
+from transforms.text.text_options import TextOptions
+
+SOURCES = "sources.json"
+"""File of the scratch: the SHA-256 of what each shard's captions are read from, by name, in the order of shards."""
+
+
+class ShardCaptions(typing.NamedTuple):
+    """Captions of a shard, those of a photo one after another.
+
+    Attributes:
+        photos: ``photo_id`` and ``copies``, in KEY order.
+        row: of each caption, the place of its photo.
+        captions: struct of ``source``, ``image_id``, ``caption_id``, ``text``, ….
+        left_out: captions of these photos that are not wanted.
+    """
+
+    photos: pa.Table
+    row: npt.NDArray[np.int64]
+    captions: pa.StructArray
+    left_out: int
+
+    def texts(self) -> list[str]:
+        """Returns the captions' texts; one that is missing is empty."""
+        return [text or "" for text in self.captions.field("text").to_pylist()]
+
+
+def note_sources(dataset: FinishedDataset, scratch: Scratch) -> None:
+    """Writes down what captions are read from, for the workers."""
+    sources = [
+        {name: sha256 for name, sha256 in files.items() if name in _names(shard)}
+        for shard, files in enumerate(dataset.sha256)
+    ]
+    with scratch.writing(SOURCES) as path:
+        path.write_text(json.dumps(sources))
+
+
+def read_captions(files: DatasetFiles, scratch: Scratch, shard: int, options: TextOptions) -> ShardCaptions:
+    """Reads the captions of a shard.
+
+    Args:
+        files: of the dataset.
+        scratch: has what :func:`note_sources` wrote.
+        shard: its number.
+        options: which captions are wanted.
+
+    Raises:
+        OutputError: a file of the dataset is missing or damaged.
+    """
+    sources = _sources(scratch)[shard]
+    photos = _read(files, layout.rows_file(shard), sources, ["photo_id", "copies", "captions"])
+    for without_image in {layout.failures_file(shard), layout.video_sidecar_file(shard)} & sources.keys():
+        others = _read(files, without_image, sources, ["photo_id"])["photo_id"].combine_chunks()
+        photos = photos.filter(pc.invert(pc.is_in(photos["photo_id"], others)))
+    lists = photos["captions"].combine_chunks()
+    captions, row = lists.flatten(), pc.list_parent_indices(lists).to_numpy()
+    wanted = _wanted(captions, options)
+    kept = captions.filter(pa.array(wanted))
+    return ShardCaptions(photos.select(["photo_id", "copies"]), row[wanted], kept, len(captions) - len(kept))
+
+
+def _names(shard: int) -> tuple[str, ...]:
+    return layout.rows_file(shard), layout.failures_file(shard), layout.video_sidecar_file(shard)
+
+
+def _wanted(captions: pa.StructArray, options: TextOptions) -> npt.NDArray[np.bool_]:
+    is_lemma = pc.fill_null(captions.field("is_lemma"), False).to_numpy(zero_copy_only=False)
+    wanted = is_lemma == options.lemmas
+    if options.caption_source:
+        of_source = pc.is_in(captions.field("source"), pa.array(options.caption_source))
+        wanted = wanted & of_source.to_numpy(zero_copy_only=False)
+    return wanted
+
+
+@functools.lru_cache(2)
+def _sources(scratch: Scratch) -> list[dict[str, str]]:
+    return json.loads(scratch.local(SOURCES).read_text())
+
+
+def _read(files: DatasetFiles, name: str, sources: typing.Mapping[str, str], columns: list[str]) -> pa.Table:
+    try:
+        data = files.read(name)
+    except FileNotFoundError as error:
+        raise OutputError(f"{files}/{name} is missing; `photobeam verify {files}` says what to do") from error
+    if bytes_digest(data).sha256 != sources[name]:
+        raise OutputError(f"{files}/{name} is damaged or was replaced; `photobeam verify {files}` says what to do")
+    table = pq.read_table(io.BytesIO(data), columns=columns)
+    return table.select(columns).cast(pa.schema([ROW_SCHEMA.field(column) for column in columns]))
