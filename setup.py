@@ -39,6 +39,7 @@ setup(
         # What DataflowRunner imports; apache-beam[gcp] is 60 packages more, and holds back others.
         "dataflow": ["google-auth>=2.30", "google-cloud-dataflow-client>=0.13,<0.14", "google-cloud-storage>=2.18,<4"],
         "text": ["nltk>=3.9.2,<4"],
+        "features": ["onnxruntime>=1.20,<2"],
         "test": [
             "aiobotocore>=3.10,<3.11",
             "boto3>=1.43.115,<1.43.118",
@@ -52,6 +53,8 @@ setup(
             "keras-preprocessing>=1.1.2,<2",
             "moto[server]>=5.1,<6",
             "nltk>=3.9.2,<4",
+            "onnx>=1.17,<2",
+            "onnxruntime>=1.20,<2",
             "pytest>=8",
             "pytest-cov>=6",
             "pytest-xdist>=3",

@@ -13,6 +13,7 @@ COMMANDS: typing.Final[dict[str, tuple[str, str]]] = {
     "join": ("join_metadata", "the joined rows alone, as Parquet"),
     "reprocess": ("reprocess_dataset", "a dataset that is there: try its failures again, take photos down"),
     "text": ("prepare_text", "tokens, vocabulary and token ids of a dataset's captions"),
+    "features": ("extract_features", "feature vectors of the images, by a network in ONNX"),
     "verify": ("check_dataset", "check every byte and count of a dataset"),
     "diff": ("diff_datasets", "compare two datasets photo by photo"),
     "export": ("export_annotations", "annotations and images in the formats of other tools"),

@@ -17,8 +17,9 @@ from schemas import layout
 from schemas.annotations import GEOMETRY_COLUMNS
 from schemas.columns import Column
 from schemas.failures import FAILURE_SCHEMA, INPUT_FAILURE_SCHEMA, MAX_DETAIL_CHARS, MAX_RAW_BYTES, FailureReason
+from schemas.feature_records import FeaturesRecord, feature_columns
 from schemas.photo_ids import CLASS_SALT, KEY_DIGITS, LIMIT_SALT, MAX_FLICKR_ID, hash64, key, shards_of
-from schemas.product_records import ProductRecord
+from schemas.product_records import FEATURES, ProductRecord, product_manifest
 from schemas.records import (
     CommitRecord,
     FileDigest,
@@ -105,8 +106,8 @@ _ATTRIBUTE = re.compile(r"^ {4}(\w+): ((?:.+\n?)(?: {6,}.+\n?)*)", re.MULTILINE)
 
 def format_doc() -> str:
     """Returns the whole page."""
-    of_photos = (_rows(), _samples(), _json(), _videos(), _failures(), _reasons())
-    sections = (_intro(), _tree(), _keys(), *of_photos, _flags(), _text(), _records())
+    of_photos = (_keys(), _rows(), _samples(), _json(), _videos(), _failures(), _reasons())
+    sections = (_intro(), _tree(), *of_photos, _flags(), _text(), _features(), _records())
     return "\n\n".join(section.strip() for section in sections) + "\n"
 
 
@@ -345,11 +346,25 @@ would do, so that they were fetched, but for duplicates among them.
 """
 
 
+def _features() -> str:
+    return f"""
+## Features: `features/NNNNNN.npy`, `features/NNNNNN.parquet`
+
+What `photobeam features` makes, if it was run: of each shard with samples one row for each, in the order of the tar.
+The array is float32, rows x width; the table, here of vectors of 2,048 numbers, has the same rows. Both are the same
+to the last bit for the same samples, model and options, version of ONNX Runtime and CPU architecture, whatever the
+workers. `{product_manifest(FEATURES)}` is written last, and is the record of all.
+
+{_column_table(feature_columns(2048))}
+"""
+
+
 def _records() -> str:
     records = ((layout.PLAN, Plan), ("", PlanInput), ("", PlanRows), ("", Tombstone),
                ("commits/NNNNNN.json", CommitRecord), ("", FileDigest),
                (layout.MANIFEST, Manifest), ("", ManifestShard), ("", Totals),
-               ("text/manifest.json", ProductRecord))  # fmt: skip
+               ("features/NNNNNN.json", FeaturesRecord),
+               ("text/manifest.json, features/manifest.json", ProductRecord))  # fmt: skip
     return f"""
 ## Records
 

@@ -30,6 +30,28 @@ class ShardWork:
     children: int
 
 
+class SpreadShards(beam.PTransform):
+    """Gives the numbers of shards, spread over all workers.
+
+    Args:
+        shards: their numbers.
+    """
+
+    def __init__(self, shards: tuple[int, ...]):
+        super().__init__()
+        self._shards = shards
+
+    def expand(self, pipeline: beam.Pipeline) -> beam.PCollection[int]:
+        """Lists them."""
+        shards = self._shards
+        return (
+            pipeline
+            | "Start" >> beam.Impulse()
+            | "ListShards" >> beam.FlatMap(lambda _: shards).with_output_types(int)
+            | "SpreadShards" >> beam.Reshuffle()
+        )
+
+
 class EachShard(beam.PTransform):
     """Does some work on each shard, in no particular order.
 
@@ -44,14 +66,7 @@ class EachShard(beam.PTransform):
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection[int]:
         """Wires the stages."""
-        shards = self._work.shards
-        return (
-            pipeline
-            | "Start" >> beam.Impulse()
-            | "ListShards" >> beam.FlatMap(lambda _: shards).with_output_types(int)
-            | "SpreadShards" >> beam.Reshuffle()
-            | self._work.name >> beam.ParDo(_WorkFn(self._work))
-        )
+        return pipeline | SpreadShards(self._work.shards) | self._work.name >> beam.ParDo(_WorkFn(self._work))
 
 
 class _WorkFn(beam.DoFn):

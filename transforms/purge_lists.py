@@ -7,6 +7,7 @@ import typing
 
 from schemas import layout
 from schemas.tombstones import IdListError, read_photo_ids
+from transforms.features.purge_features import purge_features
 from transforms.output import Output
 from transforms.text.purge_text import purge_text
 
@@ -46,4 +47,4 @@ def _purge_not_public(output: Output, ids: frozenset[int]) -> None:
         output.remove(layout.NOT_PUBLIC)
 
 
-PURGES: tuple[Purge, ...] = (_purge_not_public, purge_text)
+PURGES: tuple[Purge, ...] = (_purge_not_public, purge_text, purge_features)

@@ -95,6 +95,36 @@ def spool_samples(
     return images
 
 
+def read_images(
+    dataset: DatasetFiles, commit: CommitRecord, extensions: typing.Container[str]
+) -> typing.Iterator[tuple[str, bytes]]:
+    """Reads images of a shard from the tar, once from begin to end: only that tells whether it is whole.
+
+    Args:
+        dataset: holds the shard.
+        commit: of the shard; it has samples.
+        extensions: of the members that are wanted.
+
+    Yields:
+        Key and file of each, in the order of the tar. They count only when all of them have come.
+
+    Raises:
+        DamagedShardError: the tar is missing, or not the one that was committed.
+    """
+    name = layout.tar_file(commit.shard)
+    with reading(dataset, name), dataset.open(name) as file:
+        tar = DigestingReader(file)
+        try:
+            for member in read_tar(typing.cast(typing.BinaryIO, tar)):
+                own_key, _, extension = member.name.partition(".")
+                if extension in extensions:
+                    yield own_key, member.data
+        except TarDamageError as error:
+            raise changed_file(dataset, name) from error
+        if tar.finish() != commit.files[name]:
+            raise changed_file(dataset, name)
+
+
 def write_again(
     rows: ShardRows,
     images: typing.Iterable[SpooledImage],
@@ -145,18 +175,10 @@ def _spool_pictures(
 ) -> dict[str, list[SpoolPlace]]:
     """Appends the images of some samples; returns where those of each lie, in the order of their sizes."""
     extensions = image_extensions(plan_format["format"], plan_format["image_size"][1:])
-    name, places = layout.tar_file(commit.shard), collections.defaultdict[str, list[SpoolPlace]](list)
-    with reading(dataset, name), dataset.open(name) as file:
-        tar = DigestingReader(file)
-        try:
-            for member in read_tar(typing.cast(typing.BinaryIO, tar)):
-                own_key, _, extension = member.name.partition(".")
-                if own_key in keys and extension in extensions:
-                    places[own_key].append(spool.append(member.data))
-        except TarDamageError as error:
-            raise changed_file(dataset, name) from error
-        if tar.finish() != commit.files[name]:
-            raise changed_file(dataset, name)
+    places = collections.defaultdict[str, list[SpoolPlace]](list)
+    for own_key, image in read_images(dataset, commit, extensions):
+        if own_key in keys:
+            places[own_key].append(spool.append(image))
     return places
 
 

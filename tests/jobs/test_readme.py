@@ -18,6 +18,7 @@ from beam_jobs.demo_corpus import MIRROR, PACKS, write_corpus
 from beam_jobs.demo_server import serve
 from beam_jobs.errors import JobError, UsageError
 from tests.jobs.conftest import picture
+from tests.onnx_models import small_cnn
 from tests.source_files import write_four_sources
 from tests.store_servers import S3Server
 
@@ -114,6 +115,7 @@ def test_commands_run_in_the_order_of_the_readme(
     corpus = demo_run.folder / _DEMO / demo.CORPUS
     (tmp_path / "packs").symlink_to(corpus / PACKS)
     _write_other_sources(tmp_path, corpus / MIRROR)
+    (tmp_path / "inception_v3.onnx").write_bytes(small_cnn(with_map=False))
     (tmp_path / "withdrawn.txt").write_text("12345 # asked for by its owner\n")
     ran = set()
     _put_into_bucket(s3, tmp_path / "train2017.zip", monkeypatch)
@@ -125,7 +127,7 @@ def test_commands_run_in_the_order_of_the_readme(
             assert program == "photobeam"
             assert cli.main([command, *flags, *mirror]) == 0, line + capsys.readouterr().err
             ran.add(command)
-    assert ran == {"build", "diff", "doctor", "export", "join", "reprocess", "show", "text", "verify"}
+    assert ran == {"build", "diff", "doctor", "export", "features", "join", "reprocess", "show", "text", "verify"}
 
 
 def test_the_command_for_a_fresh_clone_names_what_setup_installs() -> None:

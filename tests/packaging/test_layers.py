@@ -56,6 +56,7 @@ def test_annotations_stay_objects():
         "beam_jobs.diff_datasets",
         "beam_jobs.doctor",
         "beam_jobs.export_annotations",
+        "beam_jobs.extract_features",
         "beam_jobs.reprocess_dataset",
         "beam_jobs.show",
     ],

@@ -1,0 +1,1 @@
+"""Feature vectors of a dataset's images, by a network in ONNX."""

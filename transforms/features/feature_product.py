@@ -1,0 +1,85 @@
+"""The features of a dataset as a whole: which shards stand, what is of no shard any more, and the product's record."""
+
+import re
+import typing
+
+from schemas.feature_records import FeaturesRecord, features_array, features_record, features_table
+from schemas.product_records import FEATURES, ProductRecord, product_manifest
+from schemas.records import FileDigest
+from transforms.file_digest import bytes_digest
+from transforms.output import Output
+
+_OF_SHARD = re.compile(rf"{FEATURES}/(\d{{6,}})\.(?:json|npy|parquet)")
+
+
+def shard_of(name: str) -> int | None:
+    """Returns the number of the shard that a file of the features is of, None if it is of none.
+
+    Example:
+        >>> shard_of("features/000042.npy"), shard_of("features/manifest.json")
+        (42, None)
+    """
+    match = _OF_SHARD.fullmatch(name)
+    return int(match[1]) if match else None
+
+
+def read_features(output: Output, shards: typing.Iterable[int]) -> dict[int, FeaturesRecord]:
+    """Reads the records of shards; one that is damaged counts as none.
+
+    Raises:
+        OSError: one cannot be read.
+    """
+    records: dict[int, FeaturesRecord] = {}
+    for name, data in output.read_present([features_record(shard) for shard in shards]).items():
+        try:
+            record = FeaturesRecord.from_json(data, name)
+        except ValueError:
+            continue
+        if features_record(record.shard) == name:
+            records[record.shard] = record
+    return records
+
+
+def remove_features(output: Output, shard: int) -> None:
+    """Removes the features of a shard, their record first."""
+    for name in (features_record(shard), features_array(shard), features_table(shard)):
+        output.remove(name)
+
+
+def remove_others(output: Output, shards: typing.Iterable[int]) -> None:
+    """Removes the features of all other shards: what was left when shards became fewer, or lost their samples."""
+    found = {shard_of(name) for name in output.names(FEATURES)}
+    for shard in sorted(shard for shard in found - set(shards) if shard is not None):
+        remove_features(output, shard)
+
+
+def finish_features(
+    output: Output,
+    records: typing.Iterable[FeaturesRecord],
+    source: str,
+    options: dict[str, typing.Any],
+    software: dict[str, str],
+) -> ProductRecord:
+    """Writes the product's record.
+
+    Args:
+        output: the dataset.
+        records: of all its shards with samples.
+        source: what :func:`schemas.product_records.made_from` gave for the dataset.
+        options: that all of them were made with.
+        software: versions by name.
+    """
+    files, samples, shards = dict[str, FileDigest](), 0, 0
+    for record in records:
+        files |= {**record.files, features_record(record.shard): bytes_digest(record.to_json())}
+        samples, shards = samples + record.samples, shards + 1
+    product = ProductRecord(
+        kind=FEATURES,
+        options=options,
+        made_from=source,
+        software=software,
+        counts={"samples": samples, "shards": shards},
+        files=files,
+    )
+    output.write(product_manifest(FEATURES), product.to_json())
+    return product

@@ -1,0 +1,110 @@
+"""Photos that are taken down leave the features, and the other rows stay."""
+
+import io
+import shutil
+import typing
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas import layout
+from schemas.feature_records import FeaturesRecord, features_array, features_table
+from schemas.product_records import FEATURES, ProductRecord, made_from, product_manifest
+from schemas.records import CommitRecord, Manifest, Record
+from transforms.features.feature_product import finish_features, read_features, remove_features, shard_of
+from transforms.features.shard_features import publish_features, write_array, write_table
+from transforms.file_digest import bytes_digest
+from transforms.output import Output, read_record
+from transforms.publish import staging_in
+
+_FOLDER = "purge_features"
+"""Of what is unfinished, as the name of a run."""
+
+_UNREADABLE = (pa.ArrowException, OSError, ValueError)
+
+R = typing.TypeVar("R", bound=Record)
+
+
+def purge_features(output: Output, ids: frozenset[int]) -> None:
+    """Removes the vectors of photos, when the photos have left their shards and the manifest is that of before.
+
+    Where a shard's features are not known to be of the shard as it was, they go as a whole, and the product's record
+    with them: `photobeam features` makes them again.
+
+    Args:
+        output: the dataset.
+        ids: photos.
+    """
+    tables = {shard_of(name): name for name in output.names(FEATURES) if name.endswith(".parquet")}
+    concerned = [shard for shard, name in tables.items() if shard is not None and _has_any(output, name, ids)]
+    if not concerned:
+        return
+    before = _sha256_before(output)
+    product = _read(output, product_manifest(FEATURES), ProductRecord)
+    output.remove(product_manifest(FEATURES))
+    for shard in concerned:
+        record = read_features(output, [shard]).get(shard)
+        commit = _read(output, layout.commit_file(shard), CommitRecord)
+        was_current = record and record.made_from == before.get(layout.tar_file(shard))
+        if not (record and commit and was_current and _rewrite(output, record, commit, ids)):
+            remove_features(output, shard)
+    if product and product.made_from == made_from(FEATURES, before):
+        _finish_again(output, product, before)
+
+
+def _rewrite(output: Output, record: FeaturesRecord, commit: CommitRecord, ids: frozenset[int]) -> bool:
+    """Writes the features of a shard without some photos; returns False if they are damaged, or nothing is left."""
+    names = (features_array(record.shard), features_table(record.shard))
+    found = output.read_present(names)
+    if {name: bytes_digest(data) for name, data in found.items()} != record.files or not commit.samples:
+        return False
+    array, table = (io.BytesIO(found[name]) for name in names)
+    photos = pq.read_table(table, columns=["photo_id", "key"])
+    is_left = np.isin(photos["photo_id"].to_numpy(), sorted(ids), invert=True)
+    keys, vectors = photos["key"].filter(pa.array(is_left)).to_pylist(), np.load(array)[is_left]
+    if len(keys) != commit.samples:
+        return False
+    folder = output.run_folder(_FOLDER)
+    try:
+        with staging_in(folder, "") as staging:
+            write_array(vectors, staging / "array")
+            write_table(keys, vectors, staging / "table")
+            publish_features(commit, staging / "array", staging / "table", record.options, output)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return True
+
+
+def _finish_again(output: Output, product: ProductRecord, before: dict[str, str]) -> None:
+    """Writes the product's record again, if all shards with samples have features."""
+    shards = sorted({shard for shard in map(layout.shard_of, before) if shard is not None})
+    commits = [_read(output, layout.commit_file(shard), CommitRecord) for shard in shards]
+    records = read_features(output, shards)
+    whole = [commit for commit in commits if commit and (not commit.samples or commit.shard in records)]
+    if len(whole) == len(shards):
+        sha256 = {name: digest.sha256 for commit in whole for name, digest in commit.files.items()}
+        finish_features(output, records.values(), made_from(FEATURES, sha256), product.options, product.software)
+
+
+def _sha256_before(output: Output) -> dict[str, str]:
+    """Returns the digests of the dataset's files by the manifest, which is not written anew yet; none without one."""
+    manifest = _read(output, layout.MANIFEST, Manifest)
+    shards = manifest.shards if manifest else []
+    return {name: sha256 for shard in shards for name, sha256 in shard.sha256.items()}
+
+
+def _read(output: Output, name: str, record: type[R]) -> R | None:
+    try:
+        return read_record(output, name, record)
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _has_any(output: Output, name: str, ids: frozenset[int]) -> bool:
+    """Tells whether a table has one of the photos, or cannot be read."""
+    try:
+        with output.open(name) as file:
+            return not ids.isdisjoint(pq.read_table(file, columns=["photo_id"])["photo_id"].to_pylist())
+    except _UNREADABLE:
+        return True
