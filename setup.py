@@ -38,7 +38,7 @@ setup(
         "gcs": ["gcsfs>=2025.9", "google-auth>=2.30"],
         # What DataflowRunner imports; apache-beam[gcp] is 60 packages more, and holds back others.
         "dataflow": ["google-auth>=2.30", "google-cloud-dataflow-client>=0.13,<0.14", "google-cloud-storage>=2.18,<4"],
-        "text": ["nltk>=3.9.2,<4"],
+        "text": ["gensim>=4.4,<4.5", "nltk>=3.9.2,<4"],
         "features": ["onnxruntime>=1.20,<2"],
         "test": [
             "aiobotocore>=3.10,<3.11",
@@ -48,6 +48,7 @@ setup(
             "gcp-storage-emulator>=2026.7",
             "globox>=2.9,<3",
             "gcsfs>=2025.9",
+            "gensim>=4.4,<4.5",
             "google-auth>=2.30",
             "hypothesis>=6",
             "keras-preprocessing>=1.1.2,<2",

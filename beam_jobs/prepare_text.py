@@ -1,7 +1,8 @@
-"""Makes tokens, a vocabulary and token ids of a dataset's captions, in OUT/text.
+"""Makes tokens, a vocabulary, token ids, vectors and labels of a dataset's photos, in OUT/text.
 
     photobeam text OUT --max_tokens 20
     photobeam text OUT --tokenizer keras --max_words 9999 --max_tokens 40 --padding post
+    photobeam text OUT --glove glove.6B.300d.txt --doc2vec train --labels coco
 
 OUT is a finished build, of which the captions of its samples are taken, or a join, of which all are. Each caption is
 lower-cased and cut into tokens, the words of the train split are counted, and each caption becomes a row of ids. The
@@ -13,6 +14,7 @@ Exit code 0: done; 1: failed; 2: the command line is wrong, or there is no finis
 
 import argparse
 import importlib.metadata
+import logging
 import sys
 import typing
 
@@ -21,13 +23,15 @@ from beam_jobs.cli import run_command
 from beam_jobs.errors import OK, UsageError
 from beam_jobs.flags import FlagParser, parse
 from beam_jobs.interrupt import held
+from beam_jobs.label_flags import LabelOptions, label_options
 from beam_jobs.run_folder import run_folder
 from beam_jobs.runner_flags import RunnerConfig, runner_config
 from beam_jobs.settle import settle
-from beam_jobs.standing_product import source_hash, standing_product
-from beam_jobs.store_flags import reach_dataset, s3_options
+from beam_jobs.standing_product import begin_product, source_hash, standing_product
+from beam_jobs.store_flags import reach_dataset
 from beam_jobs.text_flags import add_text_flags, text_options
-from beam_jobs.text_job import Made, TextJob
+from beam_jobs.text_job import NOTHING, Made, TextJob
+from beam_jobs.vector_flags import VectorOptions, vector_options
 from beam_jobs.versions import software
 from schemas.product_records import TEXT, ProductRecord, product_manifest
 from transforms.dataset_files import DamagedDatasetError, NoDatasetError
@@ -37,6 +41,20 @@ from transforms.output import Output
 from transforms.publish import OutputError
 from transforms.text.text_options import TextOptions
 from transforms.text.tokenizers import KERAS, NoNltkError, tokenizer
+
+_log = logging.getLogger("photobeam")
+
+
+class Asked(typing.NamedTuple):
+    """What is asked for: tokens always, vectors and labels if they are."""
+
+    options: TextOptions
+    vectors: VectorOptions
+    labels: LabelOptions
+
+    def as_json(self) -> dict[str, typing.Any]:
+        """Returns all of it as the record has it."""
+        return {**self.options.as_json(), **self.vectors.recorded, **self.labels.recorded}
 
 
 def main(argv: typing.Sequence[str] | None = None) -> int:
@@ -56,14 +74,15 @@ def run(argv: typing.Sequence[str]) -> int:
     flags = parse(parser, argv)
     options, runner = text_options(flags), runner_config(flags)
     _check_tokenizer(options, flags.nltk_data)
-    reach_dataset(flags.dataset, flags)
-    output = build_flags.output_at("OUT", flags.dataset, s3_options(vars(flags)))
+    s3 = reach_dataset(flags.dataset, flags)
+    asked = Asked(options, vector_options(flags, s3), label_options(flags, s3))
+    output = build_flags.output_at("OUT", flags.dataset, s3)
     try:
         open_finished(output.root, output.s3)
         output.check_writable()
         with held(output):
             settle(output, runner.workers)
-            return _run_held(output, options, runner, flags)
+            return _run_held(output, asked, runner, flags)
     except (NoDatasetError, DamagedDatasetError, OutputError, OutputInUseError) as error:
         raise UsageError(str(error)) from error
 
@@ -75,10 +94,10 @@ def _check_tokenizer(options: TextOptions, nltk_data: str) -> None:
         raise UsageError(str(error)) from error
 
 
-def _run_held(output: Output, options: TextOptions, runner: RunnerConfig, flags: argparse.Namespace) -> int:
+def _run_held(output: Output, asked: Asked, runner: RunnerConfig, flags: argparse.Namespace) -> int:
     dataset = open_finished(output.root, output.s3)
     source = source_hash(TEXT, dataset)
-    record = None if flags.overwrite else standing_product(output, TEXT, options.as_json(), source)
+    record = None if flags.overwrite else standing_product(output, TEXT, asked.as_json(), source)
     if record:
         sys.stdout.write(f"{product_manifest(TEXT)} is of this dataset and these flags: nothing is to be done\n")
         return OK
@@ -87,12 +106,12 @@ def _run_held(output: Output, options: TextOptions, runner: RunnerConfig, flags:
     if runner.goes_on_alone or runner.is_dry_run:
         raise UsageError("`photobeam text` works in several jobs: leave out what has this command end before they do")
     with run_folder(output, build_flags.temp_location(vars(flags)), not runner.is_local) as place:
-        made = _make(TextJob(output, dataset, options, flags.nltk_data, runner, place))
+        made = _make(TextJob(output, dataset, *asked, flags.nltk_data, runner, place))
     record = ProductRecord(
         kind=TEXT,
-        options={**options.as_json(), **made.found},
+        options={**asked.as_json(), **made.found},
         made_from=source,
-        software=_software(options),
+        software=_software(asked),
         counts=made.counts,
         files=made.files,
     )
@@ -102,9 +121,12 @@ def _run_held(output: Output, options: TextOptions, runner: RunnerConfig, flags:
 
 def _make(job: TextJob) -> Made:
     """Makes one product after the other; a later one may read the files of an earlier one, and the vocabulary."""
-    from beam_jobs.text_graph import make_tokens
+    from beam_jobs.text_labels import make_labels
+    from beam_jobs.text_vectors import make_doc2vec, make_glove, model_folder
 
-    products = [make_tokens(job)]
+    with model_folder(job) as folder:
+        tokens = _make_tokens(job)
+        products = [tokens, make_glove(job, tokens), make_doc2vec(job, tokens, folder), make_labels(job)]
     return Made(
         files={name: digest for made in products for name, digest in made.files.items()},
         counts={name: number for made in products for name, number in made.counts.items()},
@@ -112,8 +134,23 @@ def _make(job: TextJob) -> Made:
     )
 
 
-def _software(options: TextOptions) -> dict[str, str]:
-    return {**software(), **({} if options.tokenizer == KERAS else {"nltk": importlib.metadata.version("nltk")})}
+def _make_tokens(job: TextJob) -> Made:
+    """Makes tokens; where there are no captions, labels alone will do, if nothing else is asked for."""
+    from beam_jobs.text_graph import NoCaptionsError, make_tokens
+
+    try:
+        return make_tokens(job)
+    except NoCaptionsError as error:
+        if not job.labels.maps or job.vectors.glove or job.vectors.doc2vec:
+            raise
+        _log.info("%s of captions; labels alone are made", error)
+        begin_product(job.output, TEXT)
+        return NOTHING
+
+
+def _software(asked: Asked) -> dict[str, str]:
+    used = ["nltk"] * (asked.options.tokenizer != KERAS) + ["gensim"] * bool(asked.vectors.doc2vec)
+    return {**software(), **{name: importlib.metadata.version(name) for name in used}}
 
 
 if __name__ == "__main__":

@@ -4,8 +4,10 @@ import argparse
 
 from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser, positive
+from beam_jobs.label_flags import add_label_flags
 from beam_jobs.runner_flags import add_runner_flags
 from beam_jobs.store_flags import add_store_flags
+from beam_jobs.vector_flags import add_vector_flags
 from schemas.sources import Source
 from schemas.splits import UnknownSplitError, read_split
 from transforms.text.text_options import ALL, AUTO, POST, PRE, TextOptions
@@ -13,11 +15,13 @@ from transforms.text.tokenizers import KERAS, NLTK, TOKENIZERS, keras_tokens
 
 
 def add_text_flags(parser: FlagParser) -> None:
-    """Adds the flags of tokens, vocabulary and ids, and those of the run."""
+    """Adds the flags of all products, and those of the run."""
     parser.add_argument("dataset", metavar="OUT", help="the dataset: a finished build or join")
     _add_caption_flags(parser)
     _add_vocabulary_flags(parser)
     _add_id_flags(parser)
+    add_vector_flags(parser)
+    add_label_flags(parser)
     run = parser.add_argument_group("run")
     run.add_argument("--overwrite", action="store_true", help="make OUT/text anew, whatever is there")
     run.add_argument("--workers", type=positive, metavar="N", help="worker processes on this machine (its cores)")

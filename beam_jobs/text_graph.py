@@ -13,20 +13,26 @@ from schemas.product_records import TEXT
 from transforms.each_shard import EachShard, ShardWork
 from transforms.text.count_words import CountedWords, CountWords, merged_words
 from transforms.text.read_captions import note_sources
+from transforms.text.shard_files import noted_files
 from transforms.text.text_options import ALL
 from transforms.text.tokenizers import KERAS
 from transforms.text.vocabulary import WrittenVocabulary, write_vocabulary
-from transforms.text.write_tokens import CountedIds, WriteTokens, made_of_shards
+from transforms.text.write_tokens import TOKENS_KIND, CountedIds, WriteTokens
 from transforms.worker_process import preload
 
 _log = logging.getLogger("photobeam")
+
+
+class NoCaptionsError(JobError):
+    """The photos have no caption that is wanted; nothing was made."""
 
 
 def make_tokens(job: TextJob) -> Made:
     """Writes vocabulary, tokens and ids.
 
     Raises:
-        JobError: there is no caption, or no word is left; then what was there before stays. Or a step failed.
+        NoCaptionsError: there is no caption; what was there before stays.
+        JobError: no word is left, as before. Or a step failed.
     """
     if job.options.tokenizer != KERAS:
         preload("nltk")  # Three seconds of CPU.
@@ -38,7 +44,8 @@ def make_tokens(job: TextJob) -> Made:
         begin_product(job.output, TEXT)
         vocabulary = write_vocabulary(words, job.options, job.output, job.place.scratch, job.place.staging)
     on_each_shard(job, "WriteTokens", WriteTokens(*of_job))
-    files, ids = made_of_shards(job.place.scratch, job.shards)
+    files, counted_ids = noted_files(job.place.scratch, TOKENS_KIND, job.shards)
+    ids = CountedIds(**counted_ids)
     _report(counted, vocabulary, ids)
     counts = {
         **counted.captions._asdict(),
@@ -74,7 +81,7 @@ def _check_counted(job: TextJob, counted: CountedWords) -> None:
     captions, options = counted.captions, job.options
     if not captions.captions:
         wanted = "such captions (--caption_source, --lemmas)" if captions.captions_left_out else "captions"
-        raise JobError(f"{job.output}: its {captions.photos:,} photos have no {wanted}; nothing was made")
+        raise NoCaptionsError(f"{job.output}: its {captions.photos:,} photos have no {wanted}; nothing was made")
     if not captions.tokens_counted:
         raise JobError(
             f"{job.output}: no caption of split {counted.split} has a word; choose another --vocabulary_split, or {ALL}"

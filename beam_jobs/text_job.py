@@ -2,8 +2,10 @@
 
 import typing
 
+from beam_jobs.label_flags import LabelOptions
 from beam_jobs.run_folder import RunFolder
 from beam_jobs.runner_flags import RunnerConfig
+from beam_jobs.vector_flags import VectorOptions
 from schemas.records import FileDigest
 from transforms.finished_dataset import FinishedDataset
 from transforms.output import Output
@@ -16,7 +18,9 @@ class TextJob(typing.NamedTuple):
     Attributes:
         output: the dataset, held by this run.
         dataset: the same, to be read.
-        options: what is in the files.
+        options: what is in the files of tokens.
+        vectors: which are asked for.
+        labels: which are asked for.
         nltk_data: folder of NLTK's data, '' for where NLTK looks.
         runner: where the graphs run.
         place: for what is unfinished.
@@ -25,6 +29,8 @@ class TextJob(typing.NamedTuple):
     output: Output
     dataset: FinishedDataset
     options: TextOptions
+    vectors: VectorOptions
+    labels: LabelOptions
     nltk_data: str
     runner: RunnerConfig
     place: RunFolder
@@ -41,3 +47,7 @@ class Made(typing.NamedTuple):
     files: dict[str, FileDigest]
     counts: dict[str, int]
     found: dict[str, typing.Any]
+
+
+NOTHING = Made({}, {}, {})
+"""What is made of what is not asked for."""

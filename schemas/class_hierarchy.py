@@ -92,6 +92,36 @@ def read_hierarchy_tree(tree: Json) -> Hierarchy:
     return Hierarchy(subclasses)
 
 
+def read_ancestors(tree: Json) -> dict[str, frozenset[str]]:
+    """Reads which classes are true of a photo wherever one is, as the Open Images Challenge expands labels.
+
+    These are the classes above it at each of its places in the tree, less the root, which is no class. A class below a
+    part has none: the wheel of a car is no car.
+
+    Args:
+        tree: its parsed JSON.
+
+    Returns:
+        All classes that are subclasses of others, by their names in the tree.
+
+    Raises:
+        BadHierarchyError: an element is no class.
+
+    Example:
+        >>> tree = {"name": "Entity", "children": [{"name": "Fruit", "children": [{"name": "Apple"}]}]}
+        >>> {name: sorted(above) for name, above in read_ancestors(tree).items()}
+        {'Fruit': [], 'Apple': ['Fruit']}
+    """
+    found: dict[str, frozenset[str]] = {}
+    pending: list[tuple[Json, frozenset[str]]] = [(node, frozenset()) for node in _members(tree, _SUBCLASSES)]
+    while pending:
+        node, above = pending.pop()
+        name = _name(node)
+        found[name] = found.get(name, frozenset()) | above - {name}
+        pending += [(below, above | {name}) for below in _members(node, _SUBCLASSES)]
+    return found
+
+
 def _name(node: Json) -> str:
     names = [node[key] for key in _NAMES if key in node] if isinstance(node, dict) else []
     if len(names) != 1 or not isinstance(names[0], str):

@@ -18,6 +18,7 @@ from schemas.annotations import GEOMETRY_COLUMNS
 from schemas.columns import Column
 from schemas.failures import FAILURE_SCHEMA, INPUT_FAILURE_SCHEMA, MAX_DETAIL_CHARS, MAX_RAW_BYTES, FailureReason
 from schemas.feature_records import FeaturesRecord, feature_columns
+from schemas.label_files import ABSENT, LABELS, ONE_HOT, SINGLE, SINGLE_COLUMNS, VALUES, classes_file, labels_file
 from schemas.photo_ids import CLASS_SALT, KEY_DIGITS, LIMIT_SALT, MAX_FLICKR_ID, hash64, key, shards_of
 from schemas.product_records import FEATURES, ProductRecord, product_manifest
 from schemas.records import (
@@ -36,6 +37,7 @@ from schemas.samples import IMAGE_COLUMNS, SAMPLE_SCHEMA, image_placement, sampl
 from schemas.sources import Source
 from schemas.text_files import SPECIAL_WORDS, TOKENS_COLUMNS, VOCABULARY, VOCABULARY_COLUMNS
 from schemas.tombstones import TAKEN_DOWN, UNKNOWN
+from schemas.vector_files import COVERAGE, DOC2VEC, GLOVE, model_file, vectors_columns
 from schemas.videos import MAX_BOXES, STILL_BRANDS, VIDEO_COLUMNS, VIDEO_OFFSET
 
 SELECTION_FLAGS = (*(source.value for source in Source), "split", "where", "classes", "class_evidence",
@@ -107,7 +109,7 @@ _ATTRIBUTE = re.compile(r"^ {4}(\w+): ((?:.+\n?)(?: {6,}.+\n?)*)", re.MULTILINE)
 def format_doc() -> str:
     """Returns the whole page."""
     of_photos = (_keys(), _rows(), _samples(), _json(), _videos(), _failures(), _reasons())
-    sections = (_intro(), _tree(), *of_photos, _flags(), _text(), _features(), _records())
+    sections = (_intro(), _tree(), *of_photos, _flags(), _text(), _vectors_and_labels(), _features(), _records())
     return "\n\n".join(section.strip() for section in sections) + "\n"
 
 
@@ -312,6 +314,42 @@ tables.
 
 `text/vocabulary.json` is one object, word to id, in the order of ids; `text/vocab.txt` has a word a line, each ending
 with a line feed, in the same order.
+"""
+
+
+def _vectors_and_labels() -> str:
+    endings = (
+        (VALUES, "photos × columns: uint8, 1 where a class is present; of autotags float32, their scores"),
+        (ABSENT, "of Open Images: uint8, 1 where people saw that a class is absent"),
+        (ONE_HOT, "uint8, the single class of a photo as `to_categorical` gives it; zeros where it has none"),
+        (SINGLE, "the single class of each photo"),
+    )
+    files = [(f"`{labels_file('SET', 0, ending)}`", holds) for ending, holds in endings]
+    return f"""
+## Vectors and labels: `text/`
+
+What `photobeam text` makes if it is asked to; [rules and reasons](vectors_and_labels.md) stand on a page of their own.
+
+`{GLOVE}`, float32, words × numbers of a vector: row i is the vector of the word with id i. `{COVERAGE}` says what
+the file of vectors covers.
+
+### `{DOC2VEC}/NNNNNN.parquet`
+
+The photos of `text/NNNNNN.parquet` in the same order; here of vectors of 300 numbers.
+
+{_column_table(vectors_columns(300))}
+
+`{DOC2VEC}/NNNNNN.npy` has the vectors of the photos, `{DOC2VEC}/NNNNNN.captions.npy` those of the captions: float32,
+in the order of the table. `{model_file("model")}` is the model, as gensim saves it.
+
+### `{labels_file("SET", 0, "*")}`
+
+SET is {", ".join(f"`{labels}`" for labels in LABELS)}. `{classes_file("SET")}` lists the columns: `id`, `name` and
+`original_id`. The photos are those of `text/NNNNNN.parquet`, in the same order.
+
+{_table(("file", "holds"), files)}
+
+{_column_table(SINGLE_COLUMNS)}
 """
 
 

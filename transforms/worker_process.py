@@ -18,8 +18,8 @@ R = typing.TypeVar("R")
 Lane: typing.TypeAlias = "multiprocessing.connection.Connection[typing.Any, typing.Any]"
 
 _FORKS = multiprocessing.get_context("forkserver")
-_PRELOADED = "transforms.build_shard"
-_FORKS.set_forkserver_preload([_PRELOADED])
+_PRELOADED = ["transforms.build_shard"]
+_FORKS.set_forkserver_preload(_PRELOADED)
 """Children are forked from a process without threads that has imported what they need: a second of CPU for each."""
 
 _SPAWNS = multiprocessing.get_context("spawn")
@@ -33,7 +33,9 @@ _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGABRT, signal
 
 def preload(module: str) -> None:
     """Has the process that children are forked from import a module, too; without effect once there is a child."""
-    _FORKS.set_forkserver_preload([_PRELOADED, module])
+    if module not in _PRELOADED:
+        _PRELOADED.append(module)
+    _FORKS.set_forkserver_preload(_PRELOADED)
 
 
 class WorkerDiedError(RuntimeError):

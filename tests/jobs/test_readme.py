@@ -117,6 +117,7 @@ def test_commands_run_in_the_order_of_the_readme(
     _write_other_sources(tmp_path, corpus / MIRROR)
     (tmp_path / "inception_v3.onnx").write_bytes(small_cnn(with_map=False))
     (tmp_path / "withdrawn.txt").write_text("12345 # asked for by its owner\n")
+    (tmp_path / "glove.6B.300d.txt").write_text("a 0.5 -1\ndog 1 2\n")
     ran = set()
     _put_into_bucket(s3, tmp_path / "train2017.zip", monkeypatch)
     with serve(tmp_path / MIRROR) as url:

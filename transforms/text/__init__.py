@@ -1,1 +1,1 @@
-"""Captions as tokens, a vocabulary and token ids: what `photobeam text` makes of a dataset."""
+"""Captions as tokens, a vocabulary, ids and vectors, and labels: what `photobeam text` makes of a dataset."""

@@ -66,11 +66,7 @@ def read_captions(files: DatasetFiles, scratch: Scratch, shard: int, options: Te
     Raises:
         OutputError: a file of the dataset is missing or damaged.
     """
-    sources = _sources(scratch)[shard]
-    photos = _read(files, layout.rows_file(shard), sources, ["photo_id", "copies", "captions"])
-    for without_image in {layout.failures_file(shard), layout.video_sidecar_file(shard)} & sources.keys():
-        others = _read(files, without_image, sources, ["photo_id"])["photo_id"].combine_chunks()
-        photos = photos.filter(pc.invert(pc.is_in(photos["photo_id"], others)))
+    photos = read_photos(files, scratch, shard, ["photo_id", "copies", "captions"])
     lists = photos["captions"].combine_chunks()
     captions, row = lists.flatten(), pc.list_parent_indices(lists).to_numpy()
     wanted = _wanted(captions, options)
@@ -78,7 +74,32 @@ def read_captions(files: DatasetFiles, scratch: Scratch, shard: int, options: Te
     return ShardCaptions(photos.select(["photo_id", "copies"]), row[wanted], kept, len(captions) - len(kept))
 
 
+def read_photos(files: DatasetFiles, scratch: Scratch, shard: int, columns: typing.Sequence[str]) -> pa.Table:
+    """Reads columns of the rows of a shard, of its photos that have a sample; where there are no images, of all.
+
+    Args:
+        files: of the dataset.
+        scratch: has what :func:`note_sources` wrote.
+        shard: its number.
+        columns: ``photo_id`` among them.
+
+    Returns:
+        In KEY order.
+
+    Raises:
+        OutputError: a file of the dataset is missing or damaged.
+    """
+    sources = _sources(scratch)[shard]
+    rows, *without_images = _names(shard)
+    photos = _read(files, rows, sources, [*columns])
+    for without_image in sources.keys() & without_images:
+        others = _read(files, without_image, sources, ["photo_id"])["photo_id"].combine_chunks()
+        photos = photos.filter(pc.invert(pc.is_in(photos["photo_id"], others)))
+    return photos
+
+
 def _names(shard: int) -> tuple[str, ...]:
+    """Returns what the photos of a shard are in, and those of them that have no image."""
     return layout.rows_file(shard), layout.failures_file(shard), layout.video_sidecar_file(shard)
 
 

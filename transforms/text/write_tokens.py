@@ -1,28 +1,26 @@
 """The tokens and ids of a shard's captions: one row a photo in `text/NNNNNN.parquet`, and arrays beside it."""
 
 import dataclasses
-import io
-import json
 import typing
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from schemas import layout
 from schemas.list_columns import list_column
 from schemas.photo_ids import key
-from schemas.records import FileDigest
 from schemas.text_files import TOKENIZED, TOKENS_SCHEMA, ids_file, mask_file, tokens_file
-from transforms.file_digest import bytes_digest
 from transforms.output import Output
 from transforms.scratch import Scratch
 from transforms.text.pad import cut, pad
 from transforms.text.read_captions import ShardCaptions, read_captions
+from transforms.text.shard_files import npy_bytes, parquet_bytes, write_shard_files
 from transforms.text.text_options import TextOptions
 from transforms.text.tokenizers import tokenizer
 from transforms.text.vocabulary import Vocabulary, read_vocabulary
+
+TOKENS_KIND = "tokens"
+"""Of files, see :func:`transforms.text.shard_files.noted_files`."""
 
 _OF_CAPTION = ("source", "image_id", "caption_id")
 
@@ -65,23 +63,8 @@ class WriteTokens:
         words = list(map(tokenizer(self.options.tokenizer, self.nltk_data), found.texts()))
         vocabulary = read_vocabulary(self.options, self.scratch)
         files, counted = _files(shard, found, words, vocabulary, self.options)
-        for name, data in files.items():
-            self.output.write(name, data)
-        digests = {name: bytes_digest(data) for name, data in files.items()}
-        with self.scratch.writing(_made_name(shard)) as path:
-            path.write_text(json.dumps([digests, counted], default=vars))
+        write_shard_files(self.output, self.scratch, TOKENS_KIND, shard, files, counted._asdict())
         return found.photos.num_rows
-
-
-def made_of_shards(scratch: Scratch, shards: int) -> tuple[dict[str, FileDigest], CountedIds]:
-    """Returns the files that were written, by name, and what was counted, of all shards together."""
-    files, counted = dict[str, FileDigest](), [CountedIds()]
-    for shard in range(shards):
-        with scratch.reading(_made_name(shard)) as path:
-            of_shard, counts = json.loads(path.read_text())
-        files.update({name: FileDigest(**digest) for name, digest in of_shard.items()})
-        counted.append(CountedIds(*counts))
-    return files, CountedIds(*map(sum, zip(*counted, strict=True)))
 
 
 def _files(
@@ -93,7 +76,7 @@ def _files(
     lengths, arrays = np.array([len(row) for row in ids], np.int32), dict[str, bytes]()
     if length:
         padded = pad(ids, length, options.padding)
-        arrays = {ids_file(shard): _npy(padded.ids), mask_file(shard): _npy(padded.mask)}
+        arrays = {ids_file(shard): npy_bytes(padded.ids), mask_file(shard): npy_bytes(padded.mask)}
         ids = list(padded.ids)
     tokens, unknown = sum(map(len, words)), vocabulary.unknown
     counted = CountedIds(
@@ -117,16 +100,4 @@ def _table(
     photo_ids = found.photos["photo_id"].combine_chunks()
     keys = pa.array(map(key, photo_ids.to_pylist()), pa.string())
     lists = list_column(found.row, captions, len(photo_ids))
-    file = io.BytesIO()
-    pq.write_table(pa.table([photo_ids, keys, lists], schema=TOKENS_SCHEMA), file, compression="zstd")
-    return file.getvalue()
-
-
-def _npy(array: npt.NDArray[typing.Any]) -> bytes:
-    file = io.BytesIO()
-    np.save(file, array, allow_pickle=False)
-    return file.getvalue()
-
-
-def _made_name(shard: int) -> str:
-    return f"made/{layout.shard_name(shard)}.json"
+    return parquet_bytes(pa.table([photo_ids, keys, lists], schema=TOKENS_SCHEMA))
