@@ -189,4 +189,5 @@ def _required() -> list[str]:
     finally:
         setuptools.setup = original
     extras = seen["extras_require"]
-    return [*seen["install_requires"], *extras["s3"], *extras["gcs"], *extras["dataflow"]]
+    of_images = ("s3", "gcs", "dataflow", "text", "features")
+    return [*seen["install_requires"], *(one for extra in of_images for one in extras[extra])]
