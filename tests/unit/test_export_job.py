@@ -4,9 +4,11 @@ import collections
 import contextlib
 import dataclasses
 import pathlib
+import pickle
 import typing
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from beam_jobs import export_annotations, export_job
@@ -18,14 +20,15 @@ from schemas.export_records import EXPORT_BEGUN, EXPORT_RECORD, ExportPart, expo
 from schemas.records import Plan, Tombstone
 from tests.boxed_dataset import boxed_row, make_boxed_dataset
 from transforms.export.classes import choose_classes
-from transforms.export.export_shard import ExportConfig, ImageMode, _kept_images
+from transforms.export.export_shard import ExportConfig, ImageMode, ListLabels, _kept_images
 from transforms.export.formats import FILES, FORMATS
 from transforms.export.images import split_of
-from transforms.export.read_photos import ExportedDataset
+from transforms.export.read_photos import ExportedDataset, read_photos
 from transforms.export.write_files import write_files
 from transforms.finished_dataset import open_finished
 from transforms.output import LeaseLostError, LocalOutput
 from transforms.scratch import LocalScratch
+from transforms.shard_sources import note_sources
 
 IMAGE = "img/7/7.jpg"
 
@@ -148,6 +151,17 @@ def test_photos_on_their_way_out_are_not_exported(tmp_path, capsys):
     (root / layout.PLAN).write_bytes(b"{}")
     assert export_annotations.main(arguments) == 1, "as of show and diff"
     assert not (tmp_path / "out").exists()
+
+
+def test_workers_do_not_carry_the_hashes_of_all_shards(dataset, tmp_path):
+    request, scratch = request_of(dataset, tmp_path), LocalScratch(tmp_path / "scratch")
+    note_sources(request.dataset, scratch)
+    theirs = dataclasses.replace(workers_dataset(request), scratch=scratch)
+    carried = pickle.dumps(ListLabels(theirs, request.output))
+    assert not [digest for of in request.dataset.sha256 for digest in of.values() if digest.encode() in carried]
+    for shard in range(len(request.dataset.sha256)):
+        rows = pq.read_table(dataset / layout.rows_file(shard), columns=["photo_id"])
+        assert read_photos(theirs, shard, ["photo_id"], of_rows=True) == rows
 
 
 def test_failures_do_not_make_another_state(dataset):
