@@ -12,7 +12,7 @@ import typing
 
 from beam_jobs import output_state
 from beam_jobs.build_config import with_lists
-from beam_jobs.derive_job import DeriveJob, check_apart, checked_job, what_stands
+from beam_jobs.derive_job import DeriveJob, checked_job, what_stands
 from beam_jobs.errors import JobError, UsageError
 from beam_jobs.finish_config import finish_config
 from beam_jobs.flags import FlagParser, positive
@@ -83,7 +83,7 @@ def run(old: Output, output: Output, given: Flags) -> int:
         JobError: it failed on the way; what is committed stays.
     """
     try:
-        check_apart(old, output)
+        output_state.check_apart(old, output)
         job = checked_job(old, output, given)
         output_state.check_is_ours(output)
         output.check_writable()

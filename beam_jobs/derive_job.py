@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import os
 import typing
 
 from beam_jobs import output_state
@@ -61,18 +60,6 @@ class DeriveJob:
     def selection(self) -> dict[str, typing.Any]:
         """Which rows are taken, as the plan records it."""
         return {"where": self.wanted.where, "drop_duplicates": self.wanted.drop_duplicates}
-
-
-def check_apart(old: Output, output: Output) -> None:
-    """Refuses to write a dataset over or into the one that is read.
-
-    Raises:
-        UsageError: the places lie in one another.
-    """
-    places = (str(place).rstrip("/") for place in (old, output))
-    here, there = (place if "://" in place else os.path.realpath(place) for place in places)
-    if f"{here}/".startswith(f"{there}/") or f"{there}/".startswith(f"{here}/"):
-        raise UsageError(f"--output {output} and the dataset {old} lie in one another; choose another directory")
 
 
 def checked_job(old: Output, output: Output, given: Flags) -> DeriveJob:

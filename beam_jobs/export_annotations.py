@@ -8,35 +8,37 @@ ToolKit) and files (YFCC's photos and their metadata, a file each). Boxes are th
 of the sources' copies. docs/exports.md says what each format has, its box conventions, and what it leaves out; that is
 counted. The same command again changes nothing, and goes on where a run of it has ended.
 
-Exit code 0: done; 1: failed on the way; 2: the command cannot be carried out.
+Exit code 0: done; 1: failed on the way, or the dataset is damaged; 2: the command cannot be carried out.
 """
 
 import argparse
-import logging
 import os
 import sys
 import typing
 
 from beam_jobs import export_job
-from beam_jobs.build_flags import output_at
+from beam_jobs.build_flags import add_worker_flags, output_at, temp_location
 from beam_jobs.check_runner import check_is_followed, check_runner
 from beam_jobs.cli import run_command
-from beam_jobs.errors import OK, UsageError
-from beam_jobs.flags import FlagParser, parse, positive
-from beam_jobs.runner_flags import DATAFLOW, add_runner_flags, runner_config
+from beam_jobs.errors import OK, JobError, UsageError
+from beam_jobs.flags import FlagParser, parse
+from beam_jobs.output_state import check_apart
+from beam_jobs.runner_flags import runner_config
+from beam_jobs.selection_flags import class_names
 from beam_jobs.store_flags import add_store_flags, reach_dataset, s3_options
+from schemas import layout
 from schemas.export_records import ExportRecord
+from schemas.records import Plan
 from schemas.splits import UnknownSplitError, read_split
+from schemas.tombstones import is_carried_out
 from transforms.dataset_files import DamagedDatasetError, NoDatasetError
 from transforms.export.export_shard import ImageMode
 from transforms.export.formats import FILES, FORMATS
 from transforms.finished_dataset import FinishedDataset, open_finished
 from transforms.lease import OutputInUseError
-from transforms.output import LocalOutput, Output
+from transforms.output import LocalOutput, Output, read_record
 from transforms.publish import OutputError
-from transforms.scratch import TEMP_FLAG
-
-_log = logging.getLogger("photobeam")
+from transforms.remedies import TAKE_OUT
 
 
 def main(argv: typing.Sequence[str] | None = None) -> int:
@@ -49,17 +51,20 @@ def run(argv: typing.Sequence[str]) -> int:
 
     Raises:
         UsageError: the command cannot be carried out.
-        JobError: it failed on the way; the same command goes on.
+        JobError: it failed on the way, and the same command goes on; or the dataset is damaged.
     """
     flags = parse(make_parser(), argv)
     try:
         dataset = open_finished(os.path.expanduser(flags.dataset), reach_dataset(flags.dataset, flags))
+        _check_taken_down(dataset)
         output = output_at("--output", flags.output, s3_options(vars(flags)))
         request = _request(flags, dataset, output)
         record = export_job.run(request)
-    except (NoDatasetError, DamagedDatasetError, OutputError, OutputInUseError) as error:
+    except (NoDatasetError, OutputError, OutputInUseError) as error:
         raise UsageError(str(error)) from error
-    sys.stdout.write(describe(record))
+    except DamagedDatasetError as error:
+        raise JobError(str(error)) from error
+    sys.stdout.write(describe(record) if record else f"nothing to do: {output} is this export of this dataset\n")
     return OK
 
 
@@ -72,7 +77,7 @@ def make_parser() -> FlagParser:
     parser.add_argument("--split", default="", metavar="S", help="photos of this split in any source (all)")
     parser.add_argument(
         "--classes",
-        type=_names,
+        type=class_names,
         default=[],
         metavar="A,B",
         help="boxes of these classes, and photos that have one (all)",
@@ -83,12 +88,13 @@ def make_parser() -> FlagParser:
         help="copy: from the shards; link: the same, with hard links in further places; none (copy; of rows none)",
     )
     parser.add_argument("--raw", action="store_true", help=f"of {FILES}: values URL-encoded, as YFCC has them")
-    parser.add_argument("--overwrite", action="store_true", help="start again, dropping the export that is there")
-    group = parser.add_argument_group("run")
-    group.add_argument("--workers", type=positive, metavar="N", help="processes (number of cores)")
-    add_runner_flags(parser, group)
-    group.add_argument(TEMP_FLAG, default="", metavar="URL", help="where Dataflow keeps what is its own")
     add_store_flags(parser)
+    group = add_worker_flags(parser)
+    group.add_argument(
+        "--overwrite",
+        action="store_true",
+        help=f"start again, dropping the export that is there; of {FILES}: replace what is there",
+    )
     return parser
 
 
@@ -107,9 +113,7 @@ def describe(record: ExportRecord) -> str:
 def _request(flags: argparse.Namespace, dataset: FinishedDataset, output: Output) -> export_job.ExportRequest:
     if flags.raw and flags.to != FILES:
         raise UsageError(f"--raw has no effect on --to {flags.to}; leave it out")
-    if flags.temp_location and flags.runner != DATAFLOW:
-        raise UsageError(f"{TEMP_FLAG} has no effect without --runner={DATAFLOW}; leave it out")
-    _check_apart(dataset.root, output.root)
+    check_apart(dataset.files, output)
     runner = runner_config(flags)
     check_is_followed(runner, "an export")
     check_runner(runner, output)
@@ -127,6 +131,8 @@ def _request(flags: argparse.Namespace, dataset: FinishedDataset, output: Output
         images=_images(ImageMode(flags.images) if flags.images else None, dataset, output),
         overwrite=flags.overwrite,
         runner=runner,
+        temp_location=temp_location(vars(flags)),
+        progress=flags.progress,
     )
 
 
@@ -140,16 +146,14 @@ def _images(asked: ImageMode | None, dataset: FinishedDataset, output: Output) -
     return asked or ImageMode.COPY
 
 
-def _check_apart(dataset: str, output: str) -> None:
-    """Refuses an export within the dataset, or around it."""
-    inner, outer = (path if "://" in path else os.path.realpath(path) for path in (output, dataset))
-    inner, outer = f"{inner.rstrip('/')}/", f"{outer.rstrip('/')}/"
-    if inner.startswith(outer) or outer.startswith(inner):
-        raise UsageError(f"--output {output} and the dataset {dataset} overlap; choose another directory")
+def _check_taken_down(dataset: FinishedDataset) -> None:
+    """Refuses a dataset that photos are still to be taken out of.
 
-
-def _names(text: str) -> list[str]:
-    return [name for part in text.split(",") if (name := part.strip())]
+    Raises:
+        UsageError: it is one.
+    """
+    if not is_carried_out(read_record(dataset.files, layout.PLAN, Plan)):
+        raise UsageError(f"{dataset.root}: photos that were taken down may still be there; {TAKE_OUT}")
 
 
 if __name__ == "__main__":

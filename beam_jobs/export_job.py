@@ -1,30 +1,41 @@
 """The work of `photobeam export`: what stands, one graph for the classes, one for the shards, and the end."""
 
 import dataclasses
-import hashlib
-import json
+import functools
 import logging
-import pathlib
 import typing
 
 from beam_jobs.errors import JobError, UsageError
 from beam_jobs.interrupt import held
 from beam_jobs.output_state import entries
-from beam_jobs.run_folder import run_folder
-from beam_jobs.run_graph import run_graph
+from beam_jobs.progress_line import show_progress
+from beam_jobs.run_each_shard import run_each_shard
+from beam_jobs.run_folder import RunFolder, run_folder
 from beam_jobs.runner_flags import RunnerConfig
 from schemas import layout
 from schemas.classes import UnknownClassError
-from schemas.export_records import EXPORT_BEGUN, EXPORT_RECORD, LABELS, UNFINISHED, ExportRecord, labels_file
+from schemas.export_records import (
+    EXPORT_BEGUN,
+    EXPORT_RECORD,
+    LABELS,
+    UNFINISHED,
+    ExportPart,
+    ExportRecord,
+    exported_from,
+    labels_file,
+)
+from schemas.records import OtherFormatError
 from transforms.dataset_files import NoDatasetError
 from transforms.export.classes import ExportClasses, choose_classes, read_labels
 from transforms.export.export_format import ExportFormat
 from transforms.export.export_shard import ExportConfig, ExportShard, ImageMode, ListLabels
 from transforms.export.finish_export import finish_export, read_parts
 from transforms.export.formats import export_format
+from transforms.export.read_photos import ExportedDataset
 from transforms.export.write_files import flush
 from transforms.finished_dataset import FinishedDataset, open_finished
 from transforms.output import Output, read_record
+from transforms.shard_sources import note_sources
 
 _log = logging.getLogger("photobeam")
 
@@ -45,6 +56,8 @@ class ExportRequest:
         images: what happens to the images.
         overwrite: whether an export that is there is dropped.
         runner: where the work is done.
+        temp_location: where workers share what is unfinished; None for the default.
+        progress: as of :func:`beam_jobs.progress_line.show_progress`.
     """
 
     dataset: FinishedDataset
@@ -56,19 +69,23 @@ class ExportRequest:
     images: ImageMode
     overwrite: bool
     runner: RunnerConfig
+    temp_location: Output | None
+    progress: str
 
-    @property
+    @functools.cached_property
     def record(self) -> ExportRecord:
         """What the export is, before anything is counted."""
         options = {"raw": self.raw, "split": self.split, "classes": sorted(self.classes), "images": self.images.value}
-        files = json.dumps(self.dataset.sha256, sort_keys=True).encode()
         without_image = self.dataset.photos - self.dataset.samples if self.dataset.has_images else 0
         counts = {"photos_without_image": without_image} if without_image else {}
-        return ExportRecord(self.format, options, hashlib.sha256(files).hexdigest(), counts=counts)
+        return ExportRecord(self.format, options, exported_from(self.dataset.sha256), counts=counts)
 
 
-def run(request: ExportRequest) -> ExportRecord:
-    """Exports, goes on with an export, or finds that it is done.
+def run(request: ExportRequest) -> ExportRecord | None:
+    """Exports, or goes on with an export.
+
+    Returns:
+        What was exported; None if it is done already.
 
     Raises:
         UsageError: the directory holds something else, or there is no such class.
@@ -76,38 +93,29 @@ def run(request: ExportRequest) -> ExportRecord:
         JobError: it failed on the way.
     """
     format_, output = export_format(request.format, request.raw), request.output
-    finished = _finished(request, format_)
-    if finished:
-        _log.info("%s is finished: nothing to do", output)
-        return finished
+    if _is_done(request, format_):
+        return None
     output.check_writable()
-    with held(output), run_folder(output) as place:
-        _begin(request, format_)
-        record = _run_held(request, format_, place.folder)
+    with held(output):
+        if _is_done(request, format_):
+            return None
+        with run_folder(output, request.temp_location, not request.runner.is_local) as place:
+            record = _run_held(request, format_, place)
         output.sweep()
     return record
 
 
-def _begin(request: ExportRequest, format_: ExportFormat) -> None:
-    """Makes the output ready: of an export that is begun, what is asked for goes on; else nothing is left of others."""
-    output = request.output
-    if request.overwrite and (output.exists(EXPORT_RECORD) or output.exists(EXPORT_BEGUN)):
-        for name in (EXPORT_RECORD, EXPORT_BEGUN, *sorted(format_.roots)):
-            output.remove_tree(name)
-    if not output.exists(EXPORT_BEGUN):
-        for name in UNFINISHED:
-            output.remove_tree(name)
-        output.write(EXPORT_BEGUN, request.record.to_json())
-
-
-def _run_held(request: ExportRequest, format_: ExportFormat, folder: pathlib.Path) -> ExportRecord:
+def _run_held(request: ExportRequest, format_: ExportFormat, place: RunFolder) -> ExportRecord:
     output, shards = request.output, len(request.dataset.sha256)
-    classes = _classes(request)
+    note_sources(request.dataset, place.scratch)
+    extension = f".{request.dataset.format['format']}" if request.dataset.has_images else ""
+    dataset = ExportedDataset(files=request.dataset.files, scratch=place.scratch, extension=extension)
+    classes = _begin(request, format_, dataset)
     done = read_parts(output, shards)
     if done:
         _log.info("%d of %d shards are exported already", len(done), shards)
     config = ExportConfig(
-        dataset=request.dataset,
+        dataset=dataset,
         output=output,
         format=request.format,
         raw=request.raw,
@@ -115,11 +123,45 @@ def _run_held(request: ExportRequest, format_: ExportFormat, folder: pathlib.Pat
         images=request.images,
         classes=classes,
         of_classes=bool(request.classes),
+        keep=format_.is_added_to and not request.overwrite,
     )
-    _each_shard("ExportShard", ExportShard(config), [s for s in range(shards) if s not in done], request)
+    todo = [shard for shard in range(shards) if shard not in done]
+    with show_progress(request.progress, _photos_left(request.dataset, done)):
+        run_each_shard("ExportShard", ExportShard(config), todo, request.runner, output)
     flush(output)
     _check_unchanged(request)
-    return finish_export(output, folder, format_, request.record, classes, read_parts(output, shards))
+    return finish_export(output, place.folder, format_, request.record, classes, read_parts(output, shards))
+
+
+def _begin(request: ExportRequest, format_: ExportFormat, dataset: ExportedDataset) -> ExportClasses:
+    """Makes the output ready for what is asked for, and returns the classes.
+
+    What an export of the same has left unfinished stays, that of another one goes. An export that is to be overwritten
+    goes when all is known to be right, its record last: a run that ends meanwhile has not finished it.
+    """
+    output = request.output
+    begun = _read(output, EXPORT_BEGUN, request.overwrite)
+    if request.overwrite or not (begun and begun.is_of_same(request.record)):
+        for name in (EXPORT_BEGUN, *UNFINISHED):
+            output.remove_tree(name)
+        output.write(EXPORT_BEGUN, request.record.to_json())
+    try:
+        classes = _classes(request, format_, dataset)
+    except UnknownClassError as error:
+        if begun:
+            output.write(EXPORT_BEGUN, begun.to_json())
+        else:
+            output.remove(EXPORT_BEGUN)
+        raise UsageError(f"--classes: {error}") from error
+    if request.overwrite:
+        for name in (*(() if format_.is_added_to else sorted(format_.roots)), EXPORT_RECORD):
+            output.remove_tree(name)
+    return classes
+
+
+def _photos_left(dataset: FinishedDataset, done: typing.Mapping[int, ExportPart]) -> int:
+    photos = dataset.samples if dataset.has_images else dataset.photos
+    return photos - sum(part.counts.get("photos", 0) for part in done.values())
 
 
 def _check_unchanged(request: ExportRequest) -> None:
@@ -130,65 +172,52 @@ def _check_unchanged(request: ExportRequest) -> None:
     """
     old = request.dataset
     try:
-        is_same = open_finished(old.root, old.files.s3).sha256 == old.sha256
+        is_same = exported_from(open_finished(old.root, old.files.s3).sha256) == request.record.made_from
     except NoDatasetError:
         is_same = False
     if not is_same:
         raise JobError(f"{old.root} was changed while it was exported: run the same command again with --overwrite")
 
 
-def _classes(request: ExportRequest) -> ExportClasses:
-    """Returns the classes of the whole dataset, whatever the split, so that exports of its splits agree."""
+def _classes(request: ExportRequest, format_: ExportFormat, dataset: ExportedDataset) -> ExportClasses:
+    """Returns the classes of the whole dataset, whatever the split, so that exports of its splits agree.
+
+    Raises:
+        UnknownClassError: it has no boxes of a class that is asked for.
+    """
+    if format_.per_photo and not request.classes:
+        return choose_classes([], {}, [])
     output, shards = request.output, len(request.dataset.sha256)
     there = {*output.names(LABELS)}
     todo = [shard for shard in range(shards) if labels_file(shard) not in there]
-    _each_shard("ListLabels", ListLabels(request.dataset, output), todo, request)
-    try:
-        return choose_classes(*read_labels(output, shards), request.classes)
-    except UnknownClassError as error:
-        output.remove(EXPORT_BEGUN)
-        raise UsageError(f"--classes: {error}") from error
+    run_each_shard("ListLabels", ListLabels(dataset, output), todo, request.runner, output)
+    return choose_classes(*read_labels(output, shards), request.classes)
 
 
-def _each_shard(
-    name: str, work: typing.Callable[[int], int], shards: typing.Sequence[int], request: ExportRequest
-) -> None:
-    if not shards:
-        return
-    from transforms.each_shard import EachShard, ShardWork
-
-    children = request.runner.children if min(request.runner.children, len(shards)) > 1 else 0
-    job = ShardWork(name=name, work=work, shards=tuple(shards), children=children)
-
-    def build(pipeline: typing.Any) -> None:
-        _ = pipeline | name >> EachShard(job)
-
-    run_graph(build, request.runner, request.output)
-
-
-def _finished(request: ExportRequest, format_: ExportFormat) -> ExportRecord | None:
-    """Returns the record of the export if it is done; None if it is to be begun, or goes on.
+def _is_done(request: ExportRequest, format_: ExportFormat) -> bool:
+    """Tells whether the export stands; else it is to be begun, or goes on.
 
     Raises:
         UsageError: the directory holds something else, or another export.
     """
     output, wanted = request.output, request.record
     present = entries(output)
-    finished, begun = _read(output, EXPORT_RECORD), _read(output, EXPORT_BEGUN)
-    own = {layout.TMP, EXPORT_RECORD, *format_.roots} if finished or begun or format_.is_added_to else {layout.TMP}
+    is_export = EXPORT_RECORD in present or output.exists(EXPORT_BEGUN)
+    own = {layout.TMP, EXPORT_RECORD, *format_.roots} if is_export or format_.is_added_to else {layout.TMP}
+    finished, begun = (_read(output, name, request.overwrite) for name in (EXPORT_RECORD, EXPORT_BEGUN))
     standing = finished or begun
     if standing and standing.format != wanted.format:
         raise UsageError(f"--output {output} holds an export to {standing.format}; choose another directory")
     foreign = [name for name in present if name not in own]
     if foreign:
         raise UsageError(f"--output {output} holds something else ({', '.join(foreign[:3])}); choose another directory")
-    if request.overwrite:
-        return None
-    if standing and not standing.is_of_same(wanted):
+    if request.overwrite or not standing:
+        return False
+    if not standing.is_of_same(wanted):
         if finished and format_.is_added_to:
-            return None
+            return False
         raise UsageError(f"--output {output} holds an export {_difference(standing, wanted)}: {_AGAIN}")
-    return finished
+    return finished is not None and (begun is None or format_.is_added_to)
 
 
 def _difference(standing: ExportRecord, wanted: ExportRecord) -> str:
@@ -199,11 +228,19 @@ def _difference(standing: ExportRecord, wanted: ExportRecord) -> str:
     return "of another dataset, or of another state of this one"
 
 
-def _read(output: Output, name: str) -> ExportRecord | None:
-    """Reads a record of the export; a damaged one is refused."""
+def _read(output: Output, name: str, overwrite: bool) -> ExportRecord | None:
+    """Reads a record of the export; a damaged one counts as none where it is to be overwritten.
+
+    Raises:
+        UsageError: it is damaged, or of another format version.
+    """
     try:
         return read_record(output, name, ExportRecord)
     except FileNotFoundError:
         return None
+    except OtherFormatError as error:
+        raise UsageError(f"{error}, or choose another directory") from error
     except ValueError as error:
-        raise UsageError(f"{error}; remove it, or choose another directory") from error
+        if overwrite:
+            return None
+        raise UsageError(f"{error}: {_AGAIN}") from error

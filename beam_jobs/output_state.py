@@ -1,6 +1,7 @@
 """What stands in an output already, and what is left to do."""
 
 import logging
+import os
 import typing
 
 from beam_jobs.errors import UsageError
@@ -20,6 +21,7 @@ from schemas.records import (
 )
 from schemas.tombstones import has_tombstones
 from schemas.videos import with_videos_stated
+from transforms.dataset_files import DatasetFiles
 from transforms.output import Output, read_record
 from transforms.publish import OutputError
 
@@ -61,6 +63,18 @@ def check_is_ours(output: Output) -> None:
     foreign = [name for name in present if name not in (_OWN_NAMES if begun else {layout.TMP})]
     if foreign:
         raise UsageError(f"--output {output} holds something else ({', '.join(foreign[:3])}); choose another directory")
+
+
+def check_apart(old: DatasetFiles, output: Output) -> None:
+    """Refuses to write over or into the dataset that is read.
+
+    Raises:
+        UsageError: the places lie in one another.
+    """
+    places = (str(place).rstrip("/") for place in (old, output))
+    here, there = (place if "://" in place else os.path.realpath(place) for place in places)
+    if f"{here}/".startswith(f"{there}/") or f"{there}/".startswith(f"{here}/"):
+        raise UsageError(f"--output {output} and the dataset {old} lie in one another; choose another directory")
 
 
 def entries(output: Output) -> list[str]:

@@ -59,7 +59,7 @@ def row_selection(flags: argparse.Namespace) -> RowSelection:
     """
     if flags.split and flags.by_split:
         raise UsageError(f"--split {flags.split} and --by_split exclude each other; leave one out")
-    classes = [" ".join(name.split()) for given in flags.classes for name in given.split(",") if name.strip()]
+    classes = [name for given in flags.classes for name in class_names(given)]
     evidence = _class_evidence(flags.class_evidence)
     selection = RowSelection(
         split=flags.split or "",
@@ -73,6 +73,16 @@ def row_selection(flags: argparse.Namespace) -> RowSelection:
     )
     _check_has_effect(flags, selection)
     return selection
+
+
+def class_names(text: str) -> list[str]:
+    """Reads names or ids of classes with commas between them; of blanks in a row one is left.
+
+    Example:
+        >>> class_names("dog, polar  bear,")
+        ['dog', 'polar bear']
+    """
+    return [" ".join(name.split()) for name in text.split(",") if name.strip()]
 
 
 def _class_evidence(text: str) -> tuple[str, ...]:

@@ -3,16 +3,13 @@
 import logging
 import typing
 
-import apache_beam as beam
-
 from beam_jobs.errors import JobError
-from beam_jobs.run_graph import run_graph
+from beam_jobs.run_each_shard import run_each_shard
 from beam_jobs.standing_product import begin_product
 from beam_jobs.text_job import Made, TextJob
 from schemas.product_records import TEXT
-from transforms.each_shard import EachShard, ShardWork
+from transforms.shard_sources import note_sources
 from transforms.text.count_words import CountedWords, CountWords, merged_words
-from transforms.text.read_captions import note_sources
 from transforms.text.shard_files import noted_files
 from transforms.text.text_options import ALL
 from transforms.text.tokenizers import KERAS
@@ -68,13 +65,7 @@ def on_each_shard(job: TextJob, name: str, work: typing.Callable[[int], int]) ->
     Raises:
         JobError: it failed for a reason that the operator can mend.
     """
-    children = job.runner.children if job.runner.children > 1 else 0
-    of_all = ShardWork(name=name, work=work, shards=tuple(range(job.shards)), children=children)
-
-    def build(pipeline: beam.Pipeline) -> None:
-        _ = pipeline | name >> EachShard(of_all)
-
-    run_graph(build, job.runner, job.output)
+    run_each_shard(name, work, range(job.shards), job.runner, job.output)
 
 
 def _check_counted(job: TextJob, counted: CountedWords) -> None:

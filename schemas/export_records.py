@@ -3,8 +3,8 @@
 import dataclasses
 import typing
 
-from schemas.layout import TMP, shard_name
-from schemas.records import FileDigest, Record
+from schemas.layout import FORMAT_VERSION, TMP, shard_name
+from schemas.records import FileDigest, Record, root_hash
 
 EXPORT_RECORD = "export.json"
 """Written last, beside the files of the export."""
@@ -15,6 +15,10 @@ EXPORT_BEGUN = f"{TMP}/export.json"
 LABELS, PARTS = f"{TMP}/labels", f"{TMP}/parts"
 UNFINISHED = (LABELS, PARTS)
 """Folders of what shards have given so far."""
+
+
+_SOURCES = ("rows", "shards")
+"""Folders of a dataset that it is exported from."""
 
 
 def part_record(shard: int) -> str:
@@ -30,6 +34,16 @@ def part_file(shard: int, section: str) -> str:
 def labels_file(shard: int) -> str:
     """Returns the name of the list of the labels that a shard has."""
     return f"{LABELS}/{shard_name(shard)}.json"
+
+
+def exported_from(shards: typing.Iterable[typing.Mapping[str, str]]) -> str:
+    """Returns one hash of what an export of a dataset is made from: its rows and samples, not its failures.
+
+    Args:
+        shards: SHA-256 of the files of each, by name.
+    """
+    files = {name: sha256 for files in shards for name, sha256 in files.items()}
+    return root_hash({name: sha256 for name, sha256 in files.items() if name.split("/")[0] in _SOURCES})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +66,7 @@ class ExportRecord(Record):
     Attributes:
         format: its name.
         options: flags that shape it.
-        dataset: SHA-256 over those of the files of the dataset it is made of.
+        made_from: what :func:`exported_from` gave for the dataset.
         classes: their names, in the order of their numbers.
         counts: photos, images and boxes; what was left out, and why.
         files: size and SHA-256 of each file that all shards share.
@@ -60,11 +74,12 @@ class ExportRecord(Record):
 
     format: str
     options: dict[str, typing.Any]
-    dataset: str
+    made_from: str
     classes: list[str] = dataclasses.field(default_factory=list)
     counts: dict[str, int] = dataclasses.field(default_factory=dict)
     files: dict[str, FileDigest] = dataclasses.field(default_factory=dict)
+    format_version: int = FORMAT_VERSION
 
     def is_of_same(self, other: "ExportRecord") -> bool:
         """Tells whether two exports are asked for alike, of the same dataset."""
-        return (self.format, self.options, self.dataset) == (other.format, other.options, other.dataset)
+        return (self.format, self.options, self.made_from) == (other.format, other.options, other.made_from)

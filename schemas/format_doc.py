@@ -16,6 +16,7 @@ import pyarrow as pa
 from schemas import layout
 from schemas.annotations import GEOMETRY_COLUMNS
 from schemas.columns import Column
+from schemas.export_records import EXPORT_RECORD, PARTS, ExportPart, ExportRecord
 from schemas.failures import FAILURE_SCHEMA, INPUT_FAILURE_SCHEMA, MAX_DETAIL_CHARS, MAX_RAW_BYTES, FailureReason
 from schemas.feature_records import FeaturesRecord, feature_columns
 from schemas.label_files import ABSENT, LABELS, ONE_HOT, SINGLE, SINGLE_COLUMNS, VALUES, classes_file, labels_file
@@ -402,7 +403,8 @@ def _records() -> str:
                ("commits/NNNNNN.json", CommitRecord), ("", FileDigest),
                (layout.MANIFEST, Manifest), ("", ManifestShard), ("", Totals),
                ("features/NNNNNN.json", FeaturesRecord),
-               ("text/manifest.json, features/manifest.json", ProductRecord))  # fmt: skip
+               ("text/manifest.json, features/manifest.json", ProductRecord),
+               (f"DIR/{EXPORT_RECORD}", ExportRecord), (f"DIR/{PARTS}/NNNNNN.json", ExportPart))  # fmt: skip
     return f"""
 ## Records
 
@@ -411,6 +413,7 @@ without that key; `rows_digest` that of the rows file's SHA-256 in hex, followed
 `root_hash` that of lines `sha256  name`, sorted by name, of all files of `rows/`, `shards/` and `videos/` and the
 failures of each shard. Counts of videos are left out of records where they are 0, and a plan's `format` has `videos`
 and `max_video_bytes` only with `--videos`: a dataset without videos has the records that it had before there were any.
+DIR is the directory of an export.
 
 {(chr(10) * 2).join(_record(file, record) for file, record in records)}
 """

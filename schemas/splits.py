@@ -45,6 +45,16 @@ def read_split(name: str) -> str:
     return split
 
 
+def common_split(name: str) -> str | None:
+    """Returns which of :data:`SPLITS` a source's name of a split stands for, whatever its year; None if for none.
+
+    Example:
+        >>> common_split("val2017"), common_split("dev"), common_split("testament")
+        ('validation', 'validation', None)
+    """
+    return next((split for split in SPLITS if re.fullmatch(_PATTERNS[split], name)), None)
+
+
 def split_pattern(split: str = "") -> str:
     """Returns the regular expression of the names that the sources have for a split of :func:`read_split`; '' for any.
 

@@ -6,6 +6,7 @@ Each file that is read whole is compared with its SHA-256, so that damage is nev
 import typing
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from schemas import layout
 from schemas.failures import FAILURE_SCHEMA
@@ -48,7 +49,7 @@ class FinishedDataset(typing.NamedTuple):
 
     def damaged(self, name: str, problem: object) -> DamagedDatasetError:
         """Returns the error that says what is wrong with a file."""
-        return DamagedDatasetError(f"{self.root}: {name}: {problem}; `photobeam verify {self.root}` says what to do")
+        return damaged_file(self.files, name, problem)
 
 
 class ShardTables(typing.NamedTuple):
@@ -112,6 +113,26 @@ def read_shard(dataset: FinishedDataset, shard: int, images: bool = True) -> Sha
     return ShardTables(*tables)
 
 
+def read_columns(files: DatasetFiles, name: str, sha256: str, columns: typing.Sequence[str]) -> pa.Table:
+    """Reads columns of a table.
+
+    Args:
+        files: of the dataset.
+        name: of the table.
+        sha256: of the file, hex.
+        columns: their names, or those of leaves, as in the file; each is there.
+
+    Raises:
+        DamagedDatasetError: the file is missing or not what was written.
+    """
+    return pq.ParquetFile(pa.BufferReader(_read_checked(files, name, sha256))).read(columns=list(columns))
+
+
+def damaged_file(files: DatasetFiles, name: str, problem: object) -> DamagedDatasetError:
+    """Returns the error that says what is wrong with a file of a dataset."""
+    return DamagedDatasetError(f"{files}: {name}: {problem}; `photobeam verify {files}` says what to do")
+
+
 def _is_outdated(planned: list[PlanRows], manifest: Manifest | None) -> bool:
     """Tells whether the manifest is of other rows than the plan names: another selection was joined since."""
     if manifest is None:
@@ -121,14 +142,18 @@ def _is_outdated(planned: list[PlanRows], manifest: Manifest | None) -> bool:
 
 
 def _read_table(dataset: FinishedDataset, name: str, sha256: str, schema: pa.Schema) -> pa.Table:
-    try:
-        data = dataset.files.read(name)
-    except OSError as error:
-        raise dataset.damaged(name, unreadable(error)) from error
-    if bytes_digest(data).sha256 != sha256:
-        raise dataset.damaged(name, "its bytes have changed")
     faults: list[Fault] = []
-    table = read_table(data, name, schema, "", faults)
+    table = read_table(_read_checked(dataset.files, name, sha256), name, schema, "", faults)
     if table is None:
         raise dataset.damaged(name, faults[0].problem)
     return table
+
+
+def _read_checked(files: DatasetFiles, name: str, sha256: str) -> bytes:
+    try:
+        data = files.read(name)
+    except OSError as error:
+        raise damaged_file(files, name, unreadable(error)) from error
+    if bytes_digest(data).sha256 != sha256:
+        raise damaged_file(files, name, "its bytes have changed")
+    return data

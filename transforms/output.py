@@ -95,8 +95,12 @@ class Output(DatasetFiles):
             said = getattr(error, "strerror", None) or error
             raise OutputError(f"--output {self}: cannot be written ({said}); choose another place") from error
 
-    def _check_held(self) -> None:
-        """Raises LeaseLostError unless the lease is still the one under which this is written."""
+    def check_held(self) -> None:
+        """Checks that the lease is still the one under which this is written; every change here does so by itself.
+
+        Raises:
+            LeaseLostError: it is not.
+        """
         if not self.holder:
             return
         try:
@@ -128,7 +132,7 @@ class LocalOutput(Output):
 
     def publish(self, staged: pathlib.Path, name: str) -> None:
         """Renames a finished file, durably."""
-        self._check_held()
+        self.check_held()
         publish(staged, self.path / name)
 
     def write(self, name: str, data: bytes) -> None:
@@ -147,12 +151,12 @@ class LocalOutput(Output):
 
     def remove(self, name: str) -> None:
         """Removes a file, if it is there."""
-        self._check_held()
+        self.check_held()
         (self.path / name).unlink(missing_ok=True)
 
     def remove_tree(self, name: str) -> None:
         """Removes a file, or a folder with all that is in it, if it is there."""
-        self._check_held()
+        self.check_held()
         path = self.path / name
         if path.is_dir():
             shutil.rmtree(path)

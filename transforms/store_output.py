@@ -63,7 +63,7 @@ class StoreOutput(Output):
     @as_os_errors()
     def publish(self, staged: pathlib.Path, name: str) -> None:
         """Uploads a finished file, and looks whether all of it is there; the local one is removed."""
-        self._check_held()
+        self.check_held()
         size_bytes = staged.stat().st_size
         self._upload(staged, name)
         found_bytes = self.size(name)
@@ -82,19 +82,19 @@ class StoreOutput(Output):
     @as_os_errors()
     def move(self, staged: str, name: str) -> None:
         """Copies the file within the store, and removes the first one."""
-        self._check_held()
+        self.check_held()
         self._move(self._path(staged), self._path(name))
 
     @as_os_errors()
     def remove(self, name: str) -> None:
         """Removes a file, if it is there."""
-        self._check_held()
+        self.check_held()
         self._remove(self._path(name))
 
     @as_os_errors()
     def remove_tree(self, name: str) -> None:
         """Removes a file, or all files below a folder, if there are any."""
-        self._check_held()
+        self.check_held()
         paths = self._fs.find(self._path(name))
         with concurrent.futures.ThreadPoolExecutor(_REMOVALS_AT_ONCE) as threads:
             list(threads.map(self._remove, paths))

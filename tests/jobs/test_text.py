@@ -203,7 +203,7 @@ def test_a_damaged_row_file_is_named(dataset: pathlib.Path, capsys: pytest.Captu
     path = dataset / "rows/000001.parquet"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     assert text(dataset, NO_PUNKT) == 1
-    assert "rows/000001.parquet is damaged" in capsys.readouterr().err
+    assert "rows/000001.parquet: its bytes have changed" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("no_credentials")

@@ -11,7 +11,8 @@ from transforms.file_digest import file_digest
 from transforms.finished_dataset import open_finished
 from transforms.output import LocalOutput
 from transforms.scratch import LocalScratch
-from transforms.text.read_captions import note_sources, read_captions
+from transforms.shard_sources import note_sources
+from transforms.text.read_captions import read_captions
 from transforms.text.text_options import TextOptions
 
 

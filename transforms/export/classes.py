@@ -14,8 +14,7 @@ import pyarrow as pa
 from schemas.classes import NAMES_SHOWN, Label, UnknownClassError
 from schemas.export_records import labels_file
 from schemas.sources import Source
-from transforms.export.read_photos import read_columns
-from transforms.finished_dataset import FinishedDataset
+from transforms.export.read_photos import ExportedDataset, read_photos
 from transforms.output import Output
 
 FIRST_OTHER_ID = 1_001
@@ -46,11 +45,11 @@ class ExportClasses(typing.NamedTuple):
         return self.numbers.get(_label(element))
 
 
-def list_labels(dataset: FinishedDataset, output: Output, shard: int) -> int:
+def list_labels(dataset: ExportedDataset, output: Output, shard: int) -> int:
     """Writes which labels the boxes of a shard have, and the names of their keypoints; returns the number of rows."""
     fields = [f"boxes.list.element.{field}" for field in _LABEL_FIELDS]
     points = [f"keypoints.list.element.{field}" for field in (*_LABEL_FIELDS, "names")]
-    rows = read_columns(dataset, shard, [*fields, *points], of_rows=True)
+    rows = read_photos(dataset, shard, [*fields, *points], of_rows=True)
     labels = sorted({_label(element) for element in _distinct(rows["boxes"])})
     named = {_label(e): e["names"] for e in _distinct(rows["keypoints"].combine_chunks()) if e["names"]}
     found = {"labels": labels, "keypoints": sorted((label, names) for label, names in named.items())}

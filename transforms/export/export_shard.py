@@ -6,8 +6,8 @@ import enum
 import typing
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from schemas import layout
 from schemas.export_records import ExportPart, part_file, part_record
 from transforms.export.classes import ExportClasses, list_labels
 from transforms.export.edges import clipped, has_area, whole_pixels
@@ -23,11 +23,11 @@ from transforms.export.images import (
     row_photo,
     sample_image,
 )
-from transforms.export.read_photos import read_columns
+from transforms.export.read_photos import ExportedDataset, read_images, read_photos
 from transforms.export.write_files import flush, link_file, write_files
 from transforms.filter_rows import in_split
-from transforms.finished_dataset import FinishedDataset
 from transforms.output import LocalOutput, Output
+from transforms.progress import count
 
 _PHOTOS_AT_ONCE = 256
 _IMAGE_BYTES_AT_ONCE = 64 << 20
@@ -55,9 +55,10 @@ class ExportConfig:
         images: what happens to them.
         classes: those exported.
         of_classes: photos alone that have a box of these classes.
+        keep: files that are there stay as they are.
     """
 
-    dataset: FinishedDataset
+    dataset: ExportedDataset
     output: Output
     format: str
     raw: bool
@@ -65,13 +66,14 @@ class ExportConfig:
     images: ImageMode
     classes: ExportClasses
     of_classes: bool
+    keep: bool
 
 
 @dataclasses.dataclass(frozen=True)
 class ListLabels:
     """Lists the labels of a shard, see :func:`transforms.export.classes.list_labels`."""
 
-    dataset: FinishedDataset
+    dataset: ExportedDataset
     output: Output
 
     def __call__(self, shard: int) -> int:
@@ -107,12 +109,13 @@ class ExportShard:
                 for section, line in format_.lines(image, config.classes):
                     lines[section].append(line)
         _write_part(config.output, shard, counts, lines)
+        count("samples", photos.num_rows)
         return photos.num_rows
 
 
 def _photos(config: ExportConfig, format_: ExportFormat, shard: int) -> pa.Table:
     columns = SAMPLE_COLUMNS if config.dataset.has_images else COPY_COLUMNS
-    return read_columns(config.dataset, shard, list(dict.fromkeys([*columns, *format_.columns])))
+    return read_photos(config.dataset, shard, list(dict.fromkeys([*columns, *format_.columns])))
 
 
 def _kept_images(
@@ -124,6 +127,10 @@ def _kept_images(
     if config.split and photos.num_rows:
         wanted = photos.filter(pa.array(in_split(photos, config.split)))
     counts["photos_of_other_splits"] += photos.num_rows - wanted.num_rows
+    if not (config.dataset.has_images or format_.per_photo):
+        are_videos = pc.sum(wanted["is_video"]).as_py() or 0
+        counts["videos"] += are_videos
+        wanted = wanted.filter(pc.invert(wanted["is_video"])) if are_videos else wanted
     for batch in wanted.to_batches(max_chunksize=_PHOTOS_AT_ONCE):
         for row in batch.to_pylist():
             for image in _images(config, format_, row):
@@ -153,7 +160,7 @@ def _batches(images: typing.Iterable[ExportedImage]) -> typing.Iterator[list[Exp
 
 def _images(config: ExportConfig, format_: ExportFormat, row: Element) -> list[ExportedImage]:
     if config.dataset.has_images:
-        return [sample_image(row, config.classes, config.split, f".{config.dataset.format['format']}")]
+        return [sample_image(row, config.classes, config.split, config.dataset.extension)]
     if format_.per_photo:
         return [row_photo(row, config.classes, config.split)]
     return copy_images(row, config.classes, config.split)
@@ -197,28 +204,21 @@ def _box_left_out(box: Box, format_: ExportFormat) -> str:
 
 def _write_images(config: ExportConfig, format_: ExportFormat, shard: int, images: list[ExportedImage]) -> None:
     """Writes the files of some images, and these themselves."""
-    keep, output = format_.is_added_to, config.output
+    output = config.output
     files = [file for image in images for file in format_.files(image, config.classes)]
     links: list[tuple[str, str]] = []
     if config.images is not ImageMode.NONE:
-        for image, data in zip(images, _read_images(config.dataset, shard, images), strict=True):
+        datas = read_images(config.dataset, shard, [image.row for image in images])
+        for image, data in zip(images, datas, strict=True):
             first, *others = format_.places(image, config.classes)
             files.append((first, data))
             if config.images is ImageMode.LINK:
                 links += [(first, other) for other in others]
             else:
                 files += [(other, data) for other in others]
-    write_files(output, files, keep)
+    write_files(output, files, config.keep)
     for first, other in links:
         link_file(typing.cast(LocalOutput, output), first, other)
-
-
-def _read_images(dataset: FinishedDataset, shard: int, images: list[ExportedImage]) -> list[bytes]:
-    name = layout.tar_file(shard)
-    try:
-        return dataset.files.read_ranges([(name, i.row["image_offset"], i.row["image_bytes"]) for i in images])
-    except OSError as error:
-        raise dataset.damaged(name, error) from error
 
 
 def _write_part(

@@ -61,7 +61,7 @@ def finish_export(
         section: functools.partial(_lines, output, section, shards_of[section]) for section in sorted(shards_of)
     }
     files = {name: _publish(output, folder, name, text) for name, text in format_.shared_files(sections, classes)}
-    record = ExportRecord(begun.format, begun.options, begun.dataset, list(classes.names), dict(counts), files)
+    record = ExportRecord(begun.format, begun.options, begun.made_from, list(classes.names), dict(counts), files)
     output.write(EXPORT_RECORD, record.to_json())
     return record
 

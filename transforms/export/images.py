@@ -10,7 +10,7 @@ import typing
 from schemas.annotations import EDGES, NORMALISED
 from schemas.photo_ids import key
 from schemas.sources import Source
-from schemas.splits import SPLITS, split_pattern
+from schemas.splits import common_split, split_pattern
 from schemas.surrogate_ids import surrogate_id
 from transforms.export.classes import ExportClasses
 from transforms.export.names import file_name
@@ -23,7 +23,7 @@ SPLIT_COLUMNS = ("coco_split", "open_images_split", "flickr8k_split")
 """The first that is there decides a sample's split."""
 
 SAMPLE_COLUMNS = ("photo_id", "copies", "width", "height", "image_offset", "image_bytes", *SPLIT_COLUMNS)
-COPY_COLUMNS = ("photo_id", "copies", *SPLIT_COLUMNS)
+COPY_COLUMNS = ("photo_id", "copies", "is_video", *SPLIT_COLUMNS)
 
 
 class Box(typing.NamedTuple):
@@ -128,9 +128,7 @@ def split_of(names: typing.Iterable[str | None]) -> str:
         >>> split_of([None, "val2017"]), split_of(["dev"]), split_of([])
         ('validation', 'validation', 'train')
     """
-    name = next(filter(None, names), "")
-    found = {"val": "validation", "dev": "validation", "tes": "test"}.get(name[:3], "train")
-    return found if found in SPLITS else "train"
+    return common_split(next(filter(None, names), "")) or "train"
 
 
 def with_boxes(image: ExportedImage, elements: typing.Iterable[Element], classes: ExportClasses) -> ExportedImage:

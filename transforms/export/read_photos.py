@@ -1,19 +1,38 @@
 """Reads some columns of a shard: of its samples, or where there are no images, of its rows."""
 
+import dataclasses
 import typing
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from schemas import layout
-from transforms.dataset_files import unreadable
-from transforms.file_digest import bytes_digest
-from transforms.finished_dataset import FinishedDataset
+from transforms.dataset_files import DatasetFiles
+from transforms.finished_dataset import damaged_file, read_columns
+from transforms.scratch import Scratch
+from transforms.shard_sources import shard_sources
 
 
-def read_columns(
-    dataset: FinishedDataset, shard: int, columns: typing.Sequence[str], of_rows: bool = False
-) -> pa.Table:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportedDataset:
+    """The dataset as workers read it; small, whatever the number of shards.
+
+    Attributes:
+        files: of it.
+        scratch: has what :func:`transforms.shard_sources.note_sources` wrote.
+        extension: of its images, with the dot; '' if it was made without images.
+    """
+
+    files: DatasetFiles
+    scratch: Scratch
+    extension: str
+
+    @property
+    def has_images(self) -> bool:
+        """Whether it was made with images; else it ends with its rows."""
+        return bool(self.extension)
+
+
+def read_photos(dataset: ExportedDataset, shard: int, columns: typing.Sequence[str], of_rows: bool = False) -> pa.Table:
     """Reads columns of a shard's samples, or of its rows.
 
     Args:
@@ -29,12 +48,27 @@ def read_columns(
         DamagedDatasetError: the file is missing, or not what was written.
     """
     name = layout.rows_file(shard) if of_rows or not dataset.has_images else layout.sidecar_file(shard)
-    if name not in dataset.sha256[shard]:
+    sources = shard_sources(dataset.scratch, shard)
+    if name not in sources:
         return pa.table({column: pa.nulls(0) for column in columns})
+    return read_columns(dataset.files, name, sources[name], columns)
+
+
+def read_images(
+    dataset: ExportedDataset, shard: int, images: typing.Sequence[typing.Mapping[str, typing.Any]]
+) -> list[bytes]:
+    """Reads images of a shard by their ranges; nothing says whether their bytes are still those that were written.
+
+    Args:
+        dataset: where.
+        shard: its number.
+        images: rows with ``image_offset`` and ``image_bytes``.
+
+    Raises:
+        DamagedDatasetError: the tar is missing, or ends before.
+    """
+    name = layout.tar_file(shard)
     try:
-        data = dataset.files.read(name)
+        return dataset.files.read_ranges([(name, image["image_offset"], image["image_bytes"]) for image in images])
     except OSError as error:
-        raise dataset.damaged(name, unreadable(error)) from error
-    if bytes_digest(data).sha256 != dataset.sha256[shard][name]:
-        raise dataset.damaged(name, "its bytes have changed")
-    return pq.ParquetFile(pa.BufferReader(data)).read(columns=list(columns))
+        raise damaged_file(dataset.files, name, error) from error

@@ -27,9 +27,11 @@ def write_files(output: Output, files: typing.Sequence[File], keep: bool = False
         How many were written.
 
     Raises:
+        LeaseLostError: another run holds the output.
         OSError: the place refuses.
     """
     if isinstance(output, LocalOutput):
+        output.check_held()
         return sum(_write_local(output, keep, file) for file in files)
     with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as threads:
         return sum(threads.map(functools.partial(_write, output, keep), files))

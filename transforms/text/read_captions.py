@@ -1,27 +1,19 @@
 """The captions of one shard of a finished dataset, of the photos that it has samples of."""
 
-import functools
-import io
-import json
 import typing
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from schemas import layout
 from schemas.rows import ROW_SCHEMA
 from transforms.dataset_files import DatasetFiles
-from transforms.file_digest import bytes_digest
-from transforms.finished_dataset import FinishedDataset
-from transforms.publish import OutputError
+from transforms.finished_dataset import read_columns
 from transforms.scratch import Scratch
+from transforms.shard_sources import shard_sources
 from transforms.text.text_options import TextOptions
-
-SOURCES = "sources.json"
-"""File of the scratch: the SHA-256 of what each shard's captions are read from, by name, in the order of shards."""
 
 
 class ShardCaptions(typing.NamedTuple):
@@ -44,27 +36,17 @@ class ShardCaptions(typing.NamedTuple):
         return [text or "" for text in self.captions.field("text").to_pylist()]
 
 
-def note_sources(dataset: FinishedDataset, scratch: Scratch) -> None:
-    """Writes down what captions are read from, for the workers."""
-    sources = [
-        {name: sha256 for name, sha256 in files.items() if name in _names(shard)}
-        for shard, files in enumerate(dataset.sha256)
-    ]
-    with scratch.writing(SOURCES) as path:
-        path.write_text(json.dumps(sources))
-
-
 def read_captions(files: DatasetFiles, scratch: Scratch, shard: int, options: TextOptions) -> ShardCaptions:
     """Reads the captions of a shard.
 
     Args:
         files: of the dataset.
-        scratch: has what :func:`note_sources` wrote.
+        scratch: has what :func:`transforms.shard_sources.note_sources` wrote.
         shard: its number.
         options: which captions are wanted.
 
     Raises:
-        OutputError: a file of the dataset is missing or damaged.
+        DamagedDatasetError: a file of the dataset is missing or damaged.
     """
     photos = read_photos(files, scratch, shard, ["photo_id", "copies", "captions"])
     lists = photos["captions"].combine_chunks()
@@ -79,7 +61,7 @@ def read_photos(files: DatasetFiles, scratch: Scratch, shard: int, columns: typi
 
     Args:
         files: of the dataset.
-        scratch: has what :func:`note_sources` wrote.
+        scratch: has what :func:`transforms.shard_sources.note_sources` wrote.
         shard: its number.
         columns: ``photo_id`` among them.
 
@@ -87,9 +69,9 @@ def read_photos(files: DatasetFiles, scratch: Scratch, shard: int, columns: typi
         In KEY order.
 
     Raises:
-        OutputError: a file of the dataset is missing or damaged.
+        DamagedDatasetError: a file of the dataset is missing or damaged.
     """
-    sources = _sources(scratch)[shard]
+    sources = shard_sources(scratch, shard)
     rows, *without_images = _names(shard)
     photos = _read(files, rows, sources, [*columns])
     for without_image in sources.keys() & without_images:
@@ -112,17 +94,6 @@ def _wanted(captions: pa.StructArray, options: TextOptions) -> npt.NDArray[np.bo
     return wanted
 
 
-@functools.lru_cache(2)
-def _sources(scratch: Scratch) -> list[dict[str, str]]:
-    return json.loads(scratch.local(SOURCES).read_text())
-
-
 def _read(files: DatasetFiles, name: str, sources: typing.Mapping[str, str], columns: list[str]) -> pa.Table:
-    try:
-        data = files.read(name)
-    except FileNotFoundError as error:
-        raise OutputError(f"{files}/{name} is missing; `photobeam verify {files}` says what to do") from error
-    if bytes_digest(data).sha256 != sources[name]:
-        raise OutputError(f"{files}/{name} is damaged or was replaced; `photobeam verify {files}` says what to do")
-    table = pq.read_table(io.BytesIO(data), columns=columns)
+    table = read_columns(files, name, sources[name], columns)
     return table.select(columns).cast(pa.schema([ROW_SCHEMA.field(column) for column in columns]))
