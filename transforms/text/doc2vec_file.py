@@ -39,6 +39,9 @@ _KNOWN: typing.Final[dict[str, frozenset[str]]] = {
 }
 """What the pickle of a model names, by module."""
 
+_PARTS = frozenset({"wv", "dv"})
+"""Of a model: gensim loads the arrays of each of them, too."""
+
 
 class ModelError(ValueError):
     """A model cannot be used; the message names it, and the remedy."""
@@ -115,8 +118,24 @@ def _check_pickle(path: pathlib.Path, name: str) -> None:
             ) from error
         except Exception as error:  # noqa: BLE001  a damaged pickle raises whatever its bytes happen to mean
             raise ModelError(f"--doc2vec {name}: is damaged: {error}") from error
-    if not isinstance(model, Doc2Vec) or getattr(model, "__scipys", None):
+    if not isinstance(model, Doc2Vec):
         raise ModelError(f"--doc2vec {name}: is no Doc2Vec model but {type(model).__name__}")
+    if not _has_arrays_alone(model):
+        raise ModelError(f"--doc2vec {name}: names files beside it that are no arrays of a model: it is not opened")
+
+
+def _has_arrays_alone(model: "Doc2Vec") -> bool:
+    """Tells whether gensim, which reads by these attributes what lies apart from the pickle, unpickles none of it."""
+    from gensim.models.keyedvectors import KeyedVectors
+
+    names = getattr(model, "__recursive_saveloads", ())
+    parts = [getattr(model, name, None) for name in names if name in _PARTS]
+    return (
+        len(parts) == len(names)
+        and all(type(part) is KeyedVectors and not getattr(part, "__recursive_saveloads", ()) for part in parts)
+        and not any(getattr(part, "__scipys", ()) for part in (model, *parts))
+        and not any(str(name).startswith("__") for part in (model, *parts) for name in getattr(part, "__numpys", ()))
+    )
 
 
 def _old_model(file: typing.BinaryIO) -> str:
