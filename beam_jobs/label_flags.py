@@ -7,7 +7,7 @@ import typing
 
 from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser
-from beam_jobs.side_files import file_text
+from beam_jobs.side_files import file_text, told
 from schemas.class_hierarchy import BadHierarchyError
 from schemas.class_names import BadClassListError, read_class_names
 from schemas.label_files import AUTOTAGS, COCO, LABELS, OPEN_IMAGES
@@ -19,7 +19,6 @@ CONTIGUOUS, ORIGINAL = "contiguous", "original"
 
 _FILES = {"class_names": OPEN_IMAGES, "hierarchy": OPEN_IMAGES, "autotag_names": AUTOTAGS}
 _FLAGS = {**_FILES, "coco_ids": COCO}
-_SHA256_SHOWN = 16
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,7 +27,7 @@ class LabelOptions:
 
     Attributes:
         maps: columns by set of labels; None where those that the photos have are the columns.
-        recorded: what the record of the product says of these, by flag.
+        recorded: what the record of the product says of these, by flag; of files their SHA-256, as text.
     """
 
     maps: dict[str, LabelMap | None] = dataclasses.field(default_factory=dict)
@@ -68,9 +67,8 @@ def label_options(flags: argparse.Namespace, s3: S3Options) -> LabelOptions:
         maps[OPEN_IMAGES] = _open_images(flags, texts)
     if AUTOTAGS in sets:
         maps[AUTOTAGS] = _autotags(flags, texts) if flags.autotag_names else None
-    digests = {flag: bytes_digest(text.encode()).sha256[:_SHA256_SHOWN] for flag, text in texts.items()}
-    files = {flag: f"{getattr(flags, flag)} ({digests[flag]})" if flag in texts else None for flag in _FILES}
-    return LabelOptions(maps=maps, recorded={"labels": sets or None, "coco_ids": coco_ids, **files})
+    digests = {flag: bytes_digest(texts[flag].encode()).sha256 if flag in texts else None for flag in _FILES}
+    return LabelOptions(maps=maps, recorded={"labels": sets or None, "coco_ids": coco_ids, **digests})
 
 
 def _open_images(flags: argparse.Namespace, texts: typing.Mapping[str, str]) -> LabelMap:
@@ -82,20 +80,20 @@ def _open_images(flags: argparse.Namespace, texts: typing.Mapping[str, str]) -> 
     try:
         class_names = read_class_names(texts["class_names"])
     except BadClassListError as error:
-        raise UsageError(f"--class_names {flags.class_names}: {error}") from error
+        raise UsageError(f"{told('--class_names', flags.class_names)}: {error}") from error
     if not class_names:
-        raise UsageError(f"--class_names {flags.class_names}: has no class")
+        raise UsageError(f"{told('--class_names', flags.class_names)}: has no class")
     try:
         tree = json.loads(texts["hierarchy"]) if "hierarchy" in texts else None
         return open_images_labels(class_names, tree)
     except (json.JSONDecodeError, BadHierarchyError, RecursionError) as error:
-        raise UsageError(f"--hierarchy {flags.hierarchy}: is no tree of classes: {error}") from error
+        raise UsageError(f"{told('--hierarchy', flags.hierarchy)}: is no tree of classes: {error}") from error
 
 
 def _autotags(flags: argparse.Namespace, texts: typing.Mapping[str, str]) -> LabelMap:
     names = [name for name in texts["autotag_names"].split("\n") if name.strip()]
     if not names:
-        raise UsageError(f"--autotag_names {flags.autotag_names}: has no name")
+        raise UsageError(f"{told('--autotag_names', flags.autotag_names)}: has no name")
     return autotag_labels(name.strip() for name in names)
 
 

@@ -19,13 +19,14 @@ import sys
 import typing
 
 from beam_jobs import build_flags
+from beam_jobs.check_runner import check_is_followed, check_runner
 from beam_jobs.cli import run_command
-from beam_jobs.errors import OK, UsageError
+from beam_jobs.errors import OK, JobError, UsageError
 from beam_jobs.flags import FlagParser, parse
 from beam_jobs.interrupt import held
 from beam_jobs.label_flags import LabelOptions, label_options
 from beam_jobs.run_folder import run_folder
-from beam_jobs.runner_flags import RunnerConfig, runner_config
+from beam_jobs.runner_flags import CORES, RunnerConfig, runner_config
 from beam_jobs.settle import settle
 from beam_jobs.standing_product import begin_product, source_hash, standing_product
 from beam_jobs.store_flags import reach_dataset
@@ -40,21 +41,23 @@ from transforms.lease import OutputInUseError
 from transforms.output import Output
 from transforms.publish import OutputError
 from transforms.text.text_options import TextOptions
-from transforms.text.tokenizers import KERAS, NoNltkError, tokenizer
+from transforms.text.tokenizers import KERAS, NLTK, NoNltkError, punkt_sha256, tokenizer
 
 _log = logging.getLogger("photobeam")
 
 
 class Asked(typing.NamedTuple):
-    """What is asked for: tokens always, vectors and labels if they are."""
+    """What is asked for: tokens always, vectors and labels if they are; and the SHA-256 of the NLTK data they need."""
 
     options: TextOptions
     vectors: VectorOptions
     labels: LabelOptions
+    nltk_data: str | None
 
     def as_json(self) -> dict[str, typing.Any]:
         """Returns all of it as the record has it."""
-        return {**self.options.as_json(), **self.vectors.recorded, **self.labels.recorded}
+        flags = {**self.options.as_json(), **self.vectors.recorded, **self.labels.recorded}
+        return {**flags, "nltk_data": self.nltk_data}
 
 
 def main(argv: typing.Sequence[str] | None = None) -> int:
@@ -66,32 +69,39 @@ def run(argv: typing.Sequence[str]) -> int:
     """Makes what the command line asks for.
 
     Raises:
-        UsageError: the command line is wrong, NLTK or its data are missing, or there is no finished dataset.
+        UsageError: the command line is wrong, the runner cannot do it, NLTK or its data are missing, or there is no
+            finished dataset.
         JobError: it failed on the way; the same command starts again.
     """
     parser = FlagParser("text", __doc__ or "")
     add_text_flags(parser)
     flags = parse(parser, argv)
     options, runner = text_options(flags), runner_config(flags)
-    _check_tokenizer(options, flags.nltk_data)
+    check_is_followed(runner, f"`photobeam {TEXT}`")
+    nltk_data = _checked_nltk_data(options, flags.nltk_data)
     s3 = reach_dataset(flags.dataset, flags)
-    asked = Asked(options, vector_options(flags, s3), label_options(flags, s3))
+    asked = Asked(options, vector_options(flags, s3), label_options(flags, s3), nltk_data)
     output = build_flags.output_at("OUT", flags.dataset, s3)
     try:
         open_finished(output.root, output.s3)
+        check_runner(runner, output)
         output.check_writable()
         with held(output):
-            settle(output, runner.workers)
+            settle(output, CORES)
             return _run_held(output, asked, runner, flags)
-    except (NoDatasetError, DamagedDatasetError, OutputError, OutputInUseError) as error:
+    except (NoDatasetError, OutputError, OutputInUseError) as error:
         raise UsageError(str(error)) from error
+    except DamagedDatasetError as error:
+        raise JobError(str(error)) from error
 
 
-def _check_tokenizer(options: TextOptions, nltk_data: str) -> None:
+def _checked_nltk_data(options: TextOptions, folder: str) -> str | None:
+    """Returns the SHA-256 of the data that a tokenizer needs, None if it needs none."""
     try:
-        tokenizer(options.tokenizer, nltk_data)
+        tokenizer(options.tokenizer, folder)
     except NoNltkError as error:
         raise UsageError(str(error)) from error
+    return punkt_sha256() if options.tokenizer == NLTK else None
 
 
 def _run_held(output: Output, asked: Asked, runner: RunnerConfig, flags: argparse.Namespace) -> int:
@@ -99,14 +109,24 @@ def _run_held(output: Output, asked: Asked, runner: RunnerConfig, flags: argpars
     source = source_hash(TEXT, dataset)
     record = None if flags.overwrite else standing_product(output, TEXT, asked.as_json(), source)
     if record:
-        sys.stdout.write(f"{product_manifest(TEXT)} is of this dataset and these flags: nothing is to be done\n")
+        sys.stdout.write(f"nothing to do: {output}/{TEXT} fits this dataset and these flags\n")
         return OK
     if not dataset.photos:
         raise UsageError(f"{output} has no photos, so it has no captions")
-    if runner.goes_on_alone or runner.is_dry_run:
-        raise UsageError("`photobeam text` works in several jobs: leave out what has this command end before they do")
     with run_folder(output, build_flags.temp_location(vars(flags)), not runner.is_local) as place:
-        made = _make(TextJob(output, dataset, *asked, flags.nltk_data, runner, place))
+        made = _make(
+            TextJob(
+                output=output,
+                dataset=dataset,
+                options=asked.options,
+                vectors=asked.vectors,
+                labels=asked.labels,
+                nltk_data=flags.nltk_data,
+                runner=runner,
+                place=place,
+                progress=flags.progress,
+            )
+        )
     record = ProductRecord(
         kind=TEXT,
         options={**asked.as_json(), **made.found},
@@ -116,6 +136,8 @@ def _run_held(output: Output, asked: Asked, runner: RunnerConfig, flags: argpars
         files=made.files,
     )
     output.write(product_manifest(TEXT), record.to_json())
+    captions, words = (made.counts.get(name, 0) for name in ("captions", "words"))
+    sys.stdout.write(f"{output}/{TEXT}: {captions:,} captions, {words:,} words, {len(made.files):,} files\n")
     return OK
 
 
@@ -143,7 +165,7 @@ def _make_tokens(job: TextJob) -> Made:
     except NoCaptionsError as error:
         if not job.labels.maps or job.vectors.glove or job.vectors.doc2vec:
             raise
-        _log.info("%s of captions; labels alone are made", error)
+        _log.info("%s; labels alone are made", error)
         begin_product(job.output, TEXT)
         return NOTHING
 

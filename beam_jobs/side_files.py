@@ -1,26 +1,28 @@
-"""Files that flags name beside the dataset: which state of them was read, and their text."""
+"""Files that flags name beside the dataset: their digests, and their text."""
 
+from beam_jobs.build_flags import printable
 from beam_jobs.errors import UsageError
+from transforms.file_digest import DigestingReader
 from transforms.request_signers import S3Options
 from transforms.store_files import as_os_errors, open_file_system
+from transforms.url_credentials import without_credentials
 
 _MAX_BYTES = 64 << 20
 
 
-def file_state(flag: str, url: str, s3: S3Options) -> str:
-    """Returns what changes when a file changes: its size, and its ETag or time; of a member of a zip, those of the zip.
+def file_sha256(flag: str, url: str, s3: S3Options) -> str:
+    """Returns the SHA-256 of a file.
 
     Raises:
-        UsageError: there is no such file.
+        UsageError: it cannot be read.
     """
     try:
         with as_os_errors():
-            files, path = open_file_system(url.rpartition("::")[2], s3)
-            info = files.info(path)
+            files, path = open_file_system(printable(flag, url), s3)
+            with files.open(path, "rb") as file:
+                return DigestingReader(file).finish().sha256
     except (OSError, ValueError, ImportError) as error:
-        raise UsageError(f"{flag} {url}: cannot be read: {error}") from error
-    state = next((info[k] for k in ("ETag", "etag", "mtime", "LastModified") if info.get(k)), "")
-    return f"{info['size']} bytes, {state}"
+        raise _unreadable(flag, url, error) from error
 
 
 def file_text(flag: str, url: str, s3: S3Options) -> str:
@@ -31,15 +33,24 @@ def file_text(flag: str, url: str, s3: S3Options) -> str:
     """
     try:
         with as_os_errors():
-            files, path = open_file_system(url, s3)
+            files, path = open_file_system(printable(flag, url), s3)
             with files.open(path, "rb") as file:
                 data = file.read(_MAX_BYTES + 1)
     except (OSError, ValueError, ImportError) as error:
-        raise UsageError(f"{flag} {url}: cannot be read: {error}") from error
+        raise _unreadable(flag, url, error) from error
     if len(data) > _MAX_BYTES:
-        raise UsageError(f"{flag} {url}: is larger than {_MAX_BYTES >> 20} MiB")
+        raise UsageError(f"{told(flag, url)}: is larger than {_MAX_BYTES >> 20} MiB")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise UsageError(f"{flag} {url}: line {line} is not valid UTF-8: save it as UTF-8") from error
+        raise UsageError(f"{told(flag, url)}: line {line} is not valid UTF-8: save it as UTF-8") from error
+
+
+def told(flag: str, url: str) -> str:
+    """Returns flag and value for a message, without what the URL carries of passwords and signatures."""
+    return f"{flag} {without_credentials(url)}"
+
+
+def _unreadable(flag: str, url: str, error: Exception) -> UsageError:
+    return UsageError(f"{told(flag, url)}: cannot be read: {without_credentials(str(error))}")

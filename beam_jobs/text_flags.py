@@ -2,10 +2,10 @@
 
 import argparse
 
+from beam_jobs.build_flags import add_worker_flags
 from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser, positive
 from beam_jobs.label_flags import add_label_flags
-from beam_jobs.runner_flags import add_runner_flags
 from beam_jobs.store_flags import add_store_flags
 from beam_jobs.vector_flags import add_vector_flags
 from schemas.sources import Source
@@ -22,11 +22,8 @@ def add_text_flags(parser: FlagParser) -> None:
     _add_id_flags(parser)
     add_vector_flags(parser)
     add_label_flags(parser)
-    run = parser.add_argument_group("run")
+    run = add_worker_flags(parser)
     run.add_argument("--overwrite", action="store_true", help="make OUT/text anew, whatever is there")
-    run.add_argument("--workers", type=positive, metavar="N", help="worker processes on this machine (its cores)")
-    run.add_argument("--temp_location", metavar="URL", help="for what workers share (below OUT/_tmp)")
-    add_runner_flags(parser, run)
     add_store_flags(parser)
 
 

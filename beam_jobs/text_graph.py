@@ -4,12 +4,14 @@ import logging
 import typing
 
 from beam_jobs.errors import JobError
+from beam_jobs.progress_line import show_progress
 from beam_jobs.run_each_shard import run_each_shard
 from beam_jobs.standing_product import begin_product
 from beam_jobs.text_job import Made, TextJob
 from schemas.product_records import TEXT
 from transforms.shard_sources import note_sources
 from transforms.text.count_words import CountedWords, CountWords, merged_words
+from transforms.text.counted_work import CountedWork
 from transforms.text.shard_files import noted_files
 from transforms.text.text_options import ALL
 from transforms.text.tokenizers import KERAS
@@ -21,7 +23,7 @@ _log = logging.getLogger("photobeam")
 
 
 class NoCaptionsError(JobError):
-    """The photos have no caption that is wanted; nothing was made."""
+    """The photos have no caption that is wanted."""
 
 
 def make_tokens(job: TextJob) -> Made:
@@ -65,14 +67,15 @@ def on_each_shard(job: TextJob, name: str, work: typing.Callable[[int], int]) ->
     Raises:
         JobError: it failed for a reason that the operator can mend.
     """
-    run_each_shard(name, work, range(job.shards), job.runner, job.output)
+    with show_progress(job.progress, job.dataset.photos):
+        run_each_shard(name, CountedWork(work), range(job.shards), job.runner, job.output)
 
 
 def _check_counted(job: TextJob, counted: CountedWords) -> None:
     captions, options = counted.captions, job.options
     if not captions.captions:
         wanted = "such captions (--caption_source, --lemmas)" if captions.captions_left_out else "captions"
-        raise NoCaptionsError(f"{job.output}: its {captions.photos:,} photos have no {wanted}; nothing was made")
+        raise NoCaptionsError(f"{job.output}: its {captions.photos:,} photos have no {wanted}")
     if not captions.tokens_counted:
         raise JobError(
             f"{job.output}: no caption of split {counted.split} has a word; choose another --vocabulary_split, or {ALL}"

@@ -24,6 +24,7 @@ class TextJob(typing.NamedTuple):
         nltk_data: folder of NLTK's data, '' for where NLTK looks.
         runner: where the graphs run.
         place: for what is unfinished.
+        progress: how it is shown, see :func:`beam_jobs.progress_line.show_progress`.
     """
 
     output: Output
@@ -34,6 +35,7 @@ class TextJob(typing.NamedTuple):
     nltk_data: str
     runner: RunnerConfig
     place: RunFolder
+    progress: str
 
     @property
     def shards(self) -> int:

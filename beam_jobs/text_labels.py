@@ -4,7 +4,7 @@ import logging
 
 from beam_jobs.text_graph import on_each_shard
 from beam_jobs.text_job import NOTHING, Made, TextJob
-from schemas.label_files import AUTOTAGS, classes_file
+from schemas.label_files import classes_file
 from schemas.records import FileDigest
 from transforms.file_digest import bytes_digest
 from transforms.text.label_maps import LabelMap, autotag_labels
@@ -52,5 +52,5 @@ def _write_classes(job: TextJob, labels: str, label_map: LabelMap) -> tuple[str,
 
 
 def _autotags_there(job: TextJob) -> LabelMap:
-    on_each_shard(job, f"List{AUTOTAGS.capitalize()}", ListAutotags(job.output, job.place.scratch))
+    on_each_shard(job, "ListAutotags", ListAutotags(job.output, job.place.scratch))
     return autotag_labels(listed_autotags(job.place.scratch, job.shards))

@@ -20,6 +20,7 @@ from transforms.text.training_texts import TrainingTexts
 from transforms.text.vector_file import VectorFileError
 from transforms.text.write_doc2vec import DOC2VEC_KIND, InferVectors, publish_model
 from transforms.text.write_glove import Coverage, write_glove
+from transforms.url_credentials import without_credentials
 from transforms.worker_process import preload
 
 _log = logging.getLogger("photobeam")
@@ -37,7 +38,8 @@ def model_folder(job: TextJob) -> typing.Iterator[pathlib.Path]:
     with staging_in(job.place.staging, "doc2vec-") as folder:
         if job.vectors.doc2vec and not job.vectors.training:
             try:
-                load_model(fetch_model(job.vectors.doc2vec, job.output.s3, folder), job.vectors.doc2vec)
+                model = fetch_model(job.vectors.doc2vec, job.output.s3, folder)
+                load_model(model, without_credentials(job.vectors.doc2vec))
             except ModelError as error:
                 raise UsageError(str(error)) from error
         yield folder
@@ -62,7 +64,7 @@ def make_glove(job: TextJob, tokens: Made) -> Made:
         files, coverage = write_glove(vocabulary, counted, job.vectors.glove, job.output, job.place.staging)
     except VectorFileError as error:
         raise JobError(f"--glove {error}") from error
-    _report(job.vectors.glove.url, coverage)
+    _report(job.vectors.glove.name, coverage)
     return Made(files, coverage._asdict(), {})
 
 
@@ -93,11 +95,11 @@ def make_doc2vec(job: TextJob, tokens: Made, folder: pathlib.Path) -> Made:
     return Made({**model, **files}, counts, {})
 
 
-def _report(url: str, coverage: Coverage) -> None:
+def _report(name: str, coverage: Coverage) -> None:
     words = coverage.glove_words_found + coverage.glove_words_missing
     _log.info(
         "%s has %d of %d words, %.1f %% of the %d tokens counted; %d of its %d lines repeat a word, %d are not UTF-8",
-        url,
+        name,
         coverage.glove_words_found,
         words,
         100 * coverage.glove_tokens_found / max(coverage.glove_tokens, 1),
@@ -107,4 +109,4 @@ def _report(url: str, coverage: Coverage) -> None:
         coverage.glove_bad_utf8,
     )
     if coverage.glove_is_unended:
-        _log.warning("%s: its last line has no line end; it may be cut within its last number", url)
+        _log.warning("%s: its last line has no line end; it may be cut within its last number", name)

@@ -5,13 +5,15 @@ import dataclasses
 import importlib.util
 import typing
 
+from beam_jobs.build_flags import printable
 from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser, positive
-from beam_jobs.side_files import file_state
+from beam_jobs.side_files import file_sha256
 from transforms.request_signers import S3Options
 from transforms.text.doc2vec import DBOW, DM, PRESETS, Doc2VecOptions
+from transforms.text.doc2vec_file import ModelError, model_sha256
 from transforms.text.glove import UnknownWords
-from transforms.text.vector_file import VectorFileError
+from transforms.text.vector_file import VectorFileError, split_member
 from transforms.text.write_glove import GloveOptions, check_vectors
 
 TRAIN = "train"
@@ -35,7 +37,7 @@ class VectorOptions:
         glove: word vectors, None for none.
         doc2vec: TRAIN, or URL of a model; '' for no vectors of texts.
         training: how a model is trained, None unless TRAIN.
-        recorded: what the record of the product says of these, by flag.
+        recorded: what the record of the product says of these, by flag; of files their SHA-256, wherever they lie.
     """
 
     glove: GloveOptions | None = None
@@ -87,11 +89,10 @@ def vector_options(flags: argparse.Namespace, s3: S3Options) -> VectorOptions:
     if seed < 0:
         raise UsageError(f"--seed {seed}: is negative; give one from 0 on")
     glove, training = _glove(flags, seed, s3), _training(flags, seed)
-    model = "" if flags.doc2vec in (None, TRAIN) else file_state("--doc2vec", flags.doc2vec, s3)
     recorded = {
-        "glove": f"{flags.glove} ({file_state('--glove', flags.glove, s3)})" if flags.glove else None,
+        "glove": _glove_sha256(flags.glove, s3) if glove else None,
         "unknown_words": glove.unknown_words.value if glove else None,
-        "doc2vec": f"{flags.doc2vec} ({model})" if model else flags.doc2vec,
+        "doc2vec": _model_sha256(flags.doc2vec, s3) if flags.doc2vec and not training else flags.doc2vec,
         "doc2vec_preset": (flags.doc2vec_preset or _DEFAULT_PRESET) if training else None,
         **{flag: getattr(training, name) if training else None for flag, name in _OF_TRAINING.items()},
         "seed": seed if glove or training else None,
@@ -102,12 +103,26 @@ def vector_options(flags: argparse.Namespace, s3: S3Options) -> VectorOptions:
 def _glove(flags: argparse.Namespace, seed: int, s3: S3Options) -> GloveOptions | None:
     if not flags.glove:
         return None
-    options = GloveOptions(url=flags.glove, unknown_words=UnknownWords(flags.unknown_words or "zeros"), seed=seed)
+    url = printable("--glove", flags.glove)
+    options = GloveOptions(url=url, unknown_words=UnknownWords(flags.unknown_words or "zeros"), seed=seed)
     try:
         check_vectors(options, s3)
     except VectorFileError as error:
         raise UsageError(f"--glove {error}") from error
     return options
+
+
+def _glove_sha256(url: str, s3: S3Options) -> str:
+    """Returns the digest of a file, of a zip after the name of the member that is taken."""
+    member, place = split_member(url)
+    return f"{member} {file_sha256('--glove', place, s3)}".lstrip()
+
+
+def _model_sha256(url: str, s3: S3Options) -> str:
+    try:
+        return model_sha256(printable("--doc2vec", url), s3)
+    except ModelError as error:
+        raise UsageError(str(error)) from error
 
 
 def _training(flags: argparse.Namespace, seed: int) -> Doc2VecOptions | None:

@@ -57,6 +57,14 @@ def temporary_files(tmp_path: pathlib.Path) -> list[str]:
     return [path.name for path in (tmp_path / "temporary").rglob("*") if path.is_file()]
 
 
+def test_many_files_are_read_in_the_order_of_their_names(scratch: Scratch) -> None:
+    for i in range(20):
+        write(scratch, f"notes/{i}", b"%d" % i)
+    assert scratch.read_files(f"notes/{i}" for i in range(20)) == [b"%d" % i for i in range(20)]
+    with pytest.raises(FileNotFoundError):
+        scratch.read_files(["notes/1", "notes/none"])
+
+
 def test_what_is_written_is_read(scratch: Scratch, tmp_path: pathlib.Path) -> None:
     scratch.check_writable()
     for data in (b"first" * 1000, b"", b"second"):

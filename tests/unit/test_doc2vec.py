@@ -1,5 +1,6 @@
 """Vectors of texts, against gensim called directly; and what is not opened as a model."""
 
+import copy
 import json
 import os
 import pathlib
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.gensim_vectors import infer_directly, needs_siphash13
 from transforms.request_signers import S3Options
 from transforms.text.doc2vec import PRESETS, Doc2VecOptions, infer, train
 from transforms.text.doc2vec_file import ModelError, fetch_model, load_model
@@ -32,20 +34,9 @@ def small(algorithm: str, **options: typing.Any) -> "Doc2Vec":
 
 
 MODES = ({"dm": 0}, {"dm": 1}, {"dm": 1, "dm_concat": 1})
-_DIRECT = """
-import json, sys
-from gensim.models.doc2vec import Doc2Vec
-texts, found = json.load(sys.stdin), []
-for path in sys.argv[1:]:
-    model = Doc2Vec.load(path)
-    for tokens in texts:
-        model.random.seed(model.seed)
-        found.append(model.infer_vector(tokens).tolist())
-json.dump(found, sys.stdout)
-"""
 
 
-@pytest.mark.skipif(sys.hash_info.algorithm != "siphash13", reason="Python before 3.11 hashes texts otherwise")
+@needs_siphash13
 def test_vectors_are_those_of_gensim(tmp_path: pathlib.Path):
     from gensim.models.doc2vec import Doc2Vec, TaggedDocument
 
@@ -55,15 +46,7 @@ def test_vectors_are_those_of_gensim(tmp_path: pathlib.Path):
     for model, path in zip(models, paths, strict=True):
         model.save(path)
     texts = [tokens for tokens in TEXTS[::9] if tokens] + [["no", "such", "words"], TEXTS[0] * 30]
-    run = subprocess.run(
-        [sys.executable, "-c", _DIRECT, *paths],
-        input=json.dumps(texts),
-        env={**os.environ, "PYTHONHASHSEED": "0"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert [infer(model, tokens).tolist() for model in models for tokens in texts] == json.loads(run.stdout)
+    assert [infer(model, tokens).tolist() for model in models for tokens in texts] == infer_directly(paths, texts)
 
 
 def test_training_is_that_of_gensim():
@@ -165,6 +148,42 @@ def test_a_pickle_that_runs_something_is_not_opened(tmp_path: pathlib.Path, prot
     assert not (tmp_path / "ran").exists()
 
 
+def _sparse_part(model: "Doc2Vec") -> None:
+    vars(model.wv)["__scipys"] = ["evil"]
+
+
+def _array_that_names_sparse_ones(model: "Doc2Vec") -> None:
+    vars(model.wv)["__numpys"] = ["__scipys"]
+
+
+def _further_part(model: "Doc2Vec") -> None:
+    model.other = copy.copy(model.dv)
+    vars(model.other)["__scipys"] = ["evil"]
+    vars(model)["__recursive_saveloads"] = ["wv", "dv", "other"]
+
+
+def _nested_part(model: "Doc2Vec") -> None:
+    model.wv.other = copy.copy(model.dv)
+    vars(model.wv.other)["__scipys"] = ["evil"]
+    vars(model.wv)["__recursive_saveloads"] = ["other"]
+
+
+@pytest.mark.parametrize("change", [_sparse_part, _array_that_names_sparse_ones, _further_part, _nested_part])
+def test_files_beside_a_model_are_not_unpickled(
+    tmp_path: pathlib.Path, change: typing.Callable[["Doc2Vec"], None]
+) -> None:
+    small("dbow").save(str(tmp_path / "model"))
+    model = pickle.loads((tmp_path / "model").read_bytes())
+    change(model)
+    (tmp_path / "model").write_bytes(pickle.dumps(model, 4))
+    np.save(tmp_path / "model.wv.__scipys.npy", np.array(["evil"]))
+    for part in ("wv", "other", "wv.other"):
+        (tmp_path / f"model.{part}.evil.npy").write_bytes(pickle.dumps(_Malicious(str(tmp_path / "ran"))))
+    with pytest.raises(ModelError, match="names files beside it that are no arrays of a model: it is not opened"):
+        load_model(tmp_path / "model", "model")
+    assert not (tmp_path / "ran").exists()
+
+
 @pytest.mark.parametrize(
     ("data", "problem"),
     [
@@ -188,7 +207,7 @@ def test_a_model_that_is_not_there_is_said(tmp_path: pathlib.Path):
             fetch_model(str(tmp_path / place), S3Options(), tmp_path)
 
 
-@pytest.mark.skipif(sys.hash_info.algorithm != "siphash13", reason="Python before 3.11 hashes texts otherwise")
+@needs_siphash13
 def test_hashes_are_those_of_python():
     texts = ["", "a dog", "é", "日本", "😀", "x" * 7, "x" * 8, "x" * 9, "a😀" * 50]
     script = "import json, sys; print(json.dumps([hash(t) % 2**64 for t in json.load(sys.stdin)]))"

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from transforms.text.glove import FoundVectors, UnknownWords, fill_unknown, find_vectors
 from transforms.text.vector_file import VectorFileError, open_vectors
+from transforms.text.write_glove import GloveOptions
 
 GENSIM_SAMPLE = "glove/gensim/gensim/test/test_data/test_glove.txt"
 GZIP_SAMPLE = "glove/allenai_allennlp/test_fixtures/embeddings/glove.6B.100d.sample.txt.gz"
@@ -85,6 +86,21 @@ def test_a_zip_of_several_says_how_to_name_one(tmp_path: pathlib.Path):
         pass
 
 
+def test_a_member_that_is_not_there_is_said(tmp_path: pathlib.Path):
+    with zipfile.ZipFile(tmp_path / "v.zip", "w") as archive:
+        archive.writestr("v.2d.txt", b"a 1 2\n")
+    url = f"zip://v.3d.txt::{tmp_path / 'v.zip'}"
+    with pytest.raises(VectorFileError, match=r"no such member; the zip holds \['v.2d.txt'\]"), open_vectors(url):
+        pass
+
+
+def test_passwords_are_not_told():
+    assert GloveOptions(url="https://me:secret@host/v.txt?sig=secret").name == "https://host/v.txt?"
+    with pytest.raises(VectorFileError) as caught, open_vectors("http://me:secret@127.0.0.1:9/v.txt"):
+        pass
+    assert "secret" not in str(caught.value)
+
+
 @pytest.mark.parametrize("packing", [gzip.compress, None])
 def test_a_cut_packing_is_said(tmp_path: pathlib.Path, packing: object):
     data = bytes(np.random.default_rng(0).integers(97, 122, 50_000, np.uint8))
@@ -108,6 +124,7 @@ def test_a_cut_packing_is_said(tmp_path: pathlib.Path, packing: object):
         (b"", "line 1: b'' is no word with numbers"),
         (b"word\n", "line 1: b'word' is no word with numbers"),
         (THREE + b"dog 1 2\n", "line 4: has 2 numbers, the lines before have 3"),
+        (b"\n" + THREE + b"\n\ndog 1 2\n", "line 7: has 2 numbers, the lines before have 3"),
         (THREE + b"dog 1 2", "line 4: ends after 2 of 3 numbers: the file is cut"),
         (THREE + b"dog 1 2 3 4\n", "line 4: has 4 numbers, the lines before have 3"),
         (b"9 3\n" + THREE, "has 3 of the 9 words"),

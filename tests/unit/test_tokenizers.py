@@ -13,7 +13,16 @@ from keras_preprocessing.text import text_to_word_sequence
 
 from beam_jobs import machine_findings
 from tests.punkt_data import write_punkt
-from transforms.text.tokenizers import KERAS, NLTK, NLTK_NO_PUNKT, NoNltkError, Tokenize, keras_tokens, tokenizer
+from transforms.text.tokenizers import (
+    KERAS,
+    NLTK,
+    NLTK_NO_PUNKT,
+    NoNltkError,
+    Tokenize,
+    keras_tokens,
+    punkt_sha256,
+    tokenizer,
+)
 
 _WORDS = """
 a dog Cannot gonna wanna gimme lemme gotta can't won't 's n't d'ye more'n 'tis 'twas man's boys' ' '' " ` `` . .. ...
@@ -105,6 +114,17 @@ def test_without_its_data_nltk_is_refused_with_what_to_do(tmp_path: pathlib.Path
         tokenizer(NLTK, str(tmp_path))
     assert tokenizer(NLTK_NO_PUNKT)("a. b.") == ["a.", "b", "."]
     tokenizer.cache_clear()
+
+
+def test_data_are_known_by_their_content(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for name, data in (("a", b""), ("b", b""), ("c", b"zz\n")):
+        (tmp_path / name).mkdir()
+        monkeypatch.setattr(nltk.data, "path", [write_punkt(tmp_path / name)])
+        with open(tmp_path / name / "tokenizers/punkt_tab/english/abbrev_types.txt", "ab") as file:
+            file.write(data)
+        found.append(punkt_sha256())
+    assert found[0] == found[1] != found[2]
 
 
 def test_doctor_says_where_the_data_are(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,13 +136,18 @@ def merged_words(
         options: which words stay.
         folder: for what does not fit into memory, as of :func:`transforms.publish.staged_as`.
 
+    Raises:
+        OSError: a file of the scratch cannot be read.
+        duckdb.Error: the words need more room than there is.
+
     Yields:
         What was counted, and the words that stay, the most frequent first. Of those that are as frequent as each other
         the smaller one by its code points comes first; with Keras' tokenizer the one that is met first, as there.
     """
+    counts = scratch.read_files(map(_counts_name, range(shards)))
+    of_shards = [CountedCaptions(*json.loads(of_shard)) for of_shard in counts]
     with contextlib.ExitStack() as files, concurrent.futures.ThreadPoolExecutor(_FILES_AT_ONCE) as threads:
         read = lambda name: files.enter_context(scratch.reading(name))  # noqa: E731
-        of_shards = [_read_counts(path) for path in threads.map(read, map(_counts_name, range(shards)))]
         has_splits = any(of_shard.photos_with_split for of_shard in of_shards)
         split = (TRAIN if has_splits else ALL) if options.vocabulary_split == AUTO else options.vocabulary_split
         counted = [i for i, of_shard in enumerate(of_shards) if of_shard.photos_with_split or split == ALL]
@@ -151,7 +156,8 @@ def merged_words(
         with _connected(overflow) as connection:
             connection.execute(_MERGE.format(files=", ".join(_quoted(glob.escape(str(path))) for path in paths)))
             [(distinct, most)] = connection.execute("SELECT count(*), coalesce(max(count), 0) FROM words").fetchall()
-            yield CountedWords(split, _summed(of_shards, counted), distinct, most), _kept_words(connection, options)
+            captions = _summed(of_shards, frozenset(counted))
+            yield CountedWords(split, captions, distinct, most), _kept_words(connection, options)
 
 
 _MERGE = (
@@ -184,17 +190,13 @@ def _counted_photos(photos: pa.Table, split: str) -> npt.NDArray[np.bool_]:
     return in_split(photos, TRAIN if split == AUTO else split)
 
 
-def _summed(of_shards: typing.Sequence[CountedCaptions], counted: typing.Container[int]) -> CountedCaptions:
+def _summed(of_shards: typing.Sequence[CountedCaptions], counted: frozenset[int]) -> CountedCaptions:
     """Adds up what was read; what was counted only of those shards whose words are taken."""
     taken = [
         one if shard in counted else one._replace(captions_counted=0, tokens_counted=0)
         for shard, one in enumerate(of_shards)
     ]
     return CountedCaptions(*map(sum, zip(*taken, strict=True)))
-
-
-def _read_counts(path: pathlib.Path) -> CountedCaptions:
-    return CountedCaptions(*json.loads(path.read_text()))
 
 
 def _words_name(shard: int) -> str:

@@ -5,13 +5,19 @@ with nothing at hand but the classes that such a model consists of. That is as f
 the numbers in a model are taken as they are.
 """
 
+import contextlib
 import pathlib
 import pickle
 import pickletools
 import typing
 
+import fsspec
+
+from schemas.records import root_hash
+from transforms.file_digest import DigestingReader
 from transforms.request_signers import S3Options
 from transforms.store_files import as_os_errors, open_file_system
+from transforms.url_credentials import without_credentials
 
 if typing.TYPE_CHECKING:
     from gensim.models.doc2vec import Doc2Vec
@@ -39,6 +45,9 @@ _KNOWN: typing.Final[dict[str, frozenset[str]]] = {
 }
 """What the pickle of a model names, by module."""
 
+_PARTS = frozenset({"wv", "dv"})
+"""Of a model: gensim loads the arrays of each of them, too."""
+
 
 class ModelError(ValueError):
     """A model cannot be used; the message names it, and the remedy."""
@@ -58,18 +67,50 @@ def fetch_model(url: str, s3: S3Options, folder: pathlib.Path) -> pathlib.Path:
     Raises:
         ModelError: there is none, or it cannot be read.
     """
+    with _reading(url):
+        files, paths = _files_of(url, s3)
+        for name, path in paths.items():
+            files.get_file(path, str(folder / name))
+    return folder / MODEL
+
+
+def model_sha256(url: str, s3: S3Options) -> str:
+    """Returns one SHA-256 for a model and its arrays, whatever they are named.
+
+    Raises:
+        ModelError: there is none, or it cannot be read.
+    """
+    digests = {}
+    with _reading(url):
+        files, paths = _files_of(url, s3)
+        for name, path in paths.items():
+            with files.open(path, "rb") as file:
+                digests[name] = DigestingReader(file).finish().sha256
+    return root_hash(digests)
+
+
+@contextlib.contextmanager
+def _reading(url: str) -> typing.Iterator[None]:
+    named = f"--doc2vec {without_credentials(url)}"
     try:
         with as_os_errors():
-            files, path = open_file_system(url, s3)
-            listed = [str(name) for name in files.ls(path.rpartition("/")[0] or ".", detail=False)]
-            base = path.rpartition("/")[2]
-            for name in (n for n in listed if n.rpartition("/")[2] == base or _is_array_of(n, base)):
-                files.get_file(name, str(folder / (MODEL + name.rpartition("/")[2].removeprefix(base))))
+            yield
+    except FileNotFoundError as error:
+        raise ModelError(f"{named}: there is no such file; name a model that gensim 4 saved, or say train") from error
     except (OSError, ValueError, ImportError) as error:
-        raise ModelError(f"--doc2vec {url}: cannot be read: {error}") from error
-    if not (folder / MODEL).is_file():
-        raise ModelError(f"--doc2vec {url}: there is no such file; name a model that gensim 4 saved, or say train")
-    return folder / MODEL
+        raise ModelError(f"{named}: cannot be read: {without_credentials(str(error))}") from error
+
+
+def _files_of(url: str, s3: S3Options) -> tuple[fsspec.AbstractFileSystem, dict[str, str]]:
+    """Returns the paths of a model and its arrays, by the names that they have beside one called MODEL."""
+    files, path = open_file_system(url, s3)
+    listed = [str(name) for name in files.ls(path.rpartition("/")[0] or ".", detail=False)]
+    base = path.rpartition("/")[2]
+    wanted = [name for name in listed if name.rpartition("/")[2] == base or _is_array_of(name, base)]
+    found = {MODEL + name.rpartition("/")[2].removeprefix(base): name for name in wanted}
+    if MODEL not in found:
+        raise FileNotFoundError(path)
+    return files, found
 
 
 def load_model(path: pathlib.Path, name: str) -> "Doc2Vec":
@@ -115,8 +156,24 @@ def _check_pickle(path: pathlib.Path, name: str) -> None:
             ) from error
         except Exception as error:  # noqa: BLE001  a damaged pickle raises whatever its bytes happen to mean
             raise ModelError(f"--doc2vec {name}: is damaged: {error}") from error
-    if not isinstance(model, Doc2Vec) or getattr(model, "__scipys", None):
+    if not isinstance(model, Doc2Vec):
         raise ModelError(f"--doc2vec {name}: is no Doc2Vec model but {type(model).__name__}")
+    if not _has_arrays_alone(model):
+        raise ModelError(f"--doc2vec {name}: names files beside it that are no arrays of a model: it is not opened")
+
+
+def _has_arrays_alone(model: "Doc2Vec") -> bool:
+    """Tells whether gensim, which reads by these attributes what lies apart from the pickle, unpickles none of it."""
+    from gensim.models.keyedvectors import KeyedVectors
+
+    names = getattr(model, "__recursive_saveloads", ())
+    parts = [getattr(model, name, None) for name in names if name in _PARTS]
+    return (
+        len(parts) == len(names)
+        and all(type(part) is KeyedVectors and not getattr(part, "__recursive_saveloads", ()) for part in parts)
+        and not any(getattr(part, "__scipys", ()) for part in (model, *parts))
+        and not any(str(name).startswith("__") for part in (model, *parts) for name in getattr(part, "__numpys", ()))
+    )
 
 
 def _old_model(file: typing.BinaryIO) -> str:

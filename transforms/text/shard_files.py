@@ -45,9 +45,8 @@ def write_shard_files(
 def noted_files(scratch: Scratch, kind: str, shards: int) -> tuple[dict[str, FileDigest], dict[str, int]]:
     """Returns the files of a kind that were written, by name, and the counts of all shards together."""
     files, counts = dict[str, FileDigest](), collections.Counter[str]()
-    for shard in range(shards):
-        with scratch.reading(_note(kind, shard)) as path:
-            of_shard, counted = json.loads(path.read_text())
+    for note in scratch.read_files(_note(kind, shard) for shard in range(shards)):
+        of_shard, counted = json.loads(note)
         files.update({name: FileDigest(**digest) for name, digest in of_shard.items()})
         counts.update(counted)
     return files, dict(counts)

@@ -5,6 +5,8 @@ import re
 import types
 import typing
 
+from schemas.records import root_hash
+from transforms.file_digest import bytes_digest
 from transforms.input_files import InputError
 
 NLTK, NLTK_NO_PUNKT, KERAS = "nltk", "nltk_no_punkt", "keras"
@@ -12,6 +14,9 @@ TOKENIZERS = (NLTK, NLTK_NO_PUNKT, KERAS)
 """``word_tokenize`` of NLTK as it is, without cutting into sentences first (``preserve_line``), and Keras'."""
 
 Tokenize = typing.Callable[[str], list[str]]
+
+_PUNKT = "tokenizers/punkt_tab/english/"
+_PUNKT_FILES = ("abbrev_types.txt", "collocations.tab", "ortho_context.tab", "sent_starters.txt")
 
 _KERAS_FILTERS = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'
 _KERAS_SPACES = str.maketrans({character: " " for character in _KERAS_FILTERS})
@@ -55,6 +60,18 @@ def tokenizer(name: str, nltk_data: str = "") -> Tokenize:
         return [token for sentence in nltk.sent_tokenize(text) for token in cut(whole, sentence)]
 
     return lambda caption: cut(by_sentences, caption.lower())
+
+
+def punkt_sha256() -> str:
+    """Returns one SHA-256 for NLTK's data by which :func:`tokenizer`, called before, cuts into sentences."""
+    import nltk
+
+    folder = nltk.data.find(_PUNKT)
+    digests = {}
+    for name in _PUNKT_FILES:
+        with folder.join(name).open() as file:
+            digests[name] = bytes_digest(file.read()).sha256
+    return root_hash(digests)
 
 
 def keras_tokens(caption: str) -> list[str]:

@@ -19,7 +19,7 @@ class VectorLine(typing.NamedTuple):
     """A line that has enough fields.
 
     Attributes:
-        number: of the line in the file, from 1.
+        number: of the line in the file, from 1; lines that are empty count.
         word: bytes before the vector.
         vector: bytes of the vector, its numbers not parsed yet.
     """
@@ -38,7 +38,7 @@ class VectorLines:
 
     Attributes:
         dim: numbers of a vector.
-        count: lines read so far, less a header.
+        count: vectors read so far.
         is_unended: whether the last line read has no line end.
 
     Raises:
@@ -47,15 +47,16 @@ class VectorLines:
 
     def __init__(self, file: typing.BinaryIO, name: str):
         self._file, self._name = file, name
-        self.count, self.is_unended = 0, False
+        self.count, self.is_unended, self._number = 0, False, 0
         self._first = self._next()
         self._stated = _header(self._first)
         self.dim = self._stated[1] if self._stated else self._first.count(b" ")
         if self.dim < 1:
-            raise self.error(1, f"{self._first[:_SHOWN_BYTES]!r} is no word with numbers; GloVe's text form has that")
+            problem = f"{self._first[:_SHOWN_BYTES]!r} is no word with numbers; GloVe's text form has that"
+            raise self.error(max(1, self._number), problem)
 
     def __iter__(self) -> typing.Iterator[VectorLine]:
-        dim, header_lines = self.dim, 1 if self._stated else 0
+        dim = self.dim
         line = self._next() if self._stated else self._first
         while line:
             self.count += 1
@@ -63,10 +64,10 @@ class VectorLines:
             if spaces == dim:
                 word, _, vector = line.partition(b" ")
             elif spaces > dim:
-                word, vector = self._split_spaced(line, self.count + header_lines)
+                word, vector = self._split_spaced(line)
             else:
-                raise self.error(self.count + header_lines, self._too_few(spaces))
-            yield VectorLine(self.count + header_lines, word, vector)
+                raise self.error(self._number, self._too_few(spaces))
+            yield VectorLine(self._number, word, vector)
             line = self._next()
         if self._stated and self.count < self._stated[0]:
             raise VectorFileError(
@@ -96,19 +97,20 @@ class VectorLines:
     def _next(self) -> bytes:
         """Returns the next line without its end, or nothing at the end of the file; lines that are empty are none."""
         while line := self._file.readline(_MAX_LINE_BYTES):
+            self._number += 1
             self.is_unended = not line.endswith(b"\n")
             if self.is_unended and len(line) == _MAX_LINE_BYTES:
-                raise self.error(self.count + 1, f"is longer than {_MAX_LINE_BYTES:,} bytes: no text of vectors")
+                raise self.error(self._number, f"is longer than {_MAX_LINE_BYTES:,} bytes: no text of vectors")
             if line := line.rstrip(b" \r\n"):
                 return line
         return b""
 
-    def _split_spaced(self, line: bytes, number: int) -> tuple[bytes, bytes]:
+    def _split_spaced(self, line: bytes) -> tuple[bytes, bytes]:
         """Splits a line whose word has spaces; if the word goes on with numbers alone, vectors are longer here."""
         fields = line.split(b" ")
         extra = len(fields) - self.dim
         if all(map(_is_number, fields[1:extra])):
-            raise self.error(number, f"has {len(fields) - 1} numbers, the lines before have {self.dim}")
+            raise self.error(self._number, f"has {len(fields) - 1} numbers, the lines before have {self.dim}")
         return b" ".join(fields[:extra]), b" ".join(fields[extra:])
 
     def _too_few(self, numbers: int) -> str:

@@ -23,6 +23,7 @@ from transforms.text.tokenizers import KERAS
 _, START, END, UNKNOWN = SPECIAL_WORDS
 
 _ROWS = 10_000
+_FIRST_OF_KERAS = 1
 
 
 class Vocabulary(typing.NamedTuple):
@@ -111,7 +112,7 @@ def _write_parquet(
     words: typing.Iterable[Word], special: typing.Sequence[tuple[int, str]], path: pathlib.Path
 ) -> tuple[int, int]:
     """Writes the table; returns how many words there are that are not special, and the sum of their counts."""
-    number, tokens, first = 0, 0, len(special) + (not special or special[0][0])
+    number, tokens, first = 0, 0, special[-1][0] + 1 if special else _FIRST_OF_KERAS
     with pq.ParquetWriter(path, VOCABULARY_SCHEMA, compression="zstd") as writer:
         writer.write_table(_table([(id_, word, 0) for id_, word in special]))
         remaining = iter(words)

@@ -17,6 +17,7 @@ from transforms.request_signers import S3Options
 from transforms.text.glove import FoundVectors, UnknownWords, fill_unknown, find_vectors
 from transforms.text.vector_file import open_vectors
 from transforms.text.vector_lines import VectorLines
+from transforms.url_credentials import without_credentials
 
 MOST_FREQUENT = 100
 """Words that the file does not have, which the report names."""
@@ -38,6 +39,11 @@ class GloveOptions:
     url: str
     unknown_words: UnknownWords = UnknownWords.ZEROS
     seed: int = 1
+
+    @property
+    def name(self) -> str:
+        """The URL as it may be told."""
+        return without_credentials(self.url)
 
 
 class Coverage(typing.NamedTuple):
@@ -67,7 +73,7 @@ def check_vectors(options: GloveOptions, s3: S3Options) -> None:
         VectorFileError: it does not.
     """
     with open_vectors(options.url, s3) as file:
-        VectorLines(file, options.url)
+        VectorLines(file, options.name)
 
 
 def write_glove(
@@ -93,7 +99,7 @@ def write_glove(
     without = vocabulary["id"][0].as_py() if vocabulary.num_rows else 0
     words = [*[_NO_WORD] * without, *vocabulary["word"].to_pylist()]
     with open_vectors(options.url, output.s3) as file:
-        found = find_vectors(file, words, options.url)
+        found = find_vectors(file, words, options.name)
     coverage, missing = _coverage(found, without, vocabulary, tokens)
     matrix = fill_unknown(found, words, options.unknown_words, options.seed)
     matrix[:1] = 0
@@ -129,7 +135,7 @@ def _report(options: GloveOptions, dim: int, coverage: Coverage, missing: list[s
     values = {name.removeprefix("glove_"): value for name, value in coverage._asdict().items()}
     values["is_unended"] = bool(values["is_unended"])
     report = {
-        "file": options.url,
+        "file": options.name,
         "dim": dim,
         "unknown_words": options.unknown_words.value,
         "seed": options.seed,

@@ -102,11 +102,8 @@ class ListAutotags:
 
 def listed_autotags(scratch: Scratch, shards: int) -> set[str]:
     """Returns the autotags of all shards together, which :class:`ListAutotags` wrote down."""
-    names = set[str]()
-    for shard in range(shards):
-        with scratch.reading(_autotags_name(shard)) as path:
-            names.update(json.loads(path.read_text()))
-    return names
+    listed = scratch.read_files(map(_autotags_name, range(shards)))
+    return {name for names in listed for name in json.loads(names)}
 
 
 def _files(labels: str, shard: int, photos: pa.Table, found: PhotoLabels, label_map: LabelMap) -> dict[str, bytes]:
