@@ -18,8 +18,8 @@ from transforms.env_proxies import env_proxies
 from transforms.fetch_options import FetchOptions
 from transforms.fetch_published import PublishedPlaces
 from transforms.flickr_requests import REQUESTS_PER_S
-from transforms.image_codec import ImageOptions
 from transforms.image_places import PlacesConfig
+from transforms.image_plan import ImageOptions
 from transforms.open_output import open_output
 from transforms.output import Output
 from transforms.publish import OutputError

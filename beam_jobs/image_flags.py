@@ -9,8 +9,8 @@ from beam_jobs.flags import FlagParser, positive
 from schemas.videos import MAX_VIDEO_BYTES, VIDEOS
 from transforms.fetch_options import FetchOptions
 from transforms.flickr_requests import REQUESTS_PER_S
-from transforms.image_codec import ImageOptions
 from transforms.image_places import PlacesConfig
+from transforms.image_plan import ImageOptions
 from transforms.tar_shard import MAX_MEMBER_BYTES
 
 DEFAULT_MAX_VIDEO_BYTES = 500_000_000

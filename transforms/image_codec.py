@@ -39,8 +39,15 @@ from schemas.failures import FailureReason, PhotoError, Stage
 from transforms.area_filter import area_average, area_average_of_rows
 from transforms.decode_image import DecodedImage, decode_image
 from transforms.image_colours import flat_srgb, is_srgb
-from transforms.image_plan import TURNED_UPRIGHT, Affine, Plan, image_plans, orientation_of_turn, upright_size
-from transforms.image_plan import ImageOptions as ImageOptions
+from transforms.image_plan import (
+    TURNED_UPRIGHT,
+    Affine,
+    ImageOptions,
+    Plan,
+    image_plans,
+    orientation_of_turn,
+    upright_size,
+)
 from transforms.jpeg_pixels import Pixels
 from transforms.jpeg_segments import picture_alone, with_exif
 from transforms.upright_exif import upright_exif

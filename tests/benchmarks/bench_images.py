@@ -10,10 +10,11 @@ cost beyond the first, so that start-up stays out; it is given apart. CPU is tha
 * ``flickr``, ``coco``, ``originals``: against img2dataset, both short side 256, area, JPEG of quality 90, the rest as
   each has it by default. The floor, decode, area and encode alone, is measured in the same run.
 * ``passthrough``: the photos of ``flickr`` as they are, against fetching and decoding alone.
-* ``scaling``: the photos of ``flickr`` with all workers, against one worker.
+* ``scaling``: the photos of ``flickr`` with a worker for each core, against one worker on one core: on two it would
+  decode on one and fetch on the other.
 
-Needs nginx, and for img2dataset an environment of its own (`--img2dataset PYTHON`), whose pins are its own; for the
-floor OpenCV (`pip install '.[benchmark]'`).
+Needs nginx and taskset; for img2dataset an environment of its own (`--img2dataset PYTHON`), whose pins are its own; for
+the floor OpenCV (`pip install '.[benchmark]'`).
 """
 
 import argparse
@@ -65,7 +66,7 @@ MOST_OF_PASSING = 1.2
 """CPU of ``passthrough``, as a multiple of fetching and decoding alone."""
 
 LEAST_EFFICIENCY = 0.9
-"""Images a second of all workers, by those of one, by their number."""
+"""Images a second of all workers on all cores, by those of one on one core, by their number."""
 
 MOST_MB = 600
 """Memory of a worker."""
@@ -143,7 +144,7 @@ def _commands(folder: pathlib.Path, lines: list[str], root: str, flags: argparse
     if flags.mix == "scaling":
         return {
             "all_workers": photobeam_command(folder, root, shard, "--workers", _CORES),
-            "one_worker": photobeam_command(folder, root, shard, "--workers", 1),
+            "one_worker": ["taskset", "-c", "0", *photobeam_command(folder, root, shard, "--workers", 1)],
         }
     if flags.mix == "passthrough":
         fetching = [sys.executable, "-m", "tests.benchmarks.fetch_and_decode", folder / "urls.txt", root, _CORES]
