@@ -77,12 +77,14 @@ def _repair(given: Flags) -> int:
         raise UsageError("--fast and --repair exclude each other: what is repaired is read; leave one out")
     repaired = repair(build_flags.output_at("OUT", given["dataset"], s3_options(given)), given)
     sys.stdout.write(describe(repaired.report))
-    if repaired.lost:
+    lost = {"samples": repaired.lost_samples, "videos": repaired.lost_videos}
+    told = " and ".join(f"{number:,} {what}" for what, number in lost.items() if number)
+    if told:
         sys.stderr.write(
-            f"photobeam: {repaired.lost:,} samples of shards that were made again are failures now, their photos could "
-            "not be fetched; `photobeam reprocess OUT --retry` tries them again\n"
+            f"photobeam: {told} of shards that were made again are failures now, since they could not be fetched; "
+            "`photobeam reprocess OUT --retry` tries them again\n"
         )
-    return FAILED if repaired.report.faults or repaired.lost else OK
+    return FAILED if repaired.report.faults or told else OK
 
 
 def describe(report: VerifyReport, fast: bool = False) -> str:

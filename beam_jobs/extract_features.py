@@ -20,20 +20,20 @@ from beam_jobs.cli import run_command
 from beam_jobs.errors import OK, JobError, UsageError
 from beam_jobs.feature_flags import add_feature_flags
 from beam_jobs.feature_job import FeaturesJob, checked_job, finished
-from beam_jobs.flags import FlagParser, as_given, parse
+from beam_jobs.flags import FlagParser, parse
 from beam_jobs.interrupt import held
 from beam_jobs.progress_line import show_progress
 from beam_jobs.run_folder import run_folder
 from beam_jobs.run_graph import run_graph
 from beam_jobs.runner_flags import CORES
 from beam_jobs.settle import settle
-from beam_jobs.standing_product import source_hash
+from beam_jobs.standing_product import begin_product, check_options, read_product, source_hash
 from beam_jobs.store_flags import add_store_flags
 from beam_jobs.versions import software
 from schemas import layout
-from schemas.feature_records import FeaturesRecord
-from schemas.product_records import FEATURES, ProductRecord, product_manifest
-from schemas.records import Manifest
+from schemas.feature_records import FeaturesRecord, features_record
+from schemas.product_records import FEATURES, product_manifest
+from schemas.records import Manifest, OtherFormatError
 from transforms.dataset_files import DamagedDatasetError, NoDatasetError
 from transforms.features.feature_product import finish_features, read_features, remove_others
 from transforms.features.onnx_model import ModelError
@@ -90,9 +90,12 @@ def _run_held(job: FeaturesJob) -> int:
     source = source_hash(FEATURES, dataset)
     tars = _tars(dataset)
     if job.flags.overwrite:
-        output.remove_tree(FEATURES)
-    standing, product = read_features(output, tars), _read_product(output)
-    _check_options(job, [record.options for record in (product, *standing.values()) if record])
+        begin_product(output, FEATURES)
+    standing, product = _standing_shards(output, tars), read_product(output, FEATURES)
+    if product:
+        _check_options(job, product_manifest(FEATURES), product.options)
+    for shard, record in standing.items():
+        _check_options(job, features_record(shard), record.options)
     current = _current(output, standing, tars)
     if product and current == tars.keys() and product.made_from == source:
         sys.stdout.write(f"nothing to do: {output}/{FEATURES} fits this dataset, this model and these flags\n")
@@ -156,30 +159,19 @@ def _extract(job: FeaturesJob, shards: tuple[int, ...]) -> None:
             run_graph(build, job.runner, job.output)
 
 
-def _read_product(output: Output) -> ProductRecord | None:
+def _standing_shards(output: Output, shards: typing.Iterable[int]) -> dict[int, FeaturesRecord]:
     try:
-        return read_record(output, product_manifest(FEATURES), ProductRecord)
-    except (FileNotFoundError, ValueError):
-        return None
+        return read_features(output, shards)
+    except OtherFormatError as error:
+        raise UsageError(f"{error}, or give --overwrite") from error
 
 
-def _check_options(job: FeaturesJob, standing: list[dict[str, typing.Any]]) -> None:
-    """Refuses to go on with other flags than features that stand were made with."""
-    place = f"{job.output}/{FEATURES}"
-    for options in standing:
-        differing = [name for name, value in job.options.items() if options.get(name) != value]
-        if "preprocessing" in differing:
-            differing = [name for name in differing if name not in Preprocessing._fields]
-        if differing:
-            differences = (
-                f"--{name} is {_as_told(job.options[name])}, {place} was made with {_as_told(options.get(name))}"
-                for name in differing
-            )
-            raise UsageError(f"{'; '.join(differences)}: give --overwrite to make all features anew")
-
-
-def _as_told(value: typing.Any) -> str:
-    return as_given(value) or "left out"
+def _check_options(job: FeaturesJob, name: str, standing: typing.Mapping[str, typing.Any]) -> None:
+    """Refuses to go on with other flags than a record that stands has; where recipes differ, their numbers do."""
+    flags = set(vars(job.flags))
+    if standing.get("preprocessing") != job.options["preprocessing"]:
+        flags -= set(Preprocessing._fields)
+    check_options(name, standing, {flag: value for flag, value in job.options.items() if flag in flags})
 
 
 def _whole(output: Output, records: dict[int, FeaturesRecord], tars: typing.Mapping[int, str]) -> list[FeaturesRecord]:

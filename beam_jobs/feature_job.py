@@ -57,7 +57,7 @@ def checked_job(flags: argparse.Namespace) -> FeaturesJob:
     """Checks everything that can be before any work, the model on two black images.
 
     Raises:
-        UsageError, ModelError, NoDatasetError, DamagedDatasetError: names flag, value and remedy.
+        UsageError, ModelError, NoDatasetError, DamagedDatasetError, OutputError: names flag, value and remedy.
     """
     preprocessing = preprocessing_of(flags)
     if importlib.util.find_spec("onnxruntime") is None:

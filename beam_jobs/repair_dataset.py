@@ -34,11 +34,12 @@ class Repaired(typing.NamedTuple):
 
     Attributes:
         report: what is still wrong.
-        lost: samples and videos of shards made again that are failures now, since they could not be fetched.
+        lost_samples, lost_videos: of shards made again that are failures now, since they could not be fetched.
     """
 
     report: VerifyReport
-    lost: int
+    lost_samples: int = 0
+    lost_videos: int = 0
 
 
 def repair(output: Output, given: Flags) -> Repaired:
@@ -77,11 +78,12 @@ def _repair_held(output: Output, given: Flags) -> Repaired:
         report = verify(output.root, s3=output.s3)
         faults = [fault for fault in report.faults if not fault.file.startswith(f"{layout.TMP}/")]
         if not faults:
-            return Repaired(report._replace(faults=[]), 0)
+            return Repaired(report._replace(faults=[]))
         repaired = _repair_faults(output, read_record(output, layout.PLAN, Plan), faults, given, place)
     for name in leftovers(output, report.shards):
         output.remove_tree(name)
-    return Repaired(verify(output.root, only=repaired.shards, s3=output.s3), repaired.lost)
+    report = verify(output.root, only=repaired.shards, s3=output.s3)
+    return Repaired(report, repaired.lost_samples, repaired.lost_videos)
 
 
 def _repair_faults(
@@ -90,13 +92,13 @@ def _repair_faults(
     for fault in faults:
         _log.info("found: %s: %s", fault.file, fault.problem)
     if plan.rows is None:
-        return RepairedShards(set(), 0)
+        return RepairedShards(set())
     config = recorded_build(output, plan, given)
     files = {fault.file for fault in faults}
     joined = repair_rows(config, plan, files, place)
     with_rows = {rows.shard for rows in plan.rows if layout.rows_file(rows.shard) in files}
     if config.images is None:
-        return RepairedShards(with_rows, 0)
+        return RepairedShards(with_rows)
     of_images = {layout.shard_of(name) for name in files if not name.startswith(("rows/", f"{layout.LOG}/"))}
     repaired = repair_shards(config, plan, of_images, place)
     _repair_records(config, layout.INPUT_FAILURES in joined, place.folder.name)

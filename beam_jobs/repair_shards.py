@@ -30,11 +30,12 @@ class RepairedShards(typing.NamedTuple):
 
     Attributes:
         shards: their numbers; most of them are whole now.
-        lost: samples and videos that are failures now, since they could not be fetched.
+        lost_samples, lost_videos: that are failures now, since they could not be fetched.
     """
 
     shards: set[int]
-    lost: int
+    lost_samples: int = 0
+    lost_videos: int = 0
 
 
 def repair_shards(
@@ -69,7 +70,7 @@ def repair_shards(
             output.write(layout.commit_file(rows.shard), remains.commit.to_json())
     if todo:
         _restore(config, plan, todo, place)
-    return RepairedShards({rows.shard for rows in damaged}, _lost_samples(todo, _read(output)))
+    return RepairedShards({rows.shard for rows in damaged}, *_lost(todo, _read(output)))
 
 
 def _read(output: Output) -> Records:
@@ -93,9 +94,11 @@ def _needs_photos(remains: Remains | None) -> bool:
     return remains is None or not (remains.has_samples and remains.has_videos and remains.has_failures)
 
 
-def _lost_samples(todo: _Todo, records: Records) -> int:
+def _lost(todo: _Todo, records: Records) -> tuple[int, int]:
+    """Counts the samples and the videos that are no more."""
     pairs = [(left.commit, records.commits[shard]) for shard, left in todo.items() if left and shard in records.commits]
-    return sum(max(0, had.samples - has.samples) + max(0, had.videos - has.videos) for had, has in pairs)
+    samples = sum(max(0, had.samples - has.samples) for had, has in pairs)
+    return samples, sum(max(0, had.videos - has.videos) for had, has in pairs)
 
 
 def _restore(config: BuildConfig, plan: Plan, todo: _Todo, place: RunFolder) -> None:

@@ -10,6 +10,7 @@ others by looking through the rows.
 Exit code 0: found; 1: there is no such photo, or no picture of it to save; 2: there is no dataset.
 """
 
+import itertools
 import json
 import logging
 import os
@@ -78,13 +79,21 @@ def describe(photo: ShownPhoto) -> str:
     return json.dumps(shown, indent=2, ensure_ascii=False) + "\n"
 
 
-def _save(picture: bytes, file: str) -> None:
-    path = pathlib.Path(file).expanduser()
+def _save(pieces: typing.Iterator[bytes], file: str) -> None:
+    """Writes a file once its first piece is read; one that cannot be read to its end goes."""
+    path, size_bytes = pathlib.Path(file).expanduser(), 0
+    first = next(pieces, b"")
     try:
-        path.write_bytes(picture)
+        with path.open("wb") as out:
+            for piece in itertools.chain([first], pieces):
+                size_bytes += out.write(piece)
     except OSError as error:
         raise JobError(f"--save {file}: cannot be written ({error.strerror})") from error
-    _log.info("wrote %s, %s bytes", path, f"{len(picture):,}")
+    except DamagedDatasetError:
+        if path.is_file():
+            path.unlink()
+        raise
+    _log.info("wrote %s, %s bytes", path, f"{size_bytes:,}")
 
 
 if __name__ == "__main__":

@@ -33,9 +33,28 @@ def standing_product(
     Raises:
         UsageError: it was made with other options, or by another version of the format.
     """
-    name = product_manifest(kind)
+    record = read_product(output, kind)
+    if record is None:
+        return None
+    check_options(product_manifest(kind), record.options, options)
+    if record.made_from != source:
+        _log.info("%s was made from another state of this dataset: it is made anew", product_manifest(kind))
+        return None
+    changed = _changed(output, kind, record.files)
+    if changed:
+        _log.info("%s has changed or is missing: %s is made anew", changed, kind)
+        return None
+    return record
+
+
+def read_product(output: Output, kind: str) -> ProductRecord | None:
+    """Reads the record of a product; one that is damaged counts as none, which is said.
+
+    Raises:
+        UsageError: it is of another version of the format.
+    """
     try:
-        record = read_record(output, name, ProductRecord)
+        return read_record(output, product_manifest(kind), ProductRecord)
     except FileNotFoundError:
         return None
     except OtherFormatError as error:
@@ -43,20 +62,27 @@ def standing_product(
     except ValueError as error:
         _log.warning("%s; it is made anew", error)
         return None
-    different = [n for n, value in options.items() if record.options.get(n) != value]
+
+
+def check_options(
+    name: str, standing: typing.Mapping[str, typing.Any], options: typing.Mapping[str, typing.Any]
+) -> None:
+    """Refuses to go on with other options than what stands was made with.
+
+    Args:
+        name: of the record that stands.
+        standing: its options.
+        options: asked for, by flag; what else the record has does not count.
+
+    Raises:
+        UsageError: names those that differ.
+    """
+    different = [n for n, value in options.items() if standing.get(n) != value]
     if different:
         raise UsageError(
-            "; ".join(f"--{n} is {_said(options[n])}, {name} has {_said(record.options.get(n))}" for n in different)
+            "; ".join(f"--{n} is {_said(options[n])}, {name} has {_said(standing.get(n))}" for n in different)
             + ": give --overwrite to make it anew, or its flags"
         )
-    if record.made_from != source:
-        _log.info("%s was made from another state of this dataset: it is made anew", name)
-        return None
-    changed = _changed(output, kind, record.files)
-    if changed:
-        _log.info("%s has changed or is missing: %s is made anew", changed, kind)
-        return None
-    return record
 
 
 def begin_product(output: Output, kind: str) -> None:
@@ -72,5 +98,5 @@ def _changed(output: Output, kind: str, files: typing.Mapping[str, FileDigest]) 
 
 def _said(value: typing.Any) -> str:
     if isinstance(value, list):
-        return ",".join(map(str, value)) or "not given"
-    return "not given" if value is None else str(value)
+        value = ",".join(map(str, value))
+    return "not given" if value in (None, "") else str(value)

@@ -1,5 +1,7 @@
 """Names of the files of a dataset, relative to its root."""
 
+import typing
+
 FORMAT_VERSION = 2
 """Of the whole output. A reader refuses any other one."""
 
@@ -31,8 +33,12 @@ def shard_name(shard: int) -> str:
     return f"{shard:06d}"
 
 
-def shard_of(name: str) -> int | None:
+def shard_of(name: str, folders: typing.Container[str] = SHARD_FOLDERS) -> int | None:
     """Returns the number of the shard that a file of the dataset is of, None if it is of none.
+
+    Args:
+        name: of the file.
+        folders: whose files are of one shard each.
 
     Example:
         >>> shard_of("shards/000042.tar"), shard_of("shards/index.json")
@@ -40,7 +46,7 @@ def shard_of(name: str) -> int | None:
     """
     folder, _, file = name.partition("/")
     stem = file.partition(".")[0]
-    return int(stem) if folder in SHARD_FOLDERS and stem.isdecimal() else None
+    return int(stem) if folder in folders and stem.isdecimal() else None
 
 
 def rows_file(shard: int) -> str:

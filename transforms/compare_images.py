@@ -11,11 +11,10 @@ from PIL import Image, ImageChops
 from schemas import layout
 from schemas.samples import image_placement
 from transforms.dataset_files import DamagedDatasetError, unreadable
-from transforms.decode_image import DECODER_ERRORS, open_image
+from transforms.decode_image import DECODER_ERRORS, DECODERS, open_image
 from transforms.file_digest import DigestingReader
 from transforms.finished_dataset import FinishedDataset
 from transforms.tar_shard import TarDamageError, read_tar
-from transforms.verify_tar import DECODERS
 
 Digests = dict[tuple[int, int | None], bytes]
 """Of each image, by photo id and further size; None is the first size."""

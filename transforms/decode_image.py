@@ -32,6 +32,9 @@ MAX_STORED_SIDE_PX = 1_000_000
 """Longest side that is decoded, whatever ``max_pixels`` is. On longer lines Pillow's sizes in bits overflow, which it
 calls MemoryError, and a few bytes of a run-length encoded BMP skip 255 lines: gigabytes."""
 
+DECODERS: typing.Final = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}
+"""Of the images of a dataset, by extension."""
+
 PIXEL_COPIES = {"WEBP": 2, "JPEG2000": 3}
 """Decoders that hold a picture several times over while they decode it: there each pixel counts so many times."""
 

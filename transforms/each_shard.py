@@ -58,6 +58,9 @@ class EachShard(beam.PTransform):
     Output: the number of each shard that is done.
 
     Counters (namespace: name of the work): rows.
+
+    Args:
+        work: what is done, and with which shards.
     """
 
     def __init__(self, work: ShardWork):

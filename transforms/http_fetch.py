@@ -28,7 +28,7 @@ BACKOFF_S = 0.5
 MAX_BACKOFF_S = 20.0
 
 SLOWEST_BYTES_PER_S = 500_000
-"""A file that is saved has its deadline, and beyond that as long as it takes at this pace."""
+"""A file that is saved has its deadline, and beyond that as long as what is announced takes at this pace."""
 
 _STATUS_REASONS = {
     401: FailureReason.FORBIDDEN,
@@ -227,7 +227,8 @@ async def _body(
     response: aiohttp.ClientResponse, options: FetchOptions, budget: ByteBudget, clock: _Clock, part: Part | None
 ) -> tuple[bytes, Reservation]:
     max_bytes = part.bytes if part else options.max_image_bytes
-    expected_bytes = _check_response(response, options, 206 if part else 200, max_bytes, "max_image_bytes")
+    announced_bytes = _check_response(response, options, 206 if part else 200, max_bytes, "max_image_bytes")
+    expected_bytes = max_bytes if announced_bytes is None else announced_bytes
     with contextlib.ExitStack() as on_failure:
         with clock.paused():
             reserved_bytes = part.reserved_bytes if part else 0
@@ -240,16 +241,16 @@ async def _body(
 
 
 async def _save(response: aiohttp.ClientResponse, options: FetchOptions, clock: _Clock, saved: Saved) -> None:
-    expected_bytes = _check_response(response, options, 200, saved.max_bytes, saved.flag)
-    clock.grant(expected_bytes / SLOWEST_BYTES_PER_S)
+    announced_bytes = _check_response(response, options, 200, saved.max_bytes, saved.flag)
+    clock.grant((announced_bytes or 0) / SLOWEST_BYTES_PER_S)
     async with timeout(clock.left_s()):
         await save_body(response, saved)
 
 
 def _check_response(
     response: aiohttp.ClientResponse, options: FetchOptions, expected: int, max_bytes: int, flag: str
-) -> int:
-    """Returns how many bytes the body may have; raises if it is not worth reading."""
+) -> int | None:
+    """Returns how many bytes the body has, None if that is not announced; raises if it is not worth reading."""
     status = response.status
     if status != expected:
         reason = FailureReason.SERVER_ERROR if 500 <= status <= 599 else FailureReason.HTTP_ERROR
@@ -259,7 +260,7 @@ def _check_response(
     check_opt_out(response, options.opt_out_tags, options.product_token)
     length = response.content_length
     if length is None or "Content-Encoding" in response.headers:
-        return max_bytes
+        return None
     if length > max_bytes:
         raise too_large(max_bytes, status, flag)
     return length

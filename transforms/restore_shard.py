@@ -6,6 +6,7 @@ import pathlib
 import time
 
 from schemas import layout
+from schemas.failures import FailureReason
 from schemas.records import CommitRecord
 from schemas.videos import takes_videos
 from transforms.build_shard import ShardImages, build_images, read_planned_rows, staging_of, write_log
@@ -28,7 +29,7 @@ def restore_shard(shard: int, digest: str, config: ShardConfig) -> CommitRecord:
 
     Samples, videos and failures whose files are whole are kept; other photos and videos are fetched. Files that would
     get the bytes that they have are not touched. If too many would be lost, since they cannot be fetched any more or
-    not now, nothing is written.
+    not now, nothing is written. That is about photos: videos that do not come are failures of the new shard.
 
     Args:
         shard: its number.
@@ -82,12 +83,14 @@ def _write(
 def _loses_too_much(
     new: CommitRecord, remains: Remains | None, images: ShardImages | None, config: ShardConfig
 ) -> bool:
-    """Tells, and warns, whether more of what the shard had failed now than the configuration permits."""
-    had = remains.commit.samples + remains.commit.videos if remains else new.rows
-    lost = had - new.samples - new.videos
+    """Tells, and warns, whether more of the photos that the shard had fail now than the configuration permits."""
+    failed_videos = new.failed_videos + new.failures_by_reason.get(FailureReason.IS_VIDEO.value, 0)
+    had = remains.commit.samples if remains else new.rows - new.videos - failed_videos
+    lost = had - new.samples
     if not images or lost <= config.max_failure_ratio * had:
         return False
-    reasons = collections.Counter(failure.reason for failure in images.failures.final)
-    why = too_many(lost, had, config.max_failure_ratio, reasons)
+    videos = images.videos.photo_ids if images.videos else frozenset()
+    reasons = collections.Counter(f.reason for f in images.failures.final if f.photo_id not in videos)
+    why = too_many(lost, had, config.max_failure_ratio, {**reasons, FailureReason.IS_VIDEO: 0})
     _log.warning("shard %s is left as it is: %s", layout.shard_name(new.shard), why)
     return True

@@ -23,6 +23,7 @@ from schemas.samples import json_fields
 from schemas.sources import Source
 from transforms.dataset_files import DamagedDatasetError, DatasetFiles, NoDatasetError
 
+READ_BYTES = 8 << 20
 _MAX_INT64 = 2**63 - 1
 _HEX_ID = re.compile(r"[0-9a-fA-F]{16}")
 _FLICKR_NAME = re.compile(r"(\d+)_[0-9a-f]+(?:_\w)?\.\w+(?:\.\d+)?")
@@ -119,8 +120,11 @@ def find_photo(dataset: DatasetFiles, text: str, kinds: typing.Container[IdKind]
     raise PhotoNotFoundError(f"no photo has {text!r} as {names}")
 
 
-def read_picture(dataset: DatasetFiles, photo: ShownPhoto) -> bytes:
-    """Reads the picture of a photo, or a video that was taken, by one read of its range of the tar.
+def read_picture(dataset: DatasetFiles, photo: ShownPhoto) -> typing.Iterator[bytes]:
+    """Reads the picture of a photo, or a video that was taken, from its range of the tar: a picture by one request.
+
+    Yields:
+        The file in pieces of at most 8 MiB.
 
     Raises:
         NoPictureError: there is none.
@@ -130,14 +134,17 @@ def read_picture(dataset: DatasetFiles, photo: ShownPhoto) -> bytes:
         why = f"{photo.failure['reason']}: {photo.failure['detail']}" if photo.failure else "its shard is not built yet"
         raise NoPictureError(f"photo {photo.photo_id} has no picture ({why})")
     kind, tar_file = ("video", layout.video_tar_file) if photo.is_video else ("image", layout.tar_file)
-    name, offset, size = tar_file(photo.shard), photo.row[f"{kind}_offset"], photo.row[f"{kind}_bytes"]
-    try:
-        data = dataset.read_range(name, offset, size)
-    except OSError as error:
-        raise _damaged(name, error) from error
-    if len(data) != size:
-        raise _damaged(name, f"it ends before byte {offset + size:,}")
-    return data
+    name, begin = tar_file(photo.shard), photo.row[f"{kind}_offset"]
+    end = begin + photo.row[f"{kind}_bytes"]
+    for offset in range(begin, end, READ_BYTES):
+        size = min(READ_BYTES, end - offset)
+        try:
+            data = dataset.read_range(name, offset, size)
+        except OSError as error:
+            raise _damaged(name, error) from error
+        if len(data) != size:
+            raise _damaged(name, f"it ends before byte {end:,}")
+        yield data
 
 
 def _interpretations(text: str) -> typing.Iterator[tuple[IdKind, list[int], list[_Lookup]]]:

@@ -22,6 +22,7 @@ from schemas.tombstones import TAKEN_DOWN, UNKNOWN, is_carried_out
 from schemas.videos import takes_videos
 from transforms.file_digest import bytes_digest, file_digest
 from transforms.finish_shards import finish_again
+from transforms.has_photos import UNREADABLE, has_photos
 from transforms.image_spool import ImageSpool
 from transforms.input_failure_counts import input_failure_batches, recounted, write_input_failures
 from transforms.intents import begin_rewrites, end_rewrites, replace_shard
@@ -38,9 +39,6 @@ _log = logging.getLogger("photobeam")
 
 FOLDER = "take_down"
 """Of what is unfinished, as the name of a run."""
-
-_UNREADABLE = (pa.ArrowException, OSError, ValueError)
-"""What Parquet in memory raises that is none."""
 
 Ids = frozenset[int]
 
@@ -129,7 +127,7 @@ def _without_input_failures(
     data = output.read(name) if output.exists(name) else b""
     try:
         batches = list(input_failure_batches([pa.BufferReader(data)]))
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         if not drop_damaged:
             raise OutputError(f"{output}/{name} is damaged or missing; {REDO_ROWS}") from error
         output.remove(name)
@@ -160,7 +158,7 @@ def _rewrite(
         raise DamagedShardError(f"{output}/{name} is damaged or was replaced; {REDO_ROWS}")
     try:
         table = pq.read_table(pa.BufferReader(data))
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise DamagedShardError(f"{output}/{name} is damaged; {REDO_ROWS}") from error
     left = without_photos(table, ids)
     if not is_built:
@@ -216,23 +214,12 @@ def _commit_of(output: Output, shard: int) -> CommitRecord | None:
 def _drop_shards(output: Output, ids: Ids, shards: typing.Iterable[int]) -> None:
     """Removes what holds one of the photos while the rows are not complete; all of it is to be made again."""
     for shard in shards:
-        if _holds(output, ids, layout.rows_file(shard)):
-            output.remove(layout.rows_file(shard))
+        rows = layout.rows_file(shard)
+        if output.exists(rows) and has_photos(output, rows, ids):
+            output.remove(rows)
         tables = (layout.sidecar_file(shard), layout.video_sidecar_file(shard), layout.failures_file(shard))
-        if any(_holds(output, ids, name) for name in tables):
+        if any(output.exists(name) and has_photos(output, name, ids) for name in tables):
             _remove_built(output, shard)
-
-
-def _holds(output: Output, ids: Ids, name: str) -> bool:
-    """Tells whether a table has one of the photos, or cannot be read."""
-    if not output.exists(name):
-        return False
-    try:
-        with output.open(name) as file:
-            found = pq.read_table(file, columns=["photo_id"])["photo_id"].to_pylist()
-    except _UNREADABLE:
-        return True
-    return not ids.isdisjoint(found)
 
 
 def _remove_built(output: Output, shard: int) -> None:

@@ -1,5 +1,6 @@
 """Checks what was made of a dataset and lies beside its shards: each file, and whether it still fits the dataset."""
 
+import concurrent.futures
 import typing
 
 from schemas import layout
@@ -9,6 +10,8 @@ from transforms.dataset_files import DatasetFiles, Fault, digest_problem, unread
 from transforms.dataset_records import Records
 from transforms.file_digest import DigestingReader
 from transforms.remedies import MOVE_AWAY
+
+_FILES_AT_ONCE = 8
 
 
 def check_products(dataset: DatasetFiles, records: Records, fast: bool) -> list[Fault]:
@@ -38,17 +41,19 @@ def _check_product(dataset: DatasetFiles, records: Records, kind: str, fast: boo
         return [Fault(name, f"it {error.problem}", error.remedy)]
     except ValueError as error:
         return [Fault(name, str(error), again)]
-    faults = _check_source(records, record)
-    for file, expected in record.files.items():
-        found = _size_or_digest(dataset, file, expected, sizes, fast)
-        wrong = found if isinstance(found, str) else digest_problem(found, expected)
-        if wrong:
-            faults.append(Fault(file, wrong, again))
+    faults = _check_source(records, kind, record)
+
+    def problem_of(file: str) -> str | None:
+        return _file_problem(dataset, file, record.files[file], sizes, fast)
+
+    with concurrent.futures.ThreadPoolExecutor(_FILES_AT_ONCE) as threads:
+        problems = zip(record.files, threads.map(problem_of, record.files), strict=True)
+        faults += [Fault(file, problem, again) for file, problem in problems if problem]
     strays = sorted(sizes.keys() - record.files.keys() - {name})
     return faults + [Fault(stray, f"it is not part of what {name} lists", MOVE_AWAY) for stray in strays]
 
 
-def _check_source(records: Records, record: ProductRecord) -> list[Fault]:
+def _check_source(records: Records, kind: str, record: ProductRecord) -> list[Fault]:
     """Checks that the dataset is what the product was made from, if its records say what it is."""
     if records.manifest:
         sha256 = {name: sha256 for shard in records.manifest.shards for name, sha256 in shard.sha256.items()}
@@ -56,22 +61,22 @@ def _check_source(records: Records, record: ProductRecord) -> list[Fault]:
         sha256 = {layout.rows_file(shard): rows.digest for shard, rows in records.planned.items()}
     else:
         return []
-    if record.kind in SOURCES and made_from(record.kind, sha256) == record.made_from:
+    if made_from(kind, sha256) == record.made_from:
         return []
     problem = "it was made from another state of this dataset"
-    return [Fault(product_manifest(record.kind), problem, f"run the same `photobeam {record.kind} OUT` again")]
+    return [Fault(product_manifest(kind), problem, f"run the same `photobeam {kind} OUT` again")]
 
 
-def _size_or_digest(
+def _file_problem(
     dataset: DatasetFiles, name: str, expected: FileDigest, sizes: typing.Mapping[str, int], fast: bool
-) -> FileDigest | str:
-    """Returns what a file is, as far as asked for, or why that cannot be said."""
+) -> str | None:
+    """Says how a file differs from the one expected, as far as asked for."""
     if name not in sizes:
         return "it is missing"
     if fast or sizes[name] != expected.bytes:
-        return FileDigest(sizes[name], expected.sha256)
+        return digest_problem(FileDigest(sizes[name], expected.sha256), expected)
     try:
         with dataset.open(name) as file:
-            return DigestingReader(file).finish()
+            return digest_problem(DigestingReader(file).finish(), expected)
     except OSError as error:
         return unreadable(error)

@@ -11,7 +11,7 @@ from schemas.records import CommitRecord
 from schemas.samples import image_extensions, image_placement
 from transforms.affine import apply
 from transforms.dataset_files import DatasetFiles, Fault, digest_problem, read_checked, unreadable
-from transforms.decode_image import DECODER_ERRORS, open_image
+from transforms.decode_image import DECODER_ERRORS, DECODERS, open_image
 from transforms.file_digest import DigestingReader
 from transforms.remedies import REDO_SHARD
 from transforms.tar_shard import Member, PlacedSample, TarDamageError, TarMember, dali_index, read_tar
@@ -21,7 +21,6 @@ MAX_NAMED_SAMPLES = 5
 """A shard in which every sample is wrong does not give 10,000 faults."""
 
 _ROWS_AT_A_TIME = 500
-DECODERS = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}
 
 Row = dict[str, typing.Any]
 

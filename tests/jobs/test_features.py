@@ -1,5 +1,6 @@
 """`photobeam features` as a whole: against ONNX Runtime called directly, resumed, refused, and purged."""
 
+import dataclasses
 import io
 import pathlib
 import shutil
@@ -17,11 +18,12 @@ from PIL import Image
 
 from beam_jobs import cli
 from schemas import layout
-from schemas.feature_records import features_array, features_record, features_table
+from schemas.feature_records import FeaturesRecord, features_array, features_record, features_table
 from schemas.product_records import FEATURES, ProductRecord, product_manifest
-from schemas.records import CommitRecord
+from schemas.records import CommitRecord, OtherFormatError
 from tests import factories
 from tests.onnx_models import small_cnn
+from transforms.features.feature_product import read_features
 from transforms.features.onnx_model import ModelFile, ModelFit, load_session
 from transforms.features.preprocess import PRESETS
 from transforms.features.run_model import ExtractFeatures
@@ -131,7 +133,7 @@ def test_other_flags_or_another_model_are_refused_by_name(dataset, model, tmp_pa
     before = _files(dataset)
     assert _features(dataset, model, "--preprocessing", "imagenet", *_POOL[2:]) == 2
     told = capsys.readouterr().err
-    assert f"--preprocessing is imagenet, {dataset}/features was made with clip: give --overwrite" in told
+    assert "--preprocessing is imagenet, features/manifest.json has clip: give --overwrite" in told
     assert _features(dataset, model, *_POOL[:-1], "4") == 2
     assert "--batch_size is 4," in capsys.readouterr().err
     model.write_bytes(small_cnn(seed=2))
@@ -271,6 +273,46 @@ def test_a_dataset_without_a_sample_has_no_row(tmp_path, model, capsys):
     assert "0 samples have features" in (told := capsys.readouterr().out)
     assert "nothing to do" in told
     assert cli.main(["verify", str(dataset)]) == 0
+
+
+def test_numbers_that_differ_are_named_by_their_flags(tmp_path, model, capsys):
+    dataset = factories.make_dataset(tmp_path / "out", failed=factories.PHOTO_IDS)
+    numbers = ("--output_name", "pool", "--mean", "0,0,0", "--std", "1,1,1", "--input_size")
+    assert _features(dataset, model, *numbers, "9") == 0
+    capsys.readouterr()
+    assert _features(dataset, model, *numbers, "11") == 2
+    told = capsys.readouterr().err
+    assert "--input_size is 11, features/manifest.json has 9: give" in told
+    assert _features(dataset, model) == 2
+    told = capsys.readouterr().err
+    assert "--preprocessing is clip, features/manifest.json has not given" in told
+    assert "--mean" not in told
+
+
+def test_a_record_of_another_format_is_left_alone_and_a_damaged_one_made_anew(tmp_path, model, capsys, caplog):
+    dataset = factories.make_dataset(tmp_path / "out", failed=factories.PHOTO_IDS)
+    assert _features(dataset, model) == 0
+    path = dataset / product_manifest(FEATURES)
+    before = path.read_bytes()
+    newer = dataclasses.replace(ProductRecord.from_json(before, ""), format_version=9).to_json()
+    path.write_bytes(newer)
+    assert _features(dataset, model) == 2
+    assert "was written by a newer photobeam" in capsys.readouterr().err
+    assert path.read_bytes() == newer
+    path.write_bytes(b"{}")
+    assert _features(dataset, model) == 0
+    assert "checksum does not fit what it says; it is made anew" in caplog.text
+    assert path.read_bytes() == before
+
+
+def test_a_shard_record_of_another_format_is_refused(tmp_path):
+    output = LocalOutput(tmp_path / "out")
+    record = FeaturesRecord(shard=0, samples=0, options={}, made_from="", files={}, format_version=9)
+    output.write(features_record(0), record.to_json())
+    with pytest.raises(OtherFormatError, match="features/000000.json was written by a newer photobeam"):
+        read_features(output, [0])
+    output.write(features_record(0), b"{}")
+    assert read_features(output, [0]) == {}
 
 
 @pytest.mark.usefixtures("no_credentials")

@@ -26,6 +26,8 @@ from tests.fault_server import Answer, FaultServer
 from tests.jobs.conftest import picture, write_lines
 from tests.small_videos import small_mp4
 from tests.yfcc_corpus import dataset_line, mirror_path, video_line, video_path
+from transforms import show_photo
+from transforms.dataset_files import DatasetFiles
 
 PHOTOS, VIDEOS, SHARDS = 14, 9, 3
 CAP_BYTES = 1_500_000
@@ -291,10 +293,40 @@ def test_a_dataset_made_of_it_has_the_same_videos(
     assert "videos." not in capsys.readouterr().out
 
 
-def test_a_video_is_shown_and_saved(corpus: Corpus, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_video_that_is_gone_does_not_keep_its_shard_from_repair(
+    corpus: Corpus, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = corpus.copy(tmp_path)
+    tar = pathlib.Path(tars_of(output)[0])
+    ids = pq.read_table(tar.with_suffix(".parquet"))["photo_id"].to_pylist()
+    path = next(video_path(line) for line in corpus.videos if id_of(line) in ids)
+    tar.write_bytes(b"damaged")
+    before = corpus.mirror.answers.pop(path)
+    try:
+        assert check_dataset.main([str(output), "--repair", *FLAGS]) == 1
+    finally:
+        corpus.mirror.answers[path] = before
+    assert "photobeam: 1 videos of shards that were made again are failures now" in capsys.readouterr().err
+    assert check_dataset.main([str(output)]) == 0
+    totals = manifest_of(output).totals
+    assert (totals.samples, totals.videos, totals.failed_videos) == (PHOTOS, 3, 6)
+
+
+def test_a_video_is_shown_and_saved_in_pieces(
+    corpus: Corpus, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(show_photo, "READ_BYTES", 9_000)
+    sizes, read_range = list[int](), DatasetFiles.read_range
+
+    def noted(files: DatasetFiles, name: str, offset: int, size: int) -> bytes:
+        sizes.append(size)
+        return read_range(files, name, offset, size)
+
+    monkeypatch.setattr(DatasetFiles, "read_range", noted)
     video, file = id_of(corpus.videos[2]), tmp_path / "video.mp4"
     assert show.main([str(corpus.output), str(video), "--save", str(file)]) == 0
     assert json.loads(capsys.readouterr().out)["video_bytes"] == len(file.read_bytes())
     assert file.read_bytes() == small_mp4(2, SIZES_BYTES[2])
+    assert max(sizes) == 9_000
     assert show.main([str(corpus.output), str(id_of(corpus.videos[CUT])), "--save", str(file)]) == 1
     assert "truncated_image" in capsys.readouterr().err

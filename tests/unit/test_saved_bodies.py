@@ -2,12 +2,14 @@
 
 import asyncio
 import pathlib
+import time
 import typing
 
 import pytest
 
 from schemas.failures import FailureReason
 from tests.fault_server import Answer, FaultServer
+from tests.raw_server import raw_server
 from transforms import http_fetch
 from transforms.byte_budget import ByteBudget
 from transforms.fetch_error import FetchError
@@ -25,13 +27,17 @@ def server() -> typing.Iterator[FaultServer]:
 
 
 def fetch(server: FaultServer, path: pathlib.Path, max_bytes: int = 1 << 20, **options: typing.Any) -> Fetched:
+    return fetch_url(f"{server.url}/a", path, max_bytes, **options)
+
+
+def fetch_url(url: str, path: pathlib.Path, max_bytes: int, **options: typing.Any) -> Fetched:
     received: list[int] = []
 
     async def run() -> Fetched:
-        async with HttpClient(FetchOptions(retries=1, max_image_bytes=10, **options), [server.url]) as client:
+        async with HttpClient(FetchOptions(retries=1, max_image_bytes=10, **options), [url]) as client:
             budget = ByteBudget(10)
             saved = Saved(path, max_bytes, "max_video_bytes", received.append)
-            fetched = await fetch_bytes(client, f"{server.url}/a", budget, Ask(saved=saved))
+            fetched = await fetch_bytes(client, url, budget, Ask(saved=saved))
             assert budget.free_bytes == 10
             assert sum(received) >= path.stat().st_size
             return fetched
@@ -63,6 +69,16 @@ def test_a_large_body_has_time_beyond_the_deadline(
         fetch(server, tmp_path / "a", deadline_s=0.3)
     monkeypatch.setattr(http_fetch, "SLOWEST_BYTES_PER_S", 4)
     assert fetch(server, tmp_path / "a", deadline_s=0.3).attempts == 1
+
+
+def test_a_body_without_a_length_has_the_deadline_alone(tmp_path: pathlib.Path) -> None:
+    begun_s = time.monotonic()
+    with (
+        raw_server(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\na\r\n", 0.05) as url,
+        pytest.raises(FetchError, match="no answer in time"),
+    ):
+        fetch_url(url, tmp_path / "a", 10_000_000, deadline_s=0.3)
+    assert time.monotonic() - begun_s < 3
 
 
 def test_a_file_that_cannot_be_written_is_no_fault_of_the_video(server: FaultServer, tmp_path: pathlib.Path) -> None:

@@ -78,6 +78,12 @@ def test_a_fault_is_named(
     assert verify(str(dataset), fast=True).faults == ([fault] if in_fast else [])
 
 
+def test_the_record_of_another_product_does_not_fit(dataset: pathlib.Path) -> None:
+    (dataset / "text").rename(dataset / "features")
+    problems = {fault.file: fault.problem for fault in verify(str(dataset)).faults}
+    assert problems["features/manifest.json"] == "it was made from another state of this dataset"
+
+
 def test_a_product_depends_on_its_sources_alone() -> None:
     files = {"rows/000000.parquet": "a", "failures/000000.parquet": "b", "shards/000000.tar": "c"}
     assert made_from("text", files) == root_hash({k: v for k, v in files.items() if not k.startswith("shards")})

@@ -1,39 +1,39 @@
 """The features of a dataset as a whole: which shards stand, what is of no shard any more, and the product's record."""
 
-import re
+import logging
 import typing
 
 from schemas.feature_records import FeaturesRecord, features_array, features_record, features_table
+from schemas.layout import shard_of
 from schemas.product_records import FEATURES, ProductRecord, product_manifest
-from schemas.records import FileDigest
+from schemas.records import FileDigest, OtherFormatError
 from transforms.file_digest import bytes_digest
 from transforms.output import Output
 
-_OF_SHARD = re.compile(rf"{FEATURES}/(\d{{6,}})\.(?:json|npy|parquet)")
+_log = logging.getLogger("photobeam")
 
 
-def shard_of(name: str) -> int | None:
-    """Returns the number of the shard that a file of the features is of, None if it is of none.
-
-    Example:
-        >>> shard_of("features/000042.npy"), shard_of("features/manifest.json")
-        (42, None)
-    """
-    match = _OF_SHARD.fullmatch(name)
-    return int(match[1]) if match else None
+def feature_shards(output: Output) -> list[int]:
+    """Lists the shards that have a file among the features, finished or not."""
+    shards = {shard_of(name, (FEATURES,)) for name in output.names(FEATURES)}
+    return sorted(shard for shard in shards if shard is not None)
 
 
 def read_features(output: Output, shards: typing.Iterable[int]) -> dict[int, FeaturesRecord]:
-    """Reads the records of shards; one that is damaged counts as none.
+    """Reads the records of shards; one that is damaged counts as none, which is said.
 
     Raises:
+        OtherFormatError: one is of another version of the format.
         OSError: one cannot be read.
     """
     records: dict[int, FeaturesRecord] = {}
     for name, data in output.read_present([features_record(shard) for shard in shards]).items():
         try:
             record = FeaturesRecord.from_json(data, name)
-        except ValueError:
+        except OtherFormatError:
+            raise
+        except ValueError as error:
+            _log.warning("%s; it counts as none", error)
             continue
         if features_record(record.shard) == name:
             records[record.shard] = record
@@ -48,8 +48,7 @@ def remove_features(output: Output, shard: int) -> None:
 
 def remove_others(output: Output, shards: typing.Iterable[int]) -> None:
     """Removes the features of all other shards: what was left when shards became fewer, or lost their samples."""
-    found = {shard_of(name) for name in output.names(FEATURES)}
-    for shard in sorted(shard for shard in found - set(shards) if shard is not None):
+    for shard in sorted(set(feature_shards(output)) - set(shards)):
         remove_features(output, shard)
 
 

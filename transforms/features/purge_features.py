@@ -1,6 +1,7 @@
 """Photos that are taken down leave the features, and the other rows stay."""
 
 import io
+import logging
 import shutil
 import typing
 
@@ -11,17 +12,20 @@ import pyarrow.parquet as pq
 from schemas import layout
 from schemas.feature_records import FeaturesRecord, features_array, features_table
 from schemas.product_records import FEATURES, ProductRecord, made_from, product_manifest
-from schemas.records import CommitRecord, Manifest, Record
-from transforms.features.feature_product import finish_features, read_features, remove_features, shard_of
+from schemas.records import CommitRecord, Manifest, OtherFormatError, Record
+from transforms.features.feature_product import feature_shards, finish_features, read_features, remove_features
 from transforms.features.shard_features import publish_features, write_array, write_table
 from transforms.file_digest import bytes_digest
+from transforms.has_photos import has_photos
 from transforms.output import Output, read_record
 from transforms.publish import staging_in
 
 _FOLDER = "purge_features"
 """Of what is unfinished, as the name of a run."""
 
-_UNREADABLE = (pa.ArrowException, OSError, ValueError)
+_GONE = "%s/%s: shard %s goes, since a photo of it is taken down or may be: `photobeam features` makes it anew"
+
+_log = logging.getLogger("photobeam")
 
 R = typing.TypeVar("R", bound=Record)
 
@@ -30,27 +34,38 @@ def purge_features(output: Output, ids: frozenset[int]) -> None:
     """Removes the vectors of photos, when the photos have left their shards and the manifest is that of before.
 
     Where a shard's features are not known to be of the shard as it was, they go as a whole, and the product's record
-    with them: `photobeam features` makes them again.
+    with them: `photobeam features` makes them again. So do those without a record, of a run that has not ended.
 
     Args:
         output: the dataset.
         ids: photos.
     """
-    tables = {shard_of(name): name for name in output.names(FEATURES) if name.endswith(".parquet")}
-    concerned = [shard for shard, name in tables.items() if shard is not None and _has_any(output, name, ids)]
+    shards = feature_shards(output)
+    records = _records(output, shards)
+    concerned = [s for s in shards if s not in records or has_photos(output, features_table(s), ids)]
     if not concerned:
         return
     before = _sha256_before(output)
     product = _read(output, product_manifest(FEATURES), ProductRecord)
     output.remove(product_manifest(FEATURES))
     for shard in concerned:
-        record = read_features(output, [shard]).get(shard)
+        record = records.get(shard)
         commit = _read(output, layout.commit_file(shard), CommitRecord)
         was_current = record and record.made_from == before.get(layout.tar_file(shard))
         if not (record and commit and was_current and _rewrite(output, record, commit, ids)):
             remove_features(output, shard)
+            if not commit or commit.samples:
+                _log.warning(_GONE, output, FEATURES, layout.shard_name(shard))
     if product and product.made_from == made_from(FEATURES, before):
         _finish_again(output, product, before)
+
+
+def _records(output: Output, shards: list[int]) -> dict[int, FeaturesRecord]:
+    """Reads the records of shards; of another version of the format, which cannot be read, none counts."""
+    try:
+        return read_features(output, shards)
+    except OtherFormatError:
+        return {}
 
 
 def _rewrite(output: Output, record: FeaturesRecord, commit: CommitRecord, ids: frozenset[int]) -> bool:
@@ -99,12 +114,3 @@ def _read(output: Output, name: str, record: type[R]) -> R | None:
         return read_record(output, name, record)
     except (FileNotFoundError, ValueError):
         return None
-
-
-def _has_any(output: Output, name: str, ids: frozenset[int]) -> bool:
-    """Tells whether a table has one of the photos, or cannot be read."""
-    try:
-        with output.open(name) as file:
-            return not ids.isdisjoint(pq.read_table(file, columns=["photo_id"])["photo_id"].to_pylist())
-    except _UNREADABLE:
-        return True

@@ -19,7 +19,7 @@ from schemas.feature_records import (
     features_table,
 )
 from schemas.records import CommitRecord, FileDigest
-from transforms.decode_image import DECODER_ERRORS, open_image
+from transforms.decode_image import DECODER_ERRORS, DECODERS, open_image
 from transforms.features.onnx_model import ModelFile, ModelFit, infer
 from transforms.features.preprocess import Preprocessing, prepare
 from transforms.file_digest import file_digest
@@ -32,7 +32,6 @@ if typing.TYPE_CHECKING:
     import onnxruntime as ort
 
 _GROUP_ROWS = 1_000
-_DECODERS = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}
 
 Vectors = npt.NDArray[np.float32]
 
@@ -161,7 +160,7 @@ def _batches(
 
 
 def _prepared(key: str, image: bytes, commit: CommitRecord, config: FeaturesConfig) -> Vectors:
-    decoder = _DECODERS[config.extension.rpartition(".")[2]]
+    decoder = DECODERS[config.extension.rpartition(".")[2]]
     try:
         return prepare(open_image(decoder, image), config.preprocessing)
     except DECODER_ERRORS as error:
