@@ -4,12 +4,11 @@ import itertools
 import logging
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from schemas.photo_ids import hash64, shards_of
 from schemas.product_records import TEXT, ProductRecord, product_manifest
 from schemas.text_files import tokens_file
+from transforms.has_photos import has_photos
 from transforms.output import Output, read_record
 
 _log = logging.getLogger("photobeam")
@@ -21,7 +20,7 @@ def purge_text(output: Output, ids: frozenset[int]) -> None:
         return
     shards = _shards(output)
     concerned = np.unique(shards_of(hash64(np.array(sorted(ids), np.int64)), shards)).tolist() if shards else []
-    if shards and not any(_holds(output, tokens_file(shard), ids) for shard in concerned):
+    if shards and not any(has_photos(output, tokens_file(shard), ids) for shard in concerned):
         return
     output.remove_tree(TEXT)
     _log.warning("%s/%s goes, since a photo of it is taken down: `photobeam text` makes it anew", output, TEXT)
@@ -34,11 +33,3 @@ def _shards(output: Output) -> int:
     except (FileNotFoundError, ValueError):
         return 0
     return next(shard for shard in itertools.count() if tokens_file(shard) not in files)
-
-
-def _holds(output: Output, name: str, ids: frozenset[int]) -> bool:
-    try:
-        with output.open(name) as file:
-            return not ids.isdisjoint(pq.read_table(file, columns=["photo_id"])["photo_id"].to_pylist())
-    except (OSError, ValueError, pa.ArrowException):
-        return True
