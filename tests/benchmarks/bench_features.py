@@ -30,18 +30,21 @@ import numpy as np
 import onnxruntime as ort
 from PIL import Image
 
-from beam_jobs.extract_features import make_parser
-from beam_jobs.feature_job import checked_job
-from beam_jobs.flags import parse
-from beam_jobs.local_runner import run_locally
-from schemas import layout
-from schemas.feature_records import features_array
-from tests.benchmarks.bench_verify import make_photos
-from tests.onnx_models import inception_v3, small_cnn
-from transforms.features.onnx_model import load_session
-from transforms.features.preprocess import PRESETS, prepare
-from transforms.features.run_model import ExtractFeatures
-from transforms.features.shard_features import FeaturesConfig
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from beam_jobs.extract_features import make_parser  # noqa: E402
+from beam_jobs.feature_job import checked_job  # noqa: E402
+from beam_jobs.flags import parse  # noqa: E402
+from beam_jobs.local_runner import run_locally  # noqa: E402
+from schemas import layout  # noqa: E402
+from schemas.feature_records import features_array  # noqa: E402
+from tests.benchmarks.bench_verify import make_photos  # noqa: E402
+from tests.onnx_models import inception_v3, small_cnn  # noqa: E402
+from transforms.features.onnx_model import load_session  # noqa: E402
+from transforms.features.preprocess import PRESETS, prepare  # noqa: E402
+from transforms.features.run_model import ExtractFeatures  # noqa: E402
+from transforms.features.shard_features import FeaturesConfig  # noqa: E402
 
 BAR, DIFFERENCE = 0.9, 1e-5
 _SHARDS, _BATCH, _PRESET = 2, 16, "inception_v3"
