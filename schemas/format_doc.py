@@ -15,13 +15,13 @@ import pyarrow as pa
 
 from schemas import layout
 from schemas.annotations import GEOMETRY_COLUMNS
-from schemas.columns import Column
+from schemas.doc_tables import column_table, table
 from schemas.export_records import EXPORT_RECORD, PARTS, ExportPart, ExportRecord
 from schemas.failures import FAILURE_SCHEMA, INPUT_FAILURE_SCHEMA, MAX_DETAIL_CHARS, MAX_RAW_BYTES, FailureReason
-from schemas.feature_records import FeaturesRecord, feature_columns
-from schemas.label_files import ABSENT, LABELS, ONE_HOT, SINGLE, SINGLE_COLUMNS, VALUES, classes_file, labels_file
+from schemas.feature_records import FeaturesRecord
 from schemas.photo_ids import CLASS_SALT, KEY_DIGITS, LIMIT_SALT, MAX_FLICKR_ID, hash64, key, shards_of
-from schemas.product_records import FEATURES, ProductRecord, product_manifest
+from schemas.product_doc import product_sections
+from schemas.product_records import ProductRecord
 from schemas.records import (
     CommitRecord,
     FileDigest,
@@ -36,9 +36,7 @@ from schemas.records import (
 from schemas.rows import ROW_COLUMNS
 from schemas.samples import IMAGE_COLUMNS, SAMPLE_SCHEMA, image_placement, sample_json
 from schemas.sources import Source
-from schemas.text_files import SPECIAL_WORDS, TOKENS_COLUMNS, VOCABULARY, VOCABULARY_COLUMNS
 from schemas.tombstones import TAKEN_DOWN, UNKNOWN
-from schemas.vector_files import COVERAGE, DOC2VEC, GLOVE, model_file, vectors_columns
 from schemas.videos import MAX_BOXES, STILL_BRANDS, VIDEO_COLUMNS, VIDEO_OFFSET
 
 SELECTION_FLAGS = (*(source.value for source in Source), "split", "where", "classes", "class_evidence",
@@ -110,7 +108,7 @@ _ATTRIBUTE = re.compile(r"^ {4}(\w+): ((?:.+\n?)(?: {6,}.+\n?)*)", re.MULTILINE)
 def format_doc() -> str:
     """Returns the whole page."""
     of_photos = (_keys(), _rows(), _samples(), _json(), _videos(), _failures(), _reasons())
-    sections = (_intro(), _tree(), *of_photos, _flags(), _text(), _vectors_and_labels(), _features(), _records())
+    sections = (_intro(), _tree(), *of_photos, _flags(), *product_sections(), _records())
     return "\n\n".join(section.strip() for section in sections) + "\n"
 
 
@@ -149,7 +147,7 @@ def _tree() -> str:
     return f"""
 ## Files
 
-{_table(("file", "holds"), [(f"`{name}`", text) for name, text in files])}
+{table(("file", "holds"), [(f"`{name}`", text) for name, text in files])}
 
 A shard without samples has rows, failures and a commit, but no tar, sidecar or index; so for videos. With `--format`
 `webp` or `png` the image member is `KEY.webp` or `KEY.png`; with several sizes there are more of them. `KEY.txt` holds
@@ -191,7 +189,7 @@ smallest `hash64(photo_id, salt = {LIMIT_SALT})`, so that they spread over all s
 `--per_class_limit N` keeps a photo if for one of the classes it is among the N photos with the smallest
 `hash64(photo_id, salt = {CLASS_SALT})` that have it; a class is a name of `--classes`, its subclasses included.
 
-{_table(head, rows)}
+{table(head, rows)}
 
 Sort orders: rows, samples and failures of a shard stand in string order of KEY, shards by number, `sources` and
 the manifest's files by name, `warnings` in column order; tags, autotags, exif and places as published.
@@ -199,7 +197,7 @@ the manifest's files by name, `warnings` in column order; tags, autotags, exif a
 
 
 def _rows() -> str:
-    return "## Rows: `rows/NNNNNN.parquet`\n\n" + _column_table(ROW_COLUMNS)
+    return "## Rows: `rows/NNNNNN.parquet`\n\n" + column_table(ROW_COLUMNS)
 
 
 def _samples() -> str:
@@ -211,11 +209,11 @@ The columns of the rows, in the same order. Of these, {geometry}
 are in pixels of the written image, half-open: the pixel at its upper left covers 0 to 1. They are clipped to it; what
 lies outside is left out, areas are those of what is visible, and `warnings` say how much is missing. Then come these:
 
-{_column_table(IMAGE_COLUMNS)}
+{column_table(IMAGE_COLUMNS)}
 
 The sidecar has two more:
 
-{_column_table(image_placement())}
+{column_table(image_placement())}
 
 ### Several sizes
 
@@ -240,11 +238,11 @@ With `--videos` the rows of which `is_video` is true are no photos of `shards/` 
 are the video as it was fetched, its JSON by the rules above, and its text. The columns are those of the rows, as
 published, and these:
 
-{_column_table(VIDEO_COLUMNS)}
+{column_table(VIDEO_COLUMNS)}
 
 The sidecar has one more:
 
-{_column_table((VIDEO_OFFSET,))}
+{column_table((VIDEO_OFFSET,))}
 
 A video is a file that begins with an MP4 box `ftyp`, of another brand than those of still images
 ({", ".join(f"`{brand}`" for brand in STILL_BRANDS)}), and whose boxes fill it to its end; nothing is decoded. Other
@@ -264,7 +262,7 @@ Every sample has the same keys with the same types, in schema order. Where Parqu
 and times, `-1` for integers, `-999.0` for floats; lists are empty in both, never null. Times are ISO 8601, floats
 always carry a point.
 
-{_table(("field", "where nothing is known"), rows)}
+{table(("field", "where nothing is known"), rows)}
 """
 
 
@@ -280,78 +278,9 @@ def _failures() -> str:
 
 def _reasons() -> str:
     rows = [(f"`{r.value}`", "yes" if r.retryable else "", REASON_DOCS[r]) for r in FailureReason]
-    return "## Reasons\n\nThe set is closed: anything else is a bug and fails the run.\n\n" + _table(
+    return "## Reasons\n\nThe set is closed: anything else is a bug and fails the run.\n\n" + table(
         ("reason", "retryable", "meaning"), rows
     )
-
-
-def _text() -> str:
-    special = ", ".join(f"`{word}`" for word in SPECIAL_WORDS)
-    return f"""
-## Captions: `text/`
-
-What `photobeam text` makes of a finished dataset; of its captions those of photos with an image, without images all.
-A build leaves these files alone; where they do not fit the dataset any more, `verify` says so. Taking down a photo
-that is among them removes all of `text/`: its words are in the vocabulary, too.
-
-### `text/NNNNNN.parquet`
-
-Beside `shards/NNNNNN.parquet`, with the same photos in the same order.
-
-{_column_table(TOKENS_COLUMNS)}
-
-With `--max_tokens N` the ids are in `text/NNNNNN.ids.npy`, too: int32, captions × N, the captions of the table one
-after another; `text/NNNNNN.mask.npy`, bool, of the same shape, says which of them are no padding.
-
-### `{VOCABULARY}`
-
-{_column_table(VOCABULARY_COLUMNS)}
-
-The most frequent word comes first; of those that are as frequent as each other, the one that is smaller by its code
-points. The ids begin with {special}, 0 to {len(SPECIAL_WORDS) - 1}.
-With `--tokenizer keras` 0 is padding and no word, 1 the `--oov_token` if one is given, and of words that are as
-frequent as each other the one comes first that is met first: as in Keras, given the captions in the order of the
-tables.
-
-`text/vocabulary.json` is one object, word to id, in the order of ids; `text/vocab.txt` has a word a line, each ending
-with a line feed, in the same order.
-"""
-
-
-def _vectors_and_labels() -> str:
-    endings = (
-        (VALUES, "photos × columns: uint8, 1 where a class is present; of autotags float32, their scores"),
-        (ABSENT, "of Open Images: uint8, 1 where people saw that a class is absent"),
-        (ONE_HOT, "uint8, the single class of a photo as `to_categorical` gives it; zeros where it has none"),
-        (SINGLE, "the single class of each photo"),
-    )
-    files = [(f"`{labels_file('SET', 0, ending)}`", holds) for ending, holds in endings]
-    return f"""
-## Vectors and labels: `text/`
-
-What `photobeam text` makes if it is asked to; [rules and reasons](vectors_and_labels.md) stand on a page of their own.
-
-`{GLOVE}`, float32, words × numbers of a vector: row i is the vector of the word with id i. `{COVERAGE}` says what
-the file of vectors covers.
-
-### `{DOC2VEC}/NNNNNN.parquet`
-
-The photos of `text/NNNNNN.parquet` in the same order; here of vectors of 300 numbers.
-
-{_column_table(vectors_columns(300))}
-
-`{DOC2VEC}/NNNNNN.npy` has the vectors of the photos, `{DOC2VEC}/NNNNNN.captions.npy` those of the captions: float32,
-in the order of the table. `{model_file("model")}` is the model, as gensim saves it.
-
-### `{labels_file("SET", 0, "*")}`
-
-SET is {", ".join(f"`{labels}`" for labels in LABELS)}. `{classes_file("SET")}` lists the columns: `id`, `name` and
-`original_id`. The photos are those of `text/NNNNNN.parquet`, in the same order.
-
-{_table(("file", "holds"), files)}
-
-{_column_table(SINGLE_COLUMNS)}
-"""
 
 
 def _flags() -> str:
@@ -364,7 +293,7 @@ def _flags() -> str:
     return f"""
 ## Kinds of flags
 
-{_table(("kind", "flags", "changed on a second run"), rows)}
+{table(("kind", "flags", "changed on a second run"), rows)}
 
 Rows are selected in this order: `--split`, `--where`, `--classes`, `--per_class_limit`, `--limit`. `--where` sees a
 row with all its annotations; `--only_these_classes` then removes those of other classes, and keeps a relationship if
@@ -382,19 +311,6 @@ A dataset that `reprocess --output` makes of another one has that one as the onl
 the `fingerprint`, `kind` is `dataset/shards` or `dataset/originals`. Its input lines are the rows of the other; of
 those removed, `removed_by_where` and `removed_duplicates` tell which; of `from_originals` photos no image of the other
 would do, so that they were fetched, but for duplicates among them.
-"""
-
-
-def _features() -> str:
-    return f"""
-## Features: `features/NNNNNN.npy`, `features/NNNNNN.parquet`
-
-What `photobeam features` makes, if it was run: of each shard with samples one row for each, in the order of the tar.
-The array is float32, rows x width; the table, here of vectors of 2,048 numbers, has the same rows. Both are the same
-to the last bit for the same samples, model and options, version of ONNX Runtime and CPU architecture, whatever the
-workers. `{product_manifest(FEATURES)}` is written last, and is the record of all.
-
-{_column_table(feature_columns(2048))}
 """
 
 
@@ -425,7 +341,7 @@ def _record(file: str, record: type[typing.Any]) -> str:
     docs = {name: " ".join(text.split()) for name, text in _ATTRIBUTE.findall(indented)}
     rows = [(f"`{f.name}`", f"`{_type_name(f.type)}`", docs.get(f.name, "")) for f in dataclasses.fields(record)]
     title = f"### `{file}`: {record.__name__}" if file else f"### {record.__name__}"
-    return f"{title}\n\n{doc.split(chr(10) + chr(10))[0]}\n\n" + _table(("field", "type", "meaning"), rows)
+    return f"{title}\n\n{doc.split(chr(10) + chr(10))[0]}\n\n" + table(("field", "type", "meaning"), rows)
 
 
 def _type_name(type_: typing.Any) -> str:
@@ -443,19 +359,9 @@ def _plain(text: str) -> str:
     return _ROLE.sub(r"`\1`", text).replace("``", "`")
 
 
-def _column_table(columns: typing.Iterable[Column]) -> str:
-    rows = [(f"`{c.name}`", f"`{c.type}`", "" if c.required else "yes", c.doc) for c in columns]
-    return _table(("column", "type", "null", "meaning"), rows)
-
-
 def _field_table(fields: typing.Iterable[pa.Field]) -> str:
     rows = [(f"`{f.name}`", f"`{f.type}`", "yes" if f.nullable else "", FAILURE_DOCS[f.name]) for f in fields]
-    return _table(("column", "type", "null", "meaning"), rows)
-
-
-def _table(head: typing.Sequence[str], rows: typing.Iterable[typing.Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return table(("column", "type", "null", "meaning"), rows)
 
 
 if __name__ == "__main__":
