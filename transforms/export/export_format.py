@@ -72,3 +72,8 @@ def no_lines(image: ExportedImage, classes: ExportClasses) -> typing.Iterable[Li
 def no_shared_files(sections: Sections, classes: ExportClasses) -> typing.Iterable[tuple[str, typing.Iterable[str]]]:
     """Gives no file that shards share."""
     return ()
+
+
+def name_in_split(image: ExportedImage, classes: ExportClasses) -> typing.Iterable[Line]:
+    """Gives the image's name as a line of its split."""
+    yield SHORT_SPLITS[image.split], image.name

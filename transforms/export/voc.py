@@ -16,7 +16,7 @@ import xml.etree.ElementTree as ET
 
 from transforms.export.classes import ExportClasses
 from transforms.export.edges import whole_pixels
-from transforms.export.export_format import SHORT_SPLITS, ExportFormat, File, Line, Sections
+from transforms.export.export_format import ExportFormat, File, Sections, name_in_split
 from transforms.export.images import Box, ExportedImage
 from transforms.export.names import one_line
 
@@ -60,10 +60,6 @@ def _places(image: ExportedImage, classes: ExportClasses) -> list[str]:
     return [f"JPEGImages/{image.file}"]
 
 
-def _lines(image: ExportedImage, classes: ExportClasses) -> typing.Iterator[Line]:
-    yield SHORT_SPLITS[image.split], image.name
-
-
 def _image_sets(sections: Sections, classes: ExportClasses) -> typing.Iterator[tuple[str, typing.Iterable[str]]]:
     for split, lines in sections.items():
         yield f"ImageSets/Main/{split}.txt", (f"{line}\n" for line in lines())
@@ -74,7 +70,7 @@ VOC = ExportFormat(
     columns=("boxes",),
     files=_files,
     places=_places,
-    lines=_lines,
+    lines=name_in_split,
     shared_files=_image_sets,
     takes_crowds=True,
     whole_pixels=True,

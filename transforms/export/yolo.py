@@ -13,7 +13,7 @@ import yaml
 
 from transforms.export.classes import ExportClasses
 from transforms.export.edges import centre_and_size
-from transforms.export.export_format import SHORT_SPLITS, ExportFormat, File, Line, Sections
+from transforms.export.export_format import SHORT_SPLITS, ExportFormat, File, Sections, name_in_split
 from transforms.export.images import ExportedImage
 from transforms.export.names import one_line
 
@@ -32,10 +32,6 @@ def _places(image: ExportedImage, classes: ExportClasses) -> list[str]:
     return [f"images/{SHORT_SPLITS[image.split]}/{image.file}"]
 
 
-def _lines(image: ExportedImage, classes: ExportClasses) -> typing.Iterator[Line]:
-    yield SHORT_SPLITS[image.split], image.name
-
-
 def _data_yaml(sections: Sections, classes: ExportClasses) -> typing.Iterator[tuple[str, typing.Iterable[str]]]:
     splits = {split: f"images/{split}" for split in SHORT_SPLITS.values() if split in sections}
     names = {number: one_line(name) for number, name in enumerate(classes.names)}
@@ -48,7 +44,7 @@ YOLO = ExportFormat(
     columns=("boxes",),
     files=_files,
     places=_places,
-    lines=_lines,
+    lines=name_in_split,
     shared_files=_data_yaml,
     needs_size=False,
     takes_normalised=True,
