@@ -5,7 +5,7 @@ import typing
 
 import pyarrow as pa
 
-from schemas.columns import Column, schema_of
+from schemas.columns import Column, schema_of, vector_of
 from schemas.layout import FORMAT_VERSION, shard_name
 from schemas.product_records import FEATURES
 from schemas.records import FileDigest, Record
@@ -57,8 +57,8 @@ def feature_columns(width: int) -> tuple[Column, ...]:
         Column("photo_id", pa.int64(), "Flickr photo id, or a surrogate.", required=True),
         Column("key", pa.string(), "Sample key: `photo_id` zero-padded to 12 digits.", required=True),
         Column(
-            "features",
-            pa.list_(pa.field("element", pa.float32(), nullable=False), width),
+            "vector",
+            vector_of(width),
             "What the model gives for the image, flattened in C order; always as many numbers.",
             required=True,
         ),

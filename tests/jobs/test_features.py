@@ -102,8 +102,8 @@ def test_features_are_those_of_a_direct_call_row_by_row(dataset, model, capsys):
         samples = pq.read_table(dataset / layout.sidecar_file(shard), columns=["photo_id", "key"])
         assert table.select(["photo_id", "key"]).to_pylist() == samples.to_pylist()
         assert table["key"].to_pylist() == list(pictures)
-        assert str(table.schema.field("features").type) == "fixed_size_list<element: float not null>[8]"
-        assert np.array_equal(np.stack(table["features"].to_numpy()), vectors)
+        assert str(table.schema.field("vector").type) == "fixed_size_list<element: float not null>[8]"
+        assert np.array_equal(np.stack(table["vector"].to_numpy()), vectors)
     assert cli.main(["verify", str(dataset)]) == 0
 
 

@@ -130,7 +130,7 @@ def write_table(keys: typing.Sequence[str], vectors: Vectors, path: pathlib.Path
         for begin in range(0, len(keys), _GROUP_ROWS):
             some = keys[begin : begin + _GROUP_ROWS]
             numbers = pa.array(vectors[begin : begin + len(some)].reshape(-1))
-            lists = pa.FixedSizeListArray.from_arrays(numbers, type=schema.field("features").type)
+            lists = pa.FixedSizeListArray.from_arrays(numbers, type=schema.field("vector").type)
             columns = [pa.array(map(int, some), pa.int64()), pa.array(some), lists]
             file.write_table(pa.table(columns, schema), row_group_size=_GROUP_ROWS)
 
