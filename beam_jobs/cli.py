@@ -57,6 +57,9 @@ def run_command(command: typing.Callable[[], int]) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("\nphotobeam: interrupted\n")
         return INTERRUPTED
+    except MemoryError as error:
+        sys.stderr.write(f"photobeam: there is not enough memory ({error})\n")
+        return FAILED
     except (JobError, OSError) as error:
         sys.stderr.write(f"photobeam: {error}\n")
         return FAILED
