@@ -18,6 +18,7 @@ class FeaturesRecord(Record):
     Attributes:
         shard: its number.
         samples: how many rows there are: one for each sample of the tar.
+        not_finite: rows in which a number is infinite or none.
         options: what the product's own record says, too.
         made_from: SHA-256 of the tar, hex.
         files: the two others of the shard, by their names in the dataset.
@@ -25,6 +26,7 @@ class FeaturesRecord(Record):
 
     shard: int
     samples: int
+    not_finite: int
     options: dict[str, typing.Any]
     made_from: str
     files: dict[str, FileDigest]
