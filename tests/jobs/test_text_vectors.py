@@ -288,6 +288,11 @@ def test_labels_alone_where_there_are_no_captions(tmp_path: pathlib.Path, caplog
             2,
             "cut.txt: is no tree of classes",
         ),
+        (
+            ["--labels=open_images", "--class_names={}/classes.csv", "--hierarchy={}/list.json"],
+            2,
+            "list.json: is no tree of classes: an element has no LabelName and no name: []",
+        ),
         (["--labels=autotags", "--autotag_names={}/empty"], 2, "empty: has no name"),
         (["--labels=coco", "--hierarchy={}/empty"], 2, "--hierarchy is for --labels open_images; leave it out"),
     ],
@@ -303,6 +308,7 @@ def test_what_cannot_be_is_refused(
     (tmp_path / "cut.txt").write_text("the 1 2\ndog 1")
     (tmp_path / "empty").write_text("")
     (tmp_path / "header.txt").write_text("1 99999999999\ndog 1 2\n")
+    (tmp_path / "list.json").write_text("[]")
     (tmp_path / "json.txt").write_text('{"a": 1}\n')
     (tmp_path / "classes.csv").write_text(CLASSES)
     assert text(whole, *(flag.format(tmp_path) for flag in flags)) == code
