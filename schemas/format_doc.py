@@ -350,7 +350,7 @@ def _record(file: str, record: type[typing.Any]) -> str:
 
 def _type_name(type_: typing.Any) -> str:
     name = type_.__name__ if isinstance(type_, type) and not typing.get_args(type_) else str(type_)
-    return re.sub(r"\b(?:typing|schemas\.records)\.", "", name).replace(" | ", " or ")
+    return re.sub(r"\b(?:typing|schemas\.\w+)\.", "", name).replace(" | ", " or ")
 
 
 def _plain(text: str) -> str:

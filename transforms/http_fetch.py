@@ -128,7 +128,7 @@ async def fetch_bytes(client: HttpClient, url: str | yarl.URL, budget: ByteBudge
         ask: how.
 
     Raises:
-        FetchError: with the reason of the last attempt.
+        FetchError: with the reason of the last attempt that the deadline did not cut short.
     """
     clock, attempts, earlier = PhotoClock(client.options.deadline_s), 0, None
     while True:
@@ -137,12 +137,16 @@ async def fetch_bytes(client: HttpClient, url: str | yarl.URL, budget: ByteBudge
             data, reservation = await _fetch_once(client, url, budget, clock, ask, attempts == 1)
             return Fetched(data, str(url), 206 if ask.part else 200, attempts, reservation)
         except FetchError as error:
-            if error.host_is_ailing and earlier:
+            if earlier and (error.host_is_ailing or _is_deadline(error, clock)):
                 raise earlier from error
             error.attempts, wait_s, earlier = attempts, _wait_s(error, attempts), error
             if not _may_heal(error) or attempts > client.options.retries or wait_s >= clock.left_s():
                 raise
         await asyncio.sleep(wait_s)
+
+
+def _is_deadline(error: FetchError, clock: PhotoClock) -> bool:
+    return error.reason is FailureReason.TIMEOUT and not clock.left_s()
 
 
 def _may_heal(error: FetchError) -> bool:
