@@ -15,7 +15,7 @@ from transforms.text.text_options import TextOptions
 
 def test_words_that_cannot_be_put_together_are_no_traceback(tmp_path: pathlib.Path) -> None:
     root, scratch = make_captioned(tmp_path / "out", {1: ["a dog"], 2: ["a cat"]}, {}, ()), LocalScratch(tmp_path / "s")
-    note_sources(open_finished(str(root)), scratch)
+    note_sources(open_finished(str(root)).sha256, scratch)
     options = TextOptions(tokenizer="keras")
     for shard in range(2):
         CountWords(LocalOutput(root), scratch, options)(shard)
