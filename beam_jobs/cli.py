@@ -57,8 +57,12 @@ def run_command(command: typing.Callable[[], int]) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("\nphotobeam: interrupted\n")
         return INTERRUPTED
+    except MemoryError as error:
+        sys.stderr.write(f"photobeam: there is not enough memory ({error})\n")
+        return FAILED
     except (JobError, OSError) as error:
-        sys.stderr.write(f"photobeam: {error}\n")
+        place = "the output: " if isinstance(error, OSError) and error.strerror and not error.filename else ""
+        sys.stderr.write(f"photobeam: {place}{error}\n")
         return FAILED
 
 

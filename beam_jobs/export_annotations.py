@@ -78,7 +78,6 @@ def make_parser() -> FlagParser:
     parser.add_argument(
         "--classes",
         type=class_names,
-        default=[],
         metavar="A,B",
         help="boxes of these classes, and photos that have one (all)",
     )
@@ -113,6 +112,8 @@ def describe(record: ExportRecord) -> str:
 def _request(flags: argparse.Namespace, dataset: FinishedDataset, output: Output) -> export_job.ExportRequest:
     if flags.raw and flags.to != FILES:
         raise UsageError(f"--raw has no effect on --to {flags.to}; leave it out")
+    if flags.classes == []:
+        raise UsageError("--classes names none; give names or ids with commas between them")
     check_apart(dataset.files, output)
     runner = runner_config(flags)
     check_is_followed(runner, "an export")
@@ -127,7 +128,7 @@ def _request(flags: argparse.Namespace, dataset: FinishedDataset, output: Output
         format=flags.to,
         raw=flags.raw,
         split=split,
-        classes=tuple(flags.classes),
+        classes=tuple(flags.classes or ()),
         images=_images(ImageMode(flags.images) if flags.images else None, dataset, output),
         overwrite=flags.overwrite,
         runner=runner,

@@ -109,6 +109,12 @@ def _run_held(job: FeaturesJob) -> int:
     made = _whole(output, read_features(output, tars), tars)
     versions = {**software(), "onnxruntime": job.model.runtime}
     product = finish_features(output, made, source, job.options, versions)
+    if product.counts["not_finite"]:
+        _log.warning(
+            "%s samples have features that are infinite or no number: does --preprocessing, or --mean and --std, suit "
+            "the model?",
+            f"{product.counts['not_finite']:,}",
+        )
     sys.stdout.write(
         f"{product.counts['samples']:,} samples have features of {job.fit.width:,} numbers, in {len(tars):,} shards, "
         f"{len(current):,} of which had them; {dataset.photos - dataset.samples:,} photos without an image have none\n"

@@ -10,6 +10,7 @@ from transforms.features.onnx_model import LAYOUTS, PROVIDERS
 from transforms.features.preprocess import CROP, FILTERS, PRESETS, STRETCH, Numbers, Preprocessing
 
 BATCH_SIZE = 32
+_MAX_INPUT_PX, _MAX_NUMBER = 10_000, 1e9
 _NUMBERS = ("input_size", "mean", "std")
 """Flags that stand in place of a preset, all of them."""
 
@@ -68,6 +69,8 @@ def preprocessing_of(flags: argparse.Namespace) -> Preprocessing:
             f"how images become the model's numbers is not said: give --preprocessing ({', '.join(PRESETS)}), or "
             f"{' and '.join(missing)}"
         )
+    if flags.input_size > _MAX_INPUT_PX:
+        raise UsageError(f"--input_size {flags.input_size}: give at most {_MAX_INPUT_PX}")
     return Preprocessing(
         input_size=flags.input_size,
         resize=flags.resize or CROP,
@@ -85,7 +88,7 @@ def as_recorded(preprocessing: Preprocessing) -> dict[str, typing.Any]:
 
 
 def _numbers(text: str) -> Numbers:
-    """Reads three numbers.
+    """Reads three numbers that float32 holds.
 
     Raises:
         ArgumentTypeError: they are not.
@@ -94,17 +97,17 @@ def _numbers(text: str) -> Numbers:
         red, green, blue = map(float, text.split(","))
     except ValueError:
         red = green = blue = math.nan
-    if not all(map(math.isfinite, (red, green, blue))):
+    if not all(abs(number) <= _MAX_NUMBER for number in (red, green, blue)):
         raise argparse.ArgumentTypeError(f"{text} is not three numbers with commas between them")
     return red, green, blue
 
 
 def _divisors(text: str) -> Numbers:
-    """Reads three numbers that are not 0.
+    """Reads three numbers that are not 0, nor next to it.
 
     Raises:
         ArgumentTypeError: they are not.
     """
-    if 0 in (numbers := _numbers(text)):
-        raise argparse.ArgumentTypeError(f"{text} has a 0, by which nothing can be divided")
+    if min(map(abs, numbers := _numbers(text))) < 1 / _MAX_NUMBER:
+        raise argparse.ArgumentTypeError(f"{text} has a 0 or almost, by which nothing can be divided")
     return numbers

@@ -10,6 +10,8 @@ from beam_jobs.errors import UsageError
 
 Arguments = typing.Sequence[str]
 
+_MAX_NUMBER = (1 << 31) - 1
+
 
 class OtherFlags(typing.Protocol):
     """Flags that a command line may hold besides a parser's own."""
@@ -95,10 +97,10 @@ def positive(text: str) -> int:
     """Reads the value of a flag that is a number above 0.
 
     Raises:
-        ArgumentTypeError: it is none.
+        ArgumentTypeError: it is none, or larger than any that makes sense.
     """
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= _MAX_NUMBER:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number below 2^31")
     return int(text)
 
 

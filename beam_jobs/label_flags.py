@@ -58,7 +58,9 @@ def label_options(flags: argparse.Namespace, s3: S3Options) -> LabelOptions:
     for flag, labels in _FLAGS.items():
         if getattr(flags, flag) is not None and labels not in sets:
             raise UsageError(f"--{flag} is for --labels {labels}; leave it out")
-    texts = {flag: file_text(f"--{flag}", getattr(flags, flag), s3) for flag in _FILES if getattr(flags, flag)}
+    texts = {
+        flag: file_text(f"--{flag}", getattr(flags, flag), s3) for flag in _FILES if getattr(flags, flag) is not None
+    }
     coco_ids = flags.coco_ids or (CONTIGUOUS if COCO in sets else None)
     maps: dict[str, LabelMap | None] = {}
     if COCO in sets:
@@ -66,13 +68,13 @@ def label_options(flags: argparse.Namespace, s3: S3Options) -> LabelOptions:
     if OPEN_IMAGES in sets:
         maps[OPEN_IMAGES] = _open_images(flags, texts)
     if AUTOTAGS in sets:
-        maps[AUTOTAGS] = _autotags(flags, texts) if flags.autotag_names else None
+        maps[AUTOTAGS] = _autotags(flags, texts) if "autotag_names" in texts else None
     digests = {flag: bytes_digest(texts[flag].encode()).sha256 if flag in texts else None for flag in _FILES}
     return LabelOptions(maps=maps, recorded={"labels": sets or None, "coco_ids": coco_ids, **digests})
 
 
 def _open_images(flags: argparse.Namespace, texts: typing.Mapping[str, str]) -> LabelMap:
-    if not flags.class_names:
+    if "class_names" not in texts:
         raise UsageError(
             f"--labels {OPEN_IMAGES} needs the list of classes: --class_names class-descriptions-boxable.csv, as "
             "Open Images publishes it"

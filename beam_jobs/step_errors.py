@@ -18,6 +18,7 @@ EXPECTED_ERRORS = (
     InputError,
     TooManyFailuresError,
     PoolStoppedError,
+    MemoryError,
     OSError,
 )
 """What the operator can mend; anything else is a bug and keeps its traceback."""
@@ -36,6 +37,8 @@ def expected_message(error: BaseException | None) -> str | None:
     while error is not None:
         if isinstance(error, OSError) and error.strerror:
             return f"{error.filename or 'the output'}: {error.strerror}"
+        if isinstance(error, MemoryError):
+            return f"there is not enough memory ({_WHILE_RUNNING.sub('', str(error))})"
         if isinstance(error, EXPECTED_ERRORS):
             return _WHILE_RUNNING.sub("", str(error))
         error = error.__cause__ or (error.__context__ if type(error) is RuntimeError else None)

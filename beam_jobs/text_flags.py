@@ -15,6 +15,8 @@ from schemas.splits import UnknownSplitError, read_split
 from transforms.text.text_options import ALL, AUTO, POST, PRE, TextOptions
 from transforms.text.tokenizers import KERAS, NLTK, TOKENIZERS, keras_tokens
 
+_MAX_TOKENS = 100_000
+
 
 def add_text_flags(parser: FlagParser) -> None:
     """Adds the flags of all products, and those of the run."""
@@ -48,6 +50,8 @@ def text_options(flags: argparse.Namespace) -> TextOptions:
         raise UsageError(f"--oov_token is for --tokenizer {KERAS}: the others have <unk>; leave it out")
     if flags.start_end and is_keras:
         raise UsageError(f"--start_end: the vocabulary of --tokenizer {KERAS} has no <start> and <end>; leave it out")
+    if (flags.max_tokens or 0) > _MAX_TOKENS:
+        raise UsageError(f"--max_tokens {flags.max_tokens}: give at most {_MAX_TOKENS}; all rows are that long")
     if flags.oov_token == "" or (flags.oov_token and keras_tokens(flags.oov_token) == [flags.oov_token]):
         raise UsageError(f"--oov_token {flags.oov_token!r} may be a word of a caption: choose one like <OOV>")
     return TextOptions(

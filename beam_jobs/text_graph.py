@@ -57,6 +57,8 @@ def _check_counted(job: TextJob, counted: CountedWords) -> None:
     if not captions.captions:
         wanted = "such captions (--caption_source, --lemmas)" if captions.captions_left_out else "captions"
         raise NoCaptionsError(f"{job.output}: its {captions.photos:,} photos have no {wanted}")
+    if not captions.tokens_counted and counted.split == ALL:
+        raise NoCaptionsError(f"{job.output}: none of its {captions.captions:,} captions has a word")
     if not captions.tokens_counted:
         raise JobError(
             f"{job.output}: no caption of split {counted.split} has a word; choose another --vocabulary_split, or {ALL}"

@@ -26,7 +26,7 @@ _OF_TRAINING = {
     "training_threads": "workers",
 }
 _DEFAULT_PRESET = "gensim"
-_DEFAULT_SEED = 1
+_DEFAULT_SEED, _MAX_SEED = 1, (1 << 32) - 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,20 +79,20 @@ def vector_options(flags: argparse.Namespace, s3: S3Options) -> VectorOptions:
     Raises:
         UsageError: flags that do not go together, a file that is not there or no such file, or gensim is missing.
     """
-    _check_goes_with("--glove", flags.glove, flags, ["unknown_words"])
+    _check_goes_with("--glove", flags.glove is not None, flags, ["unknown_words"])
     of_training = [*_OF_TRAINING, "doc2vec_preset"]
     _check_goes_with(f"--doc2vec {TRAIN}", flags.doc2vec == TRAIN, flags, of_training)
     _check_goes_with(f"--glove or --doc2vec {TRAIN}", flags.glove or flags.doc2vec == TRAIN, flags, ["seed"])
-    if flags.doc2vec and importlib.util.find_spec("gensim") is None:
+    if flags.doc2vec is not None and importlib.util.find_spec("gensim") is None:
         raise UsageError("--doc2vec needs gensim: pip install 'photobeam[text]'")
     seed = _DEFAULT_SEED if flags.seed is None else flags.seed
-    if seed < 0:
-        raise UsageError(f"--seed {seed}: is negative; give one from 0 on")
+    if not 0 <= seed <= _MAX_SEED:
+        raise UsageError(f"--seed {seed}: give a number from 0 to {_MAX_SEED}")
     glove, training = _glove(flags, seed, s3), _training(flags, seed)
     recorded = {
         "glove": _glove_sha256(flags.glove, s3) if glove else None,
         "unknown_words": glove.unknown_words.value if glove else None,
-        "doc2vec": _model_sha256(flags.doc2vec, s3) if flags.doc2vec and not training else flags.doc2vec,
+        "doc2vec": flags.doc2vec if training or flags.doc2vec is None else _model_sha256(flags.doc2vec, s3),
         "doc2vec_preset": (flags.doc2vec_preset or _DEFAULT_PRESET) if training else None,
         **{flag: getattr(training, name) if training else None for flag, name in _OF_TRAINING.items()},
         "seed": seed if glove or training else None,
@@ -101,7 +101,7 @@ def vector_options(flags: argparse.Namespace, s3: S3Options) -> VectorOptions:
 
 
 def _glove(flags: argparse.Namespace, seed: int, s3: S3Options) -> GloveOptions | None:
-    if not flags.glove:
+    if flags.glove is None:
         return None
     url = printable("--glove", flags.glove)
     options = GloveOptions(url=url, unknown_words=UnknownWords(flags.unknown_words or "zeros"), seed=seed)

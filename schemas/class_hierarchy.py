@@ -105,7 +105,7 @@ def read_ancestors(tree: Json) -> dict[str, frozenset[str]]:
         All classes that are subclasses of others, by their names in the tree.
 
     Raises:
-        BadHierarchyError: an element is no class.
+        BadHierarchyError: an element is no class, or nothing is below the root.
 
     Example:
         >>> tree = {"name": "Entity", "children": [{"name": "Fruit", "children": [{"name": "Apple"}]}]}
@@ -119,6 +119,8 @@ def read_ancestors(tree: Json) -> dict[str, frozenset[str]]:
         name = _name(node)
         found[name] = found.get(name, frozenset()) | above - {name}
         pending += [(below, above | {name}) for below in _members(node, _SUBCLASSES)]
+    if not found:
+        raise BadHierarchyError(f"nothing is below {_name(tree)!r}")
     return found
 
 

@@ -5,7 +5,7 @@ import typing
 
 import pyarrow as pa
 
-from schemas.columns import Column, schema_of
+from schemas.columns import Column, schema_of, vector_of
 from schemas.layout import FORMAT_VERSION, shard_name
 from schemas.product_records import FEATURES
 from schemas.records import FileDigest, Record
@@ -18,6 +18,7 @@ class FeaturesRecord(Record):
     Attributes:
         shard: its number.
         samples: how many rows there are: one for each sample of the tar.
+        not_finite: rows in which a number is infinite or none.
         options: what the product's own record says, too.
         made_from: SHA-256 of the tar, hex.
         files: the two others of the shard, by their names in the dataset.
@@ -25,6 +26,7 @@ class FeaturesRecord(Record):
 
     shard: int
     samples: int
+    not_finite: int
     options: dict[str, typing.Any]
     made_from: str
     files: dict[str, FileDigest]
@@ -57,8 +59,8 @@ def feature_columns(width: int) -> tuple[Column, ...]:
         Column("photo_id", pa.int64(), "Flickr photo id, or a surrogate.", required=True),
         Column("key", pa.string(), "Sample key: `photo_id` zero-padded to 12 digits.", required=True),
         Column(
-            "features",
-            pa.list_(pa.field("element", pa.float32(), nullable=False), width),
+            "vector",
+            vector_of(width),
             "What the model gives for the image, flattened in C order; always as many numbers.",
             required=True,
         ),

@@ -3,7 +3,7 @@
 import pyarrow as pa
 
 from schemas import layout
-from schemas.columns import Column
+from schemas.columns import Column, vector_of
 
 GLOVE = "text/glove.npy"
 """float32, words × numbers of a vector: row i is the vector of the word with id i."""
@@ -41,10 +41,10 @@ def vectors_columns(size: int) -> tuple[Column, ...]:
     Args:
         size: numbers of a vector.
     """
-    vector = pa.list_(pa.float32(), size)
+    vector, of_captions = vector_of(size), "Of each caption, in the order of `text/NNNNNN.parquet`."
     return (
         Column("photo_id", pa.int64(), "As of the rows.", required=True),
         Column("key", pa.string(), "KEY of the sample.", required=True),
         Column("vector", vector, "Of all captions as one text; zeros where they have no token.", required=True),
-        Column("captions", pa.list_(vector), "Of each caption, in the order of `text/NNNNNN.parquet`.", required=True),
+        Column("caption_vectors", pa.list_(vector), of_captions, required=True),
     )

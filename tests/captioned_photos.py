@@ -31,8 +31,9 @@ def make_captioned(
     captions: typing.Mapping[int, typing.Sequence[str]] = CAPTIONS,
     splits: typing.Mapping[int, str] = SPLITS,
     failed: typing.Container[int] = (FAILED,),
+    further: typing.Callable[[int], dict[str, typing.Any]] = lambda photo_id: {},
 ) -> pathlib.Path:
-    """Writes a dataset of two shards."""
+    """Writes a dataset of two shards; ``further`` gives other columns of a photo."""
     ids = np.array(sorted(captions), np.int64)
     shard_of = shards_of(hash64(ids), 2)
     commits = []
@@ -46,6 +47,7 @@ def make_captioned(
                 for i, text in enumerate(texts)
             ]
             row["copies"] = [copy("coco", str(photo_id)) | {"split": splits.get(photo_id)}]
+            row.update(further(photo_id))
         commits.append(stage_shard(shard, pa.Table.from_pylist(rows, ROW_SCHEMA), root, failed))
     write_input_failures(root)
     write_records(root, commits)

@@ -426,6 +426,7 @@ def test_what_is_not_an_export_is_left_alone(dataset, tmp_path, capsys):
         (["--raw"], "--raw has no effect on --to voc"),
         (["--split", "trian"], "did you mean train"),
         (["--classes", "dgo"], "did you mean dog"),
+        (["--classes", " ,"], "--classes names none; give names or ids"),
         (["--images", "move"], "--images"),
     ],
 )

@@ -10,6 +10,7 @@ import typing
 
 import apache_beam as beam
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pyarrow.parquet as pq
 import pytest
@@ -22,7 +23,7 @@ from schemas.feature_records import FeaturesRecord, features_array, features_rec
 from schemas.product_records import FEATURES, ProductRecord, product_manifest
 from schemas.records import CommitRecord, OtherFormatError
 from tests import factories
-from tests.onnx_models import small_cnn
+from tests.onnx_models import model_of, small_cnn
 from transforms.features.feature_product import read_features
 from transforms.features.onnx_model import ModelFile, ModelFit, load_session
 from transforms.features.preprocess import PRESETS
@@ -102,8 +103,8 @@ def test_features_are_those_of_a_direct_call_row_by_row(dataset, model, capsys):
         samples = pq.read_table(dataset / layout.sidecar_file(shard), columns=["photo_id", "key"])
         assert table.select(["photo_id", "key"]).to_pylist() == samples.to_pylist()
         assert table["key"].to_pylist() == list(pictures)
-        assert str(table.schema.field("features").type) == "fixed_size_list<element: float not null>[8]"
-        assert np.array_equal(np.stack(table["features"].to_numpy()), vectors)
+        assert str(table.schema.field("vector").type) == "fixed_size_list<element: float not null>[8]"
+        assert np.array_equal(np.stack(table["vector"].to_numpy()), vectors)
     assert cli.main(["verify", str(dataset)]) == 0
 
 
@@ -256,6 +257,15 @@ def test_a_shard_without_samples_any_more_has_no_features(dataset, model, tmp_pa
     assert cli.main(["verify", str(dataset)]) == 0
 
 
+def test_vectors_that_are_no_numbers_are_kept_and_counted(dataset, model, caplog):
+    root = onnx.helper.make_node("Sqrt", ["image"], ["root"])
+    model.write_bytes(model_of([root], {"image": ["N", 3, 8, 8]}, {"root": ["N", 3, 8, 8]}, {}))
+    assert _features(dataset, model, "--input_size", "8", "--mean", "1,1,1", "--std", "1,1,1") == 0
+    record = ProductRecord.from_json((dataset / FEATURES / "manifest.json").read_bytes(), "manifest.json")
+    assert 0 < record.counts["not_finite"] <= record.counts["samples"]
+    assert f"{record.counts['not_finite']} samples have features that are infinite or no number" in caplog.text
+
+
 def test_missing_files_are_made_again(dataset, model, capsys):
     assert _features(dataset, model) == 0
     before = _files(dataset)
@@ -307,7 +317,7 @@ def test_a_record_of_another_format_is_left_alone_and_a_damaged_one_made_anew(tm
 
 def test_a_shard_record_of_another_format_is_refused(tmp_path):
     output = LocalOutput(tmp_path / "out")
-    record = FeaturesRecord(shard=0, samples=0, options={}, made_from="", files={}, format_version=9)
+    record = FeaturesRecord(shard=0, samples=0, not_finite=0, options={}, made_from="", files={}, format_version=9)
     output.write(features_record(0), record.to_json())
     with pytest.raises(OtherFormatError, match="features/000000.json was written by a newer photobeam"):
         read_features(output, [0])
@@ -342,6 +352,9 @@ def test_dataset_and_model_in_a_bucket(dataset, model, tmp_path, s3, bucket, cap
         ([], "give --preprocessing (inception_v3, imagenet, clip), or --input_size and --mean and --std"),
         (["--preprocessing", "clip", "--mean", "0,0,0"], "--mean is part of --preprocessing clip"),
         (["--input_size", "9", "--mean", "0,0,0", "--std", "1,0,1"], "--std: 1,0,1 has a 0"),
+        (["--input_size", "9", "--mean", "0,0,0", "--std", "1,1,1e-50"], "--std: 1,1,1e-50 has a 0 or almost"),
+        (["--input_size", "9", "--mean", "0,0,1e50", "--std", "1,1,1"], "0,0,1e50 is not three numbers"),
+        (["--input_size", "20000", "--mean", "0,0,0", "--std", "1,1,1"], "--input_size 20000: give at most 10000"),
         (["--input_size", "9", "--mean", "0,0", "--std", "1,1,1"], "0,0 is not three numbers"),
         ([*_POOL, "--image_size", "99"], "--image_size 99: the dataset has images of 32,64"),
         ([*_POOL, "--device", "cuda"], "--device cuda: onnxruntime"),

@@ -183,6 +183,8 @@ def test_another_state_of_the_dataset_is_noticed(dataset: pathlib.Path, tmp_path
         (["--tokenizer=keras", "--oov_token=dog"], 2, "may be a word of a caption"),
         (["--tokenizer=keras", "--start_end"], 2, "has no <start> and <end>"),
         (["--max_tokens=0"], 2, "0 is not a positive number"),
+        ([f"--max_words={10**23}"], 2, f"{10**23} is not a positive number below 2^31"),
+        (["--max_tokens=100001"], 2, "--max_tokens 100001: give at most 100000"),
         (["--runner=PrismRunner"], 2, "--runner=PrismRunner needs --prism_location"),
         (["--runner=DataflowRunner", "--dry_run"], 2, "`photobeam text` has more to do when the job is done: leave"),
     ],
@@ -199,6 +201,11 @@ def test_a_dataset_without_captions_or_none_at_all(tmp_path: pathlib.Path, capsy
     root = make_captioned(tmp_path / "bare", {1: [], 2: []}, {}, ())
     assert text(root, NO_PUNKT) == 1
     assert "its 2 photos have no captions" in capsys.readouterr().err
+    root = make_captioned(tmp_path / "blank", {1: [""], 2: [" ", "\n"]}, {}, ())
+    assert text(root, NO_PUNKT) == text(root, NO_PUNKT, "--vocabulary_split=val") == 1
+    said = capsys.readouterr().err
+    assert "blank: none of its 3 captions has a word" in said
+    assert "blank: no caption of split validation has a word; choose another --vocabulary_split, or all" in said
     assert text(tmp_path / "nothing", NO_PUNKT) == 2
     assert "holds no dataset" in capsys.readouterr().err
 

@@ -10,7 +10,6 @@ import typing
 import zipfile
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -21,11 +20,10 @@ from beam_jobs.text_job import TextJob
 from beam_jobs.text_vectors import model_folder
 from beam_jobs.vector_flags import VectorOptions
 from schemas.coco_categories import COCO_CATEGORIES
-from schemas.photo_ids import hash64, key, shards_of
+from schemas.columns import vector_of
 from schemas.product_records import ProductRecord
-from schemas.rows import ROW_SCHEMA
-from tests.annotated_photos import copy, element
-from tests.factories import make_rows, stage_shard, write_input_failures, write_records
+from tests.annotated_photos import element
+from tests.captioned_photos import make_captioned
 from tests.gensim_vectors import infer_directly, needs_siphash13
 from tests.store_servers import S3Server
 from transforms.finished_dataset import open_finished
@@ -53,28 +51,16 @@ GLOVE = "glove/gensim/gensim/test/test_data/test_glove.txt"
 
 def make_photos(root: pathlib.Path, captions: dict[int, list[str]] = CAPTIONS) -> pathlib.Path:
     """Writes a dataset of two shards with captions, boxes of COCO and labels of Open Images."""
-    ids = np.array(sorted(captions), np.int64)
-    shard_of = shards_of(hash64(ids), 2)
-    commits = []
-    for shard in range(2):
-        rows = make_rows(sorted(ids[shard_of == shard].tolist(), key=key)).to_pylist()
-        for row in rows:
-            photo = row["photo_id"]
-            row["captions"] = [
-                element("captions", caption_id=i, text=text, is_lemma=False) for i, text in enumerate(captions[photo])
-            ]
-            row["copies"] = [copy("coco", "1") | {"split": "val" if photo == VALIDATION else "train"}]
-            row["boxes"] = [
-                element("boxes", label_id=str(i), label=COCO_CATEGORIES.get(i, "hat")) for i in BOXES.get(photo, [])
-            ]
-            row["image_labels"] = [
-                element("image_labels", source="open_images", label_id=mid, confidence=seen, annotator="verification")
-                for mid, seen in (("/m/0bt9lr", float(photo % 2)), ("/m/0zz", 1.0))
-            ]
-        commits.append(stage_shard(shard, pa.Table.from_pylist(rows, ROW_SCHEMA), root, (FAILED,)))
-    write_input_failures(root)
-    write_records(root, commits)
-    return root
+    splits = {photo: "val" if photo == VALIDATION else "train" for photo in captions}
+    return make_captioned(root, captions, splits, (FAILED,), labels_of)
+
+
+def labels_of(photo: int) -> dict[str, typing.Any]:
+    boxes = [element("boxes", label_id=str(i), label=COCO_CATEGORIES.get(i, "hat")) for i in BOXES.get(photo, [])]
+    seen = {"/m/0bt9lr": float(photo % 2), "/m/0zz": 1.0}
+    own = {"source": "open_images", "annotator": "verification"}
+    labels = [element("image_labels", label_id=mid, confidence=c, **own) for mid, c in seen.items()]
+    return {"boxes": boxes, "image_labels": labels}
 
 
 @pytest.fixture(scope="module")
@@ -152,12 +138,12 @@ def test_doc2vec(vectors: pathlib.Path) -> None:
         texts = [caption["tokens"] for caption in photo["captions"]]
         assert any(row["vector"]) == bool(texts)
         of_photo = [(row["vector"], [word for tokens in texts for word in tokens])]
-        pairs += [pair for pair in [*zip(row["captions"], texts, strict=True), *of_photo] if pair[1]]
+        pairs += [pair for pair in [*zip(row["caption_vectors"], texts, strict=True), *of_photo] if pair[1]]
     assert [vector for vector, _ in pairs] == infer_directly([model_path], [tokens for _, tokens in pairs])
     assert array_of(vectors, "text/doc2vec").tolist() == [row["vector"] for row in found]
-    of_captions = [vector for row in found for vector in row["captions"]]
+    of_captions = [vector for row in found for vector in row["caption_vectors"]]
     assert array_of(vectors, "text/doc2vec", "captions.npy").tolist() == of_captions
-    assert pq.read_schema(vectors / "text/doc2vec/000000.parquet").field("vector").type == pa.list_(pa.float32(), 8)
+    assert pq.read_schema(vectors / "text/doc2vec/000000.parquet").field("vector").type == vector_of(8)
 
 
 def test_what_was_made_is_recorded_and_verified(
@@ -278,22 +264,34 @@ def test_labels_alone_where_there_are_no_captions(tmp_path: pathlib.Path, caplog
     ("flags", "code", "message"),
     [
         (["--glove={}/none.txt"], 2, "--glove {}/none.txt: cannot be read"),
+        (["--glove="], 2, "--glove is empty; name a path"),
+        (["--glove={}/header.txt"], 2, "header.txt: line 2: has 2 numbers, the lines before have 99999999999"),
+        (["--glove={}/classes.csv"], 2, "classes.csv: line 1: b'/m/0bt9lr,Dog' is no word with numbers"),
+        (["--glove={}/json.txt"], 2, "json.txt: line 1: could not convert string to float: b'1}}'"),
         (["--glove={}/empty"], 2, "empty: line 1: b'' is no word with numbers"),
         (["--unknown_words=mean"], 2, "--unknown_words is for --glove; leave it out"),
         (["--seed=1"], 2, "--seed is for --glove or --doc2vec train"),
-        (["--doc2vec=train", "--seed=-1"], 2, "--seed -1: is negative"),
+        (["--doc2vec=train", "--seed=-1"], 2, "--seed -1: give a number from 0 to 4294967295"),
+        (["--doc2vec=train", f"--seed={2**32}"], 2, f"--seed {2**32}: give a number from 0"),
+        (["--doc2vec="], 2, "--doc2vec is empty; name a path"),
         (["--vector_size=5"], 2, "--vector_size is for --doc2vec train; leave it out"),
         (["--doc2vec={}/empty", "--epochs=5"], 2, "--epochs is for --doc2vec train; leave it out"),
         (["--doc2vec={}/none"], 2, "--doc2vec {}/none: there is no such file"),
         (["--doc2vec={}/empty"], 2, "--doc2vec {}/empty: is no model that gensim saved"),
         (["--labels=voc"], 2, "'voc' is no set of labels: choose of coco, open_images, autotags"),
         (["--labels=open_images"], 2, "needs the list of classes: --class_names"),
+        (["--labels=autotags", "--autotag_names="], 2, "--autotag_names is empty; name a path"),
         (["--labels=open_images", "--class_names={}/empty"], 2, "empty: has no class"),
         (["--labels=open_images", "--class_names={}/cut.txt"], 2, "line 1 is not a class id and a name"),
         (
             ["--labels=open_images", "--class_names={}/classes.csv", "--hierarchy={}/cut.txt"],
             2,
             "cut.txt: is no tree of classes",
+        ),
+        (
+            ["--labels=open_images", "--class_names={}/classes.csv", "--hierarchy={}/list.json"],
+            2,
+            "list.json: is no tree of classes: an element has no LabelName and no name: []",
         ),
         (["--labels=autotags", "--autotag_names={}/empty"], 2, "empty: has no name"),
         (["--labels=coco", "--hierarchy={}/empty"], 2, "--hierarchy is for --labels open_images; leave it out"),
@@ -309,6 +307,9 @@ def test_what_cannot_be_is_refused(
 ) -> None:
     (tmp_path / "cut.txt").write_text("the 1 2\ndog 1")
     (tmp_path / "empty").write_text("")
+    (tmp_path / "header.txt").write_text("1 99999999999\ndog 1 2\n")
+    (tmp_path / "list.json").write_text("[]")
+    (tmp_path / "json.txt").write_text('{"a": 1}\n')
     (tmp_path / "classes.csv").write_text(CLASSES)
     assert text(whole, *(flag.format(tmp_path) for flag in flags)) == code
     assert message.format(tmp_path) in capsys.readouterr().err

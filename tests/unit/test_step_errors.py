@@ -2,7 +2,7 @@
 
 import pytest
 
-from beam_jobs.step_errors import message_of
+from beam_jobs.step_errors import expected_message, message_of
 
 _JAVA = """java.lang.RuntimeException: Error received from SDK harness: Traceback (most recent call last):
   File "apache_beam/runners/common.py", line 1493, in process
@@ -55,3 +55,10 @@ def test_what_is_not_understood_is_told_whole():
 def test_a_worker_of_another_version_is_told_as_it_says():
     told = "java.lang.RuntimeException: Error received from SDK harness for instruction 1: the worker /v on h has x 1"
     assert message_of(told) == "the worker /v on h has x 1"
+
+
+def test_too_little_memory_is_told_in_a_sentence():
+    wrapped = RuntimeError("Unable to allocate 9 GiB [while running 'WriteTokens']")
+    wrapped.__cause__ = MemoryError("Unable to allocate 9 GiB")
+    assert expected_message(wrapped) == "there is not enough memory (Unable to allocate 9 GiB)"
+    assert expected_message(RuntimeError("a bug")) is None

@@ -68,16 +68,18 @@ def finish_features(
         options: that all of them were made with.
         software: versions by name.
     """
-    files, samples, shards = dict[str, FileDigest](), 0, 0
+    files, counts = dict[str, FileDigest](), {"samples": 0, "shards": 0, "not_finite": 0}
     for record in records:
         files |= {**record.files, features_record(record.shard): bytes_digest(record.to_json())}
-        samples, shards = samples + record.samples, shards + 1
+        counts["samples"] += record.samples
+        counts["shards"] += 1
+        counts["not_finite"] += record.not_finite
     product = ProductRecord(
         kind=FEATURES,
         options=options,
         made_from=source,
         software=software,
-        counts={"samples": samples, "shards": shards},
+        counts=counts,
         files=files,
     )
     output.write(product_manifest(FEATURES), product.to_json())

@@ -99,12 +99,20 @@ def publish_features(
         output: the dataset.
     """
     shard, files = commit.shard, dict[str, FileDigest]()
+    not_finite = sum(not np.isfinite(row).all() for row in np.load(array, mmap_mode="r"))
     output.remove(features_record(shard))
     for name, staged in ((features_array(shard), array), (features_table(shard), table)):
         files[name] = file_digest(staged)
         output.publish(staged, name)
     made_from = commit.files[layout.tar_file(shard)].sha256
-    record = FeaturesRecord(shard=shard, samples=commit.samples, options=options, made_from=made_from, files=files)
+    record = FeaturesRecord(
+        shard=shard,
+        samples=commit.samples,
+        not_finite=not_finite,
+        options=options,
+        made_from=made_from,
+        files=files,
+    )
     output.write(features_record(shard), record.to_json())
 
 
@@ -130,7 +138,7 @@ def write_table(keys: typing.Sequence[str], vectors: Vectors, path: pathlib.Path
         for begin in range(0, len(keys), _GROUP_ROWS):
             some = keys[begin : begin + _GROUP_ROWS]
             numbers = pa.array(vectors[begin : begin + len(some)].reshape(-1))
-            lists = pa.FixedSizeListArray.from_arrays(numbers, type=schema.field("features").type)
+            lists = pa.FixedSizeListArray.from_arrays(numbers, type=schema.field("vector").type)
             columns = [pa.array(map(int, some), pa.int64()), pa.array(some), lists]
             file.write_table(pa.table(columns, schema), row_group_size=_GROUP_ROWS)
 

@@ -137,8 +137,7 @@ def merged_words(
         folder: for what does not fit into memory, as of :func:`transforms.publish.staged_as`.
 
     Raises:
-        OSError: a file of the scratch cannot be read.
-        duckdb.Error: the words need more room than there is.
+        OSError: a file of the scratch cannot be read, or the words need more room than there is.
 
     Yields:
         What was counted, and the words that stay, the most frequent first. Of those that are as frequent as each other
@@ -150,10 +149,11 @@ def merged_words(
         read = lambda name: files.enter_context(scratch.reading(name))  # noqa: E731
         has_splits = any(of_shard.photos_with_split for of_shard in of_shards)
         split = (TRAIN if has_splits else ALL) if options.vocabulary_split == AUTO else options.vocabulary_split
-        counted = [i for i, of_shard in enumerate(of_shards) if of_shard.photos_with_split or split == ALL]
+        skip = options.vocabulary_split == AUTO and split != ALL  # A shard without splits has counted all its words.
+        counted = [i for i, of_shard in enumerate(of_shards) if of_shard.photos_with_split or not skip]
         paths = list(threads.map(read, map(_words_name, counted)))
         overflow = files.enter_context(staging_in(folder, "duckdb-"))
-        with _connected(overflow) as connection:
+        with _connected(overflow) as connection, _told():
             connection.execute(_MERGE.format(files=", ".join(_quoted(glob.escape(str(path))) for path in paths)))
             [(distinct, most)] = connection.execute("SELECT count(*), coalesce(max(count), 0) FROM words").fetchall()
             captions = _summed(of_shards, frozenset(counted))
@@ -181,6 +181,16 @@ def _connected(overflow: pathlib.Path) -> typing.Iterator[duckdb.DuckDBPyConnect
     config = {"memory_limit": MEMORY, "temp_directory": str(overflow), "threads": 2}
     with contextlib.closing(duckdb.connect(config=config)) as connection:
         yield connection
+
+
+@contextlib.contextmanager
+def _told() -> typing.Iterator[None]:
+    """Turns what DuckDB says into an error that the operator can mend."""
+    try:
+        yield
+    except duckdb.Error as error:
+        what = str(error).partition("\n")[0]
+        raise OSError(f"the words of all shards cannot be put together: {what}; make room below the output") from error
 
 
 def _counted_photos(photos: pa.Table, split: str) -> npt.NDArray[np.bool_]:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from schemas.columns import schema_of
+from schemas.columns import schema_of, vector_of
 from schemas.records import FileDigest
 from schemas.text_files import tokens_file
 from schemas.vector_files import (
@@ -115,11 +115,13 @@ def _vectors(model: "Doc2Vec", texts: list[Tokens]) -> Vectors:
 
 
 def _table(table: pa.Table, photos: list[list[Tokens]], of_photos: Vectors, of_captions: Vectors) -> pa.Table:
-    size = of_photos.shape[1]
-    fixed = [pa.FixedSizeListArray.from_arrays(pa.array(v.reshape(-1)), size) for v in (of_photos, of_captions)]
+    type_ = vector_of(of_photos.shape[1])
+    fixed = [pa.FixedSizeListArray.from_arrays(pa.array(v.reshape(-1)), type=type_) for v in (of_photos, of_captions)]
     offsets = np.cumsum([0, *map(len, photos)], dtype=np.int32)
     captions = pa.ListArray.from_arrays(pa.array(offsets), fixed[1])
-    return pa.table([table["photo_id"], table["key"], fixed[0], captions], schema=schema_of(vectors_columns(size)))
+    return pa.table(
+        [table["photo_id"], table["key"], fixed[0], captions], schema=schema_of(vectors_columns(type_.list_size))
+    )
 
 
 @functools.lru_cache(1)

@@ -1,6 +1,7 @@
 """The matrix of a vocabulary's vectors, and the report of how much of the vocabulary the file covers."""
 
 import dataclasses
+import itertools
 import json
 import pathlib
 import typing
@@ -67,13 +68,15 @@ class Coverage(typing.NamedTuple):
 
 
 def check_vectors(options: GloveOptions, s3: S3Options) -> None:
-    """Looks whether a file begins as one of vectors.
+    """Looks whether a file begins as one of vectors, by its first vector.
 
     Raises:
         VectorFileError: it does not.
     """
     with open_vectors(options.url, s3) as file:
-        VectorLines(file, options.name)
+        lines = VectorLines(file, options.name)
+        for line in itertools.islice(lines, 1):
+            lines.numbers(line)
 
 
 def write_glove(
