@@ -35,6 +35,10 @@ from transforms.output import Output
 WORKER = "photobeam-worker"
 """Command that each of Flink's Python workers is started by."""
 
+STUCK_MINUTES = 120
+"""How long a worker may get nothing done. The longest that one does whose servers answer at all is the fetching or
+uploading of a single large file, which takes less; and a job that is worth a cluster can wait so long."""
+
 _LAST_LINES = 20
 """Of a job server's log, shown if it ends before its time."""
 
@@ -78,7 +82,7 @@ def flink_options(given: typing.Mapping[str, typing.Any], slots: int) -> dict[st
     """Returns Beam's options for Flink: those given, over what suits the graphs of this project.
 
     Batches are exchanged through files, so that a fault costs one task; each slot has a Python process of its own,
-    which ends with its stage: one that is kept is handed to retries even when it is dead.
+    which ends with its stage, or if it is stuck: one that is kept is handed to retries even when it is dead.
 
     Args:
         given: by name.
@@ -94,6 +98,7 @@ def flink_options(given: typing.Mapping[str, typing.Any], slots: int) -> dict[st
         "sdk_worker_parallelism": 1,
         "execution_mode_for_batch": "BATCH_FORCED",
         "environment_cache_millis": 0,
+        "element_processing_timeout_minutes": STUCK_MINUTES,
         **given,
     }
     if options["environment_type"] == "PROCESS":

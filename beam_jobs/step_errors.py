@@ -69,4 +69,10 @@ def message_of(told: str) -> str:
         last = raised[-1]
         names = {f"{e.__module__}.{e.__qualname__}" for e in (*EXPECTED_ERRORS, OutputError, LeaseLostError)}
         return last["text"] if last["name"] in names else f"{last['name']}: {last['text']}"
+    if "CANCELLED: client cancelled" in told:
+        return (
+            "a worker was lost in each attempt: it was killed, or got nothing done for "
+            "--element_processing_timeout_minutes; see the logs of the TaskManagers, and whether their machines have "
+            "run out of memory"
+        )
     return told
