@@ -69,6 +69,11 @@ def message_of(told: str) -> str:
         last = raised[-1]
         names = {f"{e.__module__}.{e.__qualname__}" for e in (*EXPECTED_ERRORS, OutputError, LeaseLostError)}
         return last["text"] if last["name"] in names else f"{last['name']}: {last['text']}"
+    if "NoResourceAvailableException" in told:
+        return (
+            "too few TaskManagers are left: see in their logs why they ended, such as for lack of memory, and start "
+            "others before this command is given again"
+        )
     if "CANCELLED: client cancelled" in told:
         return (
             "a worker was lost in each attempt: it was killed, or got nothing done for "

@@ -24,6 +24,7 @@ sys.path.insert(0, str(ROOT))
 
 from schemas import layout  # noqa: E402
 from tests.fault_server import Answer, FaultServer  # noqa: E402
+from tests.fill_heap import fill_heap  # noqa: E402
 from tests.flink_cluster import FlinkCluster  # noqa: E402
 from tests.jobs.conftest import picture, write_lines  # noqa: E402
 from tests.killed_runs import data_hashes  # noqa: E402
@@ -32,6 +33,7 @@ from tests.yfcc_corpus import dataset_line, mirror_path  # noqa: E402
 PHOTOS, SHARDS = 240, 24
 DELAY_S = 0.5
 LIMIT_S = 900
+ENDING_S = 60
 RESTARTS = 10
 STUCK = "--element_processing_timeout_minutes=1"
 
@@ -59,6 +61,7 @@ def main() -> int:
                 "a worker in phase 1": [(-1, kill_worker)],
                 "a TaskManager in phase 1": [(-1, kill_taskmanager)],
                 "a TaskManager in phase 2": [(1, kill_taskmanager)],
+                "a TaskManager without memory": [(1, fill_taskmanager)],
                 f"{flags.kills} at random": [
                     (commits, chance.choice([kill_worker, kill_taskmanager]))
                     for commits in sorted(chance.sample(range(1, SHARDS - 4), flags.kills))
@@ -76,6 +79,18 @@ def kill_worker(cluster: FlinkCluster, chance: random.Random) -> None:
     """Kills one of Beam's Python workers."""
     for worker in _chosen_worker(cluster, chance):
         worker.kill()
+
+
+def fill_taskmanager(cluster: FlinkCluster, chance: random.Random) -> None:
+    """Fills the heap of a TaskManager, sees that it ends by that, and starts another."""
+    number = chance.choice(sorted(cluster.taskmanagers))
+    with tempfile.TemporaryDirectory() as folder:
+        fill_heap(cluster.taskmanagers[number], pathlib.Path(folder))
+    until = time.monotonic() + ENDING_S
+    while number in cluster.taskmanagers:
+        assert time.monotonic() < until, "a TaskManager without memory lives on"
+        time.sleep(0.5)
+    cluster.add_taskmanager()
 
 
 def stop_worker(cluster: FlinkCluster, chance: random.Random) -> None:

@@ -54,6 +54,11 @@ def test_lost_workers_are_told_with_where_to_look():
     assert message_of(f"{told}\nValueError: a bug [while running 'Spool']") == "ValueError: a bug"
 
 
+def test_a_cluster_without_taskmanagers_is_told():
+    told = "org.apache.flink.runtime.jobmanager.scheduler.NoResourceAvailableException: Slot request bulk is not fulfil"
+    assert message_of(told).startswith("too few TaskManagers are left")
+
+
 def test_what_is_not_understood_is_told_whole():
     assert message_of("the job was lost") == "the job was lost"
 
