@@ -51,7 +51,7 @@ def run_folder(
     Raises:
         OutputError: the place cannot be written, or would be taken for something else in the output.
     """
-    _check_apart(output, temp_location)
+    check_apart(output, temp_location)
     run_id = f"{time.strftime('%Y%m%dT%H%M%S')}-{uuid.uuid4().hex[:8]}"
     folder = output.run_folder(run_id)
     scratch = scratch_of(output, run_id, temp_location, is_shared)
@@ -67,8 +67,12 @@ def run_folder(
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _check_apart(output: Output, temp_location: Output | None) -> None:
-    """Refuses a place in the output, where what a killed run leaves would be foreign to the next one."""
+def check_apart(output: Output, temp_location: Output | None) -> None:
+    """Refuses a place in the output, where what a killed run leaves would be foreign to the next one.
+
+    Raises:
+        OutputError: it is one.
+    """
     if temp_location is None:
         return
     inner, outer = (str(place).rstrip("/") for place in (temp_location, output))

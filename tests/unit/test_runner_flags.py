@@ -5,7 +5,8 @@ import pytest
 from beam_jobs import build_dataset
 from beam_jobs.check_runner import check_is_followed
 from beam_jobs.errors import UsageError
-from beam_jobs.portable_runner import flink_options, named
+from beam_jobs.flink_options import flink_options
+from beam_jobs.portable_runner import named
 from beam_jobs.runner_flags import CORES, DATAFLOW, PRISM, RunnerConfig
 
 _BUILD = ["--yfcc", "in", "--output", "out"]
@@ -59,7 +60,10 @@ def test_beams_flags_may_stand_in_the_config_file(tmp_path):
         (["--runner=FlinkRunner", "--flink_masterr=x"], "unknown flag --flink_masterr"),
         (["--runner=PrismRunner"], "needs --prism_location"),
         (["--runner=PrismRunner", "--prism_location=/nowhere"], "/nowhere is none"),
-        (["--runner=DataflowRunner"], "needs --project"),
+        (
+            ["--runner=DataflowRunner"],
+            "needs --project: of Google Cloud, --region: such as us-central1, --temp_location:",
+        ),
     ],
 )
 def test_what_a_runner_lacks_is_said_before_any_work(flags, told):

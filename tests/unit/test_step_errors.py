@@ -54,9 +54,15 @@ def test_lost_workers_are_told_with_where_to_look():
     assert message_of(f"{told}\nValueError: a bug [while running 'Spool']") == "ValueError: a bug"
 
 
-def test_a_cluster_without_taskmanagers_is_told():
-    told = "org.apache.flink.runtime.jobmanager.scheduler.NoResourceAvailableException: Slot request bulk is not fulfil"
-    assert message_of(told).startswith("too few TaskManagers are left")
+@pytest.mark.parametrize(
+    "what",
+    [
+        "jobmanager.scheduler.NoResourceAvailableException: Slot",
+        "concurrent.TimeoutException: Timeout has occurred: 60000 ms",
+    ],
+)
+def test_a_cluster_without_taskmanagers_is_told(what):
+    assert message_of(f"failed in state FAILED: {what}").startswith("too few TaskManagers are left")
 
 
 def test_what_is_not_understood_is_told_whole():
