@@ -8,7 +8,7 @@ import typing
 
 from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser, positive, ratio
-from beam_jobs.image_flags import ImageStep, image_values, video_cap
+from beam_jobs.image_flags import NO_IMAGES, ImageStep, image_values, video_cap
 from beam_jobs.runner_flags import add_runner_flags, runner_config
 from beam_jobs.store_flags import SECRET_FLAGS, s3_options
 from schemas.published_sets import PUBLISHED_ROOTS
@@ -167,7 +167,7 @@ def image_step(flags: argparse.Namespace) -> ImageStep | None:
         UsageError: a value out of range.
     """
     specs = tuple(flags.images or ("auto",))
-    if "none" in specs:
+    if NO_IMAGES in specs:
         if len(specs) > 1:
             raise UsageError("--images none stands alone; leave it out, or the other places")
         if flags.videos:

@@ -44,6 +44,30 @@ def check_runner(runner: RunnerConfig, output: Output) -> None:
         _check_pipeline(runner, output)
 
 
+def check_workers_see(runner: str, flag: str, *places: str) -> None:
+    """Refuses files of this machine where the workers are sure to be on others.
+
+    Args:
+        runner: by name.
+        flag: for the message.
+        places: its values.
+
+    Raises:
+        UsageError: names the first of these files.
+    """
+    for place in places:
+        if runner == DATAFLOW and _is_here(place):
+            raise UsageError(
+                f"{flag} {place}: Dataflow's workers do not see this machine's files; give a place in a bucket, "
+                "gs:// or s3://"
+            )
+
+
+def _is_here(place: str) -> bool:
+    whole = place.rpartition("::")[2]
+    return "://" not in whole or whole.startswith(("file://", "local://"))
+
+
 def check_is_followed(runner: RunnerConfig, what: str) -> None:
     """Refuses to leave a job to itself, or not to run it, where the command has more to do when the job is done.
 
@@ -95,7 +119,7 @@ def check_dataflow(options: Options) -> str:
 
 def _check_pipeline(runner: RunnerConfig, output: Output) -> None:
     if isinstance(output, LocalOutput):
-        raise UsageError(f"--output {output}: Dataflow's workers do not see this machine's files; give gs:// or s3://")
+        check_workers_see(DATAFLOW, "--output", str(output))
     from beam_jobs.dataflow_runner import new_pipeline
 
     # Without a dry run Beam asks for the bucket's policy here, for a minute where there are no credentials.

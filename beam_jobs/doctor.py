@@ -17,7 +17,7 @@ import sys
 import typing
 
 from beam_jobs import build_flags
-from beam_jobs.build_config import add_build_flags
+from beam_jobs.build_config import add_build_flags, check_workers_see_inputs
 from beam_jobs.build_dataset import SPOOL_FACTOR
 from beam_jobs.cli import run_command
 from beam_jobs.errors import FAILED, OK, UsageError
@@ -159,6 +159,7 @@ def _look_at_flags(flags: argparse.Namespace) -> typing.Iterator[Finding]:
             check_condition(selection.where)
         build_flags.image_step(_with_base(flags, flags.base or ALL_SOURCES))
         s3_options(vars(flags))
+        check_workers_see_inputs(flags.runner, _sources(flags), flags.images or ())
     except (UsageError, ConditionError) as error:
         yield fault_of("flags", error)
         return

@@ -1,8 +1,10 @@
 """Where a job runs: photobeam's flags and Beam's on one command line."""
 
+import re
+
 import pytest
 
-from beam_jobs import build_dataset
+from beam_jobs import build_dataset, join_metadata
 from beam_jobs.check_runner import check_is_followed
 from beam_jobs.errors import UsageError
 from beam_jobs.flink_options import flink_options
@@ -11,7 +13,7 @@ from beam_jobs.runner_flags import CORES, DATAFLOW, PRISM, RunnerConfig
 
 _BUILD = ["--yfcc", "in", "--output", "out"]
 _DATAFLOW = [
-    *_BUILD[:2],
+    "--yfcc=gs://bucket/in",
     "--output=gs://bucket/out",
     "--runner=DataflowRunner",
     "--project=my-project",
@@ -86,9 +88,29 @@ def test_dataflow_needs_to_be_told_where(without, told):
     assert told in str(error.value)
 
 
-def test_dataflow_does_not_see_local_files():
-    with pytest.raises(UsageError, match="Dataflow's workers do not see this machine's files"):
-        build_dataset.parse_args([*_DATAFLOW, "--output", "out"])
+@pytest.mark.parametrize(
+    ("flag", "place"),
+    [
+        ("--yfcc", "in"),
+        ("--coco", "file:///data/coco"),
+        ("--coco", "2017:val"),
+        ("--open_images", "zip://*::masks.zip"),
+        ("--images", "photos"),
+        ("--output", "/out"),
+    ],
+)
+def test_dataflow_is_given_no_file_of_this_machine(flag, place):
+    told = re.escape(f"{flag} {place}: Dataflow's workers do not see this machine's files; give a place in a bucket")
+    with pytest.raises(UsageError, match=told):
+        build_dataset.parse_args([*_DATAFLOW, flag, place])
+    if flag not in ("--images", "--output"):
+        with pytest.raises(UsageError, match=told):
+            join_metadata.parse_args([*_DATAFLOW, flag, place])
+
+
+def test_dataflow_is_given_what_its_workers_see():
+    seen = ["--open_images", "zip://*::gs://bucket/masks.zip", "--images=auto", "--images=s3://bucket/photos"]
+    assert build_dataset.parse_args([*_DATAFLOW, *seen]).runner.name == DATAFLOW
 
 
 @pytest.mark.parametrize("flag", ["--no_wait_until_finish", "--template_location=gs://bucket/template"])
