@@ -18,7 +18,7 @@ from transforms.env_proxies import env_proxies
 from transforms.fetch_options import FetchOptions
 from transforms.fetch_published import PublishedPlaces
 from transforms.flickr_requests import REQUESTS_PER_S
-from transforms.image_places import PlacesConfig
+from transforms.image_places import AUTO, PlacesConfig
 from transforms.image_plan import ImageOptions
 from transforms.open_output import open_output
 from transforms.output import Output
@@ -166,7 +166,7 @@ def image_step(flags: argparse.Namespace) -> ImageStep | None:
     Raises:
         UsageError: a value out of range.
     """
-    specs = tuple(flags.images or ("auto",))
+    specs = tuple(flags.images or (AUTO,))
     if NO_IMAGES in specs:
         if len(specs) > 1:
             raise UsageError("--images none stands alone; leave it out, or the other places")
@@ -182,7 +182,7 @@ def image_step(flags: argparse.Namespace) -> ImageStep | None:
         places=_checked(
             PlacesConfig,
             {
-                "images": specs,
+                "images": tuple(map(_absolute, specs)),
                 "mirrors": _mirrors(flags.mirror),
                 "base": base(flags),
                 "with_coco": bool(flags.coco),
@@ -193,6 +193,11 @@ def image_step(flags: argparse.Namespace) -> ImageStep | None:
         ),
         max_video_bytes=video_cap(flags),
     )
+
+
+def _absolute(place: str) -> str:
+    """Returns a place of images for workers, whose working folder is another one."""
+    return place if place == AUTO or "://" in place else os.path.abspath(place)
 
 
 def _fetch_values(flags: argparse.Namespace, workers: int) -> dict[str, typing.Any]:

@@ -44,6 +44,13 @@ def test_beams_flags_stand_among_photobeams(tmp_path):
     assert runner.options == {"prism_location": str(prism), "experiments": ["a", "b"]}
 
 
+def test_workers_need_not_run_where_the_command_does(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = build_dataset.parse_args([*_BUILD, "--images=photos", "--images=auto", "--images=gs://bucket/photos"])
+    assert config.images
+    assert config.images.places.images == (str(tmp_path / "photos"), "auto", "gs://bucket/photos")
+
+
 def test_beams_flags_may_stand_in_the_config_file(tmp_path):
     prism, config = tmp_path / "prism", tmp_path / "flags.yaml"
     prism.touch(0o755)
