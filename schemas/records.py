@@ -13,10 +13,11 @@ import types
 import typing
 
 from schemas.layout import FORMAT_VERSION, shard_name
+from schemas.sample_members import AddedMembers
 
 _CHECKSUM = "checksum"
-_OMITTED_AT_0: typing.Final = {"omitted_at_0": True}
-"""Marks counts that are left out where they are 0: records without videos are as if nobody knew of any."""
+_OMITTED_IF_NONE: typing.Final = {"omitted_if_none": True}
+"""Marks what is left out where it is 0 or empty: records without videos are as if nobody knew of any."""
 
 _OLDER_REMEDY = "use the version that wrote it, or build anew: into another --output, or with --overwrite"
 
@@ -84,6 +85,7 @@ class CommitRecord(Record):
         files: each file of the shard by its name in the dataset, the rows among them.
         videos: in the tar of videos; left out where it is 0.
         failed_videos: of the failed those that are videos, but not for the reason ``is_video``; left out where it is 0.
+        added: members of each sample behind its images, JSON and text; left out without any.
     """
 
     shard: int
@@ -93,8 +95,9 @@ class CommitRecord(Record):
     failures_by_reason: dict[str, int]
     rows_digest: str
     files: dict[str, FileDigest]
-    videos: int = dataclasses.field(default=0, metadata=_OMITTED_AT_0)
-    failed_videos: int = dataclasses.field(default=0, metadata=_OMITTED_AT_0)
+    videos: int = dataclasses.field(default=0, metadata=_OMITTED_IF_NONE)
+    failed_videos: int = dataclasses.field(default=0, metadata=_OMITTED_IF_NONE)
+    added: AddedMembers | None = dataclasses.field(default=None, metadata=_OMITTED_IF_NONE)
     format_version: int = FORMAT_VERSION
 
 
@@ -127,6 +130,7 @@ class ManifestShard:
         rows_digest: of what the shard was made from.
         videos: in the tar of videos; left out where it is 0.
         failed_videos: as in the commit record.
+        added: as in the commit record.
     """
 
     name: str
@@ -135,8 +139,9 @@ class ManifestShard:
     bytes: int
     sha256: dict[str, str]
     rows_digest: str
-    videos: int = dataclasses.field(default=0, metadata=_OMITTED_AT_0)
-    failed_videos: int = dataclasses.field(default=0, metadata=_OMITTED_AT_0)
+    videos: int = dataclasses.field(default=0, metadata=_OMITTED_IF_NONE)
+    failed_videos: int = dataclasses.field(default=0, metadata=_OMITTED_IF_NONE)
+    added: AddedMembers | None = dataclasses.field(default=None, metadata=_OMITTED_IF_NONE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,8 +153,8 @@ class Totals:
     failed: int
     bytes: int
     failures_by_reason: dict[str, int]
-    videos: int = dataclasses.field(default=0, metadata=_OMITTED_AT_0)
-    failed_videos: int = dataclasses.field(default=0, metadata=_OMITTED_AT_0)
+    videos: int = dataclasses.field(default=0, metadata=_OMITTED_IF_NONE)
+    failed_videos: int = dataclasses.field(default=0, metadata=_OMITTED_IF_NONE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -265,6 +270,7 @@ def manifest_shard(commit: CommitRecord) -> ManifestShard:
         rows_digest=commit.rows_digest,
         videos=commit.videos,
         failed_videos=commit.failed_videos,
+        added=commit.added,
     )
 
 
@@ -290,6 +296,19 @@ def root_hash_of(commits: typing.Iterable[CommitRecord], indexes: typing.Mapping
     return root_hash(files | {name: digest.sha256 for name, digest in indexes.items()})
 
 
+def members_problem(commits: typing.Iterable[CommitRecord]) -> str | None:
+    """Says how many shards have not the added members that others have: those that were built again have none."""
+    of_shards = [commit.added for commit in commits if commit.samples]
+    found = collections.Counter(str(added) for added in of_shards if added)
+    if not found:
+        return None
+    [(_, most)] = found.most_common(1)
+    if most == len(of_shards):
+        return None
+    names = ", ".join(sorted({name for added in of_shards if added for name in added.sizes}))
+    return f"the samples of {len(of_shards) - most:,} of them have not the members {names} of the others"
+
+
 def _json_bytes(value: typing.Any) -> bytes:
     return json.dumps(value, indent=1, sort_keys=True, allow_nan=False, default=_body).encode() + b"\n"
 
@@ -297,7 +316,7 @@ def _json_bytes(value: typing.Any) -> bytes:
 def _body(record: typing.Any) -> dict[str, typing.Any]:
     """Returns what a record says, nested ones as they are."""
     values = vars(record)
-    omitted = _omitted_at_0(typing.cast(typing.Hashable, type(record)))
+    omitted = _omitted_if_none(typing.cast(typing.Hashable, type(record)))
     return {name: value for name, value in values.items() if value or name not in omitted}
 
 
@@ -327,8 +346,8 @@ def _field_types(record: type) -> dict[str, typing.Any]:
 
 
 @functools.cache
-def _omitted_at_0(record: typing.Any) -> frozenset[str]:
-    return frozenset(f.name for f in dataclasses.fields(record) if f.metadata == _OMITTED_AT_0)
+def _omitted_if_none(record: typing.Any) -> frozenset[str]:
+    return frozenset(f.name for f in dataclasses.fields(record) if f.metadata == _OMITTED_IF_NONE)
 
 
 def _decode(type_: typing.Any, value: typing.Any, where: str) -> typing.Any:
@@ -347,7 +366,7 @@ def _decode(type_: typing.Any, value: typing.Any, where: str) -> typing.Any:
     if not dataclasses.is_dataclass(type_):
         return value
     fields = _field_types(typing.cast(type, type_))
-    wrong = (fields.keys() ^ value.keys()) - _omitted_at_0(typing.cast(typing.Hashable, type_))
+    wrong = (fields.keys() ^ value.keys()) - _omitted_if_none(typing.cast(typing.Hashable, type_))
     if wrong:
         raise ValueError(f"{where} is damaged: wrong or missing keys {sorted(wrong)}")
     return typing.cast(typing.Any, type_)(**{n: _decode(fields[n], v, f"{where}: {n}") for n, v in value.items()})
