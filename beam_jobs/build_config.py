@@ -5,16 +5,16 @@ import dataclasses
 import typing
 
 from beam_jobs import build_flags
-from beam_jobs.check_runner import check_is_followed, check_runner
+from beam_jobs.check_runner import check_is_followed, check_runner, check_workers_see
 from beam_jobs.flags import FlagParser
-from beam_jobs.image_flags import ImageStep, add_image_flags, add_place_flags, add_video_flags, image_format
+from beam_jobs.image_flags import NO_IMAGES, ImageStep, add_image_flags, add_place_flags, add_video_flags, image_format
 from beam_jobs.runner_flags import CORES, RunnerConfig, runner_config
 from beam_jobs.selection_flags import add_selection_flags, row_selection
 from beam_jobs.store_flags import add_store_flags
 from schemas.sources import Source
 from transforms.fetch_published import PublishedPlaces
 from transforms.filter_rows import RowSelection
-from transforms.image_places import list_places
+from transforms.image_places import AUTO, list_places
 from transforms.output import Output
 from transforms.scratch import Scratch
 
@@ -115,6 +115,24 @@ def config_of(flags: argparse.Namespace, images: ImageStep | None, max_failure_r
         published=build_flags.published_places(flags),
         flags=build_flags.published_flags(flags),
     )
+
+
+def check_workers_see_inputs(
+    runner: str, sources: typing.Mapping[Source, typing.Iterable[str]], images: typing.Iterable[str] = ()
+) -> None:
+    """Refuses inputs of this machine where the workers are sure to be on others; published sets are kept here, too.
+
+    Args:
+        runner: by name.
+        sources: paths of each, and names of published sets.
+        images: values of ``--images``.
+
+    Raises:
+        UsageError: names the first of them.
+    """
+    for source, paths in sources.items():
+        check_workers_see(runner, f"--{source.value}", *paths)
+    check_workers_see(runner, "--images", *(place for place in images if place not in (AUTO, NO_IMAGES)))
 
 
 def with_lists(config: BuildConfig, scratch: Scratch) -> BuildConfig:

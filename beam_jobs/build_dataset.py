@@ -11,7 +11,7 @@ import sys
 import typing
 
 from beam_jobs import build_flags, output_state
-from beam_jobs.build_config import BuildConfig, add_build_flags, config_of, with_lists
+from beam_jobs.build_config import BuildConfig, add_build_flags, check_workers_see_inputs, config_of, with_lists
 from beam_jobs.by_split import run_by_split
 from beam_jobs.cli import run_command
 from beam_jobs.download_line import show_download
@@ -69,7 +69,9 @@ def parse_args(argv: typing.Sequence[str]) -> BuildConfig:
     """
     flags = parse(make_parser(), argv)
     check_video_flags(flags)
-    return config_of(flags, build_flags.image_step(flags), flags.max_failure_ratio)
+    config = config_of(flags, build_flags.image_step(flags), flags.max_failure_ratio)
+    check_workers_see_inputs(flags.runner, config.sources, flags.images or ())
+    return config
 
 
 def make_parser() -> FlagParser:

@@ -8,7 +8,7 @@ import typing
 
 from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser, positive, ratio
-from beam_jobs.image_flags import ImageStep, image_values, video_cap
+from beam_jobs.image_flags import NO_IMAGES, ImageStep, image_values, video_cap
 from beam_jobs.runner_flags import add_runner_flags, runner_config
 from beam_jobs.store_flags import SECRET_FLAGS, s3_options
 from schemas.published_sets import PUBLISHED_ROOTS
@@ -18,7 +18,7 @@ from transforms.env_proxies import env_proxies
 from transforms.fetch_options import FetchOptions
 from transforms.fetch_published import PublishedPlaces
 from transforms.flickr_requests import REQUESTS_PER_S
-from transforms.image_places import PlacesConfig
+from transforms.image_places import AUTO, PlacesConfig
 from transforms.image_plan import ImageOptions
 from transforms.open_output import open_output
 from transforms.output import Output
@@ -171,8 +171,8 @@ def image_step(flags: argparse.Namespace) -> ImageStep | None:
     Raises:
         UsageError: a value out of range.
     """
-    specs = tuple(flags.images or ("auto",))
-    if "none" in specs:
+    specs = tuple(flags.images or (AUTO,))
+    if NO_IMAGES in specs:
         if len(specs) > 1:
             raise UsageError("--images none stands alone; leave it out, or the other places")
         if flags.videos:
@@ -187,7 +187,7 @@ def image_step(flags: argparse.Namespace) -> ImageStep | None:
         places=_checked(
             PlacesConfig,
             {
-                "images": specs,
+                "images": tuple(map(_absolute, specs)),
                 "mirrors": _mirrors(flags.mirror),
                 "base": base(flags),
                 "with_coco": bool(flags.coco),
@@ -198,6 +198,11 @@ def image_step(flags: argparse.Namespace) -> ImageStep | None:
         ),
         max_video_bytes=video_cap(flags),
     )
+
+
+def _absolute(place: str) -> str:
+    """Returns a place of images for workers, whose working folder is another one."""
+    return place if place == AUTO or "://" in place else os.path.abspath(place)
 
 
 def _fetch_values(flags: argparse.Namespace, workers: int) -> dict[str, typing.Any]:

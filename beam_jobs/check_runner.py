@@ -7,6 +7,7 @@ import typing
 
 from beam_jobs.errors import UsageError
 from beam_jobs.flink_cluster import FLINK_VERSION, check_flink
+from beam_jobs.flink_options import flink_options
 from beam_jobs.runner_flags import DATAFLOW, FLINK, PRISM, RunnerConfig
 from transforms.output import LocalOutput, Output
 
@@ -16,6 +17,8 @@ _log = logging.getLogger("photobeam")
 
 _OF_DATAFLOW = ("dry_run", "no_wait_until_finish", "template_location")
 """Flags that other runners would not heed, and do the work, or wait for it."""
+
+_OF_CLOUD = {"project": "of Google Cloud", "region": "such as us-central1"}
 
 
 def check_runner(runner: RunnerConfig, output: Output) -> None:
@@ -33,14 +36,36 @@ def check_runner(runner: RunnerConfig, output: Output) -> None:
         java = options.get("job_server_java_launcher") or "java"
         for warning in check_flink(options["flink_master"], version, jar, java):
             _log.warning("%s", warning)
-        from beam_jobs.portable_runner import flink_options
-
         flink_options(options, runner.workers)
     elif runner.name == PRISM:
         check_prism(runner.options)
     elif runner.name == DATAFLOW:
         check_dataflow(runner.options)
         _check_pipeline(runner, output)
+
+
+def check_workers_see(runner: str, flag: str, *places: str) -> None:
+    """Refuses files of this machine where the workers are sure to be on others.
+
+    Args:
+        runner: by name.
+        flag: for the message.
+        places: its values.
+
+    Raises:
+        UsageError: names the first of these files.
+    """
+    for place in places:
+        if runner == DATAFLOW and _is_here(place):
+            raise UsageError(
+                f"{flag} {place}: Dataflow's workers do not see this machine's files; give a place in a bucket, "
+                "gs:// or s3://"
+            )
+
+
+def _is_here(place: str) -> bool:
+    whole = place.rpartition("::")[2]
+    return "://" not in whole or whole.startswith(("file://", "local://"))
 
 
 def check_is_followed(runner: RunnerConfig, what: str) -> None:
@@ -79,11 +104,11 @@ def check_dataflow(options: Options) -> str:
     Raises:
         UsageError: a flag is missing.
     """
-    for name, what in (("project", "of Google Cloud"), ("region", "such as us-central1")):
-        if not options.get(name):
-            raise UsageError(f"--runner={DATAFLOW} needs --{name}: {what}")
+    missing = [f"--{name}: {what}" for name, what in _OF_CLOUD.items() if not options.get(name)]
     if not str(options.get("temp_location") or "").startswith("gs://"):
-        raise UsageError(f"--runner={DATAFLOW} needs --temp_location: gs://BUCKET/FOLDER")
+        missing.append("--temp_location: gs://BUCKET/FOLDER")
+    if missing:
+        raise UsageError(f"--runner={DATAFLOW} needs {', '.join(missing)}")
     if not (options.get("sdk_container_image") or options.get("setup_file")):
         raise UsageError(
             f"--runner={DATAFLOW}: its workers lack photobeam; give --sdk_container_image=IMAGE, made by "
@@ -94,7 +119,7 @@ def check_dataflow(options: Options) -> str:
 
 def _check_pipeline(runner: RunnerConfig, output: Output) -> None:
     if isinstance(output, LocalOutput):
-        raise UsageError(f"--output {output}: Dataflow's workers do not see this machine's files; give gs:// or s3://")
+        check_workers_see(DATAFLOW, "--output", str(output))
     from beam_jobs.dataflow_runner import new_pipeline
 
     # Without a dry run Beam asks for the bucket's policy here, for a minute where there are no credentials.

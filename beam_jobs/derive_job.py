@@ -5,7 +5,8 @@ import dataclasses
 import typing
 
 from beam_jobs import output_state
-from beam_jobs.build_config import BuildConfig
+from beam_jobs.build_config import BuildConfig, check_workers_see_inputs
+from beam_jobs.check_runner import check_workers_see
 from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser
 from beam_jobs.image_flags import ImageStep, add_image_flags, image_options
@@ -15,7 +16,7 @@ from schemas import layout
 from schemas.records import Manifest, OtherFormatError, Plan, PlanInput
 from transforms.image_plan import ImageOptions
 from transforms.old_dataset import OldDataset
-from transforms.output import Output, read_record
+from transforms.output import LocalOutput, Output, read_record
 from transforms.rows_wanted import RowsWanted, where_schema
 from transforms.url_credentials import without_credentials
 from transforms.where_condition import check_condition
@@ -87,9 +88,13 @@ def checked_job(old: Output, output: Output, given: Flags) -> DeriveJob:
         )
     plan, manifest = _finished(old)
     build = dataclasses.replace(recorded_build(old, plan, given), output=output)
+    if isinstance(output, LocalOutput):
+        check_workers_see(build.runner.name, "--output", str(output))
     origin = given.get("from", SHARDS)
     if origin == SHARDS:
         _check_needs_no_originals(plan, build)
+    elif build.images:
+        check_workers_see_inputs(build.runner.name, {}, build.images.places.images)
     where = given.get("where", "")
     if where:
         check_condition(where, where_schema(_old_image(old, plan).further_sizes))

@@ -17,7 +17,7 @@ import sys
 import typing
 
 from beam_jobs import build_flags
-from beam_jobs.build_config import add_build_flags
+from beam_jobs.build_config import add_build_flags, check_workers_see_inputs
 from beam_jobs.build_dataset import SPOOL_FACTOR
 from beam_jobs.cli import run_command
 from beam_jobs.errors import FAILED, OK, UsageError
@@ -34,7 +34,7 @@ from beam_jobs.machine_findings import (
     look_at_python,
     look_at_temporary_files,
 )
-from beam_jobs.output_findings import look_at_output, look_at_space
+from beam_jobs.output_findings import look_at_output, look_at_space, look_at_temp_location
 from beam_jobs.place_findings import look_at_photos, look_at_proxies, places_of
 from beam_jobs.runner_findings import look_at_runner
 from beam_jobs.runner_flags import CORES, FLINK, LOCAL
@@ -46,6 +46,7 @@ from transforms.filter_rows import RowSelection
 from transforms.find_inputs import decoded_bytes
 from transforms.first_photos import first_photos
 from transforms.output import LocalOutput
+from transforms.scratch import TEMP_FLAG
 from transforms.where_condition import ConditionError, check_condition
 
 INPUTS_S, REST_S = 10.0, 17.0
@@ -129,6 +130,8 @@ def _of_surroundings(flags: argparse.Namespace, base: str, inputs: Inputs) -> li
     looks: list[tuple[str, Look]] = [("runner", lambda: look_at_runner({**vars(flags), **flags.runner_options}))]
     if flags.output:
         looks.append(("--output", lambda: _look_at_output(flags, base, step, inputs)))
+    if flags.temp_location:
+        looks.append((TEMP_FLAG, lambda: _look_at_temp_location(flags)))
     if step:
         looks += _of_places(flags, step)
     if step and inputs.files:
@@ -156,6 +159,7 @@ def _look_at_flags(flags: argparse.Namespace) -> typing.Iterator[Finding]:
             check_condition(selection.where)
         build_flags.image_step(_with_base(flags, flags.base or ALL_SOURCES))
         s3_options(vars(flags))
+        check_workers_see_inputs(flags.runner, _sources(flags), flags.images or ())
     except (UsageError, ConditionError) as error:
         yield fault_of("flags", error)
         return
@@ -172,6 +176,12 @@ def _look_at_output(
         yield from look_at_output(part, wanted, flags.overwrite)
     local = output if isinstance(output, LocalOutput) else None
     yield from look_at_space(local, SPOOL_FACTOR * decoded_bytes(inputs.files))
+
+
+def _look_at_temp_location(flags: argparse.Namespace) -> typing.Iterator[Finding]:
+    place = build_flags.temp_location(vars(flags))
+    if place:
+        yield from look_at_temp_location(place, build_flags.output(flags) if flags.output else None)
 
 
 def _look_at_photos(flags: argparse.Namespace, base: str, step: ImageStep, inputs: Inputs) -> typing.Iterator[Finding]:

@@ -18,7 +18,7 @@ import typing
 
 from beam_jobs import export_job
 from beam_jobs.build_flags import add_worker_flags, output_at, temp_location
-from beam_jobs.check_runner import check_is_followed, check_runner
+from beam_jobs.check_runner import check_is_followed, check_runner, check_workers_see
 from beam_jobs.cli import run_command
 from beam_jobs.errors import OK, JobError, UsageError
 from beam_jobs.flags import FlagParser, parse
@@ -118,6 +118,7 @@ def _request(flags: argparse.Namespace, dataset: FinishedDataset, output: Output
     runner = runner_config(flags)
     check_is_followed(runner, "an export")
     check_runner(runner, output)
+    check_workers_see(runner.name, "OUT", flags.dataset)
     try:
         split = read_split(flags.split) if flags.split else ""
     except UnknownSplitError as error:

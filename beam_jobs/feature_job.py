@@ -6,7 +6,7 @@ import os
 import typing
 
 from beam_jobs import build_flags
-from beam_jobs.check_runner import check_is_followed, check_runner
+from beam_jobs.check_runner import check_is_followed, check_runner, check_workers_see
 from beam_jobs.errors import UsageError
 from beam_jobs.feature_flags import BATCH_SIZE, as_recorded, preprocessing_of
 from beam_jobs.flags import as_given
@@ -68,6 +68,7 @@ def checked_job(flags: argparse.Namespace) -> FeaturesJob:
     dataset = finished(output)
     size, extension = _image_of(dataset, flags.image_size)
     check_runner(runner, output)
+    check_workers_see(runner.name, "--model", flags.model)
     model, fit = _model_of(flags, runner, preprocessing, output)
     if flags.batch_size and fit.batch not in (0, flags.batch_size):
         raise UsageError(f"--batch_size {flags.batch_size}: the model takes {fit.batch} images at once; leave it out")

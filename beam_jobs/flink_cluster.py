@@ -178,7 +178,7 @@ def check_java(java: str = "java") -> str:
     if version is None:
         raise UsageError(
             f"--runner=FlinkRunner needs Java {releases}, and `{java} -version` gives none: install one "
-            "(openjdk-17-jre-headless), and have it in PATH"
+            "(openjdk-17-jre-headless), and have it in PATH, or name its program by --job_server_java_launcher"
         )
     if java_release(version) < min(JAVA_RELEASES):
         raise UsageError(f"--runner=FlinkRunner needs Java {releases}, `{java}` is {version}: install one of these")

@@ -15,6 +15,9 @@ from transforms.tar_shard import MAX_MEMBER_BYTES
 
 DEFAULT_MAX_VIDEO_BYTES = 500_000_000
 
+NO_IMAGES = "none"
+"""The ``--images`` value with which a dataset has rows alone."""
+
 
 class ImageStep(typing.NamedTuple):
     """What happens to the images: how they are written, how fetched, and where from.

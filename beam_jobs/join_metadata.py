@@ -9,7 +9,7 @@ import sys
 import typing
 
 from beam_jobs import build_flags
-from beam_jobs.build_config import BuildConfig, config_of
+from beam_jobs.build_config import BuildConfig, check_workers_see_inputs, config_of
 from beam_jobs.build_dataset import run
 from beam_jobs.cli import run_command
 from beam_jobs.flags import FlagParser, parse
@@ -36,7 +36,9 @@ def parse_args(argv: typing.Sequence[str]) -> BuildConfig:
     parser.add_argument(
         "--mirror", action="append", default=[], metavar="SOURCE=URL", help="another root for published sets"
     )
-    return config_of(parse(parser, argv), images=None)
+    config = config_of(parse(parser, argv), images=None)
+    check_workers_see_inputs(config.runner.name, config.sources)
+    return config
 
 
 if __name__ == "__main__":

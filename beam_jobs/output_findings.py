@@ -4,16 +4,19 @@ import contextlib
 import pathlib
 import tempfile
 import typing
+import uuid
 
 from beam_jobs import output_state
 from beam_jobs.errors import UsageError
 from beam_jobs.findings import FAULT, OK, WARNING, Finding, fault_of
 from beam_jobs.place_findings import look_at_bucket
+from beam_jobs.run_folder import check_apart
 from schemas import layout
 from transforms.lease import holder_of
 from transforms.object_store import is_store_url
 from transforms.output import LocalOutput, Output
 from transforms.publish import OutputError, check_space
+from transforms.scratch import TEMP_FLAG, scratch_of
 
 
 def look_at_output(
@@ -27,11 +30,10 @@ def look_at_output(
         overwrite: the run would start again.
     """
     check = f"--output {output}"
-    if is_store_url(output.root):
-        seen = list(look_at_bucket(check, output.root, output.s3))
-        yield from seen
-        if any(finding.status == FAULT for finding in seen):
-            return
+    seen = _bucket(check, output)
+    yield from seen
+    if any(finding.status == FAULT for finding in seen):
+        return
     try:
         output_state.check_is_ours(output)
         with _without_traces(output):
@@ -42,6 +44,33 @@ def look_at_output(
     yield Finding(OK, check, "can be written")
     yield _held(check, output)
     yield _standing(check, output, wanted, overwrite)
+
+
+def look_at_temp_location(place: Output, output: Output | None) -> typing.Iterator[Finding]:
+    """Looks whether workers can share files at ``--temp_location``; what it writes there is gone afterwards.
+
+    Args:
+        place: that the flag names.
+        output: of the run, None if none is named.
+    """
+    check = f"{TEMP_FLAG} {place}"
+    seen = _bucket(check, place)
+    yield from seen
+    if any(finding.status == FAULT for finding in seen):
+        return
+    scratch = scratch_of(place, f"doctor-{uuid.uuid4().hex}", place)
+    try:
+        if output:
+            check_apart(output, place)
+        with _without_traces(place):
+            try:
+                scratch.check_writable()
+            finally:
+                scratch.remove()
+    except (OutputError, OSError) as error:
+        yield fault_of(check, OutputError(str(error).replace(str(scratch), str(place))))
+        return
+    yield Finding(OK, check, "can be written")
 
 
 def look_at_space(output: Output | None, needed_bytes: int) -> typing.Iterator[Finding]:
@@ -58,6 +87,10 @@ def look_at_space(output: Output | None, needed_bytes: int) -> typing.Iterator[F
         yield fault_of("disk", error)
         return
     yield Finding(OK, "disk", f"{folder} has room for rows and spool, about {needed_bytes / 1e9:.2f} GB")
+
+
+def _bucket(check: str, place: Output) -> list[Finding]:
+    return list(look_at_bucket(check, place.root, place.s3)) if is_store_url(place.root) else []
 
 
 def _held(check: str, output: Output) -> Finding:

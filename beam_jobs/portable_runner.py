@@ -7,11 +7,7 @@ and what the operator can mend is told in a sentence.
 import collections
 import contextlib
 import functools
-import json
 import logging
-import shutil
-import sys
-import sysconfig
 import typing
 import uuid
 
@@ -22,18 +18,14 @@ from apache_beam.runners.portability.job_server import JobServer
 from apache_beam.runners.portability.prism_runner import PrismJobServer, PrismRunner
 from apache_beam.runners.runner import PipelineResult
 
-from beam_jobs.errors import JobError, UsageError
-from beam_jobs.flink_cluster import FLINK_VERSION, LOCAL_MASTERS, cancel_job
+from beam_jobs.errors import JobError
+from beam_jobs.flink_cluster import LOCAL_MASTERS, cancel_job
+from beam_jobs.flink_options import flink_options
 from beam_jobs.follow_commits import follow_commits
 from beam_jobs.interrupt import also_ended
 from beam_jobs.runner_flags import FLINK, RunnerConfig
 from beam_jobs.step_errors import message_of
-from beam_jobs.versions import software
-from beam_jobs.worker_boot import VERSIONS
 from transforms.output import Output
-
-WORKER = "photobeam-worker"
-"""Command that each of Flink's Python workers is started by."""
 
 _LAST_LINES = 20
 """Of a job server's log, shown if it ends before its time."""
@@ -72,58 +64,6 @@ def run_portably(build: typing.Callable[[beam.Pipeline], None], runner: RunnerCo
 def named(given: typing.Mapping[str, typing.Any]) -> dict[str, typing.Any]:
     """Returns Beam's options with a name of the job that no other one has: a job is cancelled by its name."""
     return {**given, "job_name": f"{given.get('job_name') or 'photobeam'}-{uuid.uuid4().hex[:12]}"}
-
-
-def flink_options(given: typing.Mapping[str, typing.Any], slots: int) -> dict[str, typing.Any]:
-    """Returns Beam's options for Flink: those given, over what suits the graphs of this project.
-
-    Batches are exchanged through files, so that a fault costs one task; each slot has a Python process of its own,
-    which ends with its stage: one that is kept is handed to retries even when it is dead.
-
-    Args:
-        given: by name.
-        slots: tasks at once.
-
-    Raises:
-        UsageError: photobeam's worker is not installed here, or ``--environment_config`` is no JSON object.
-    """
-    options = {
-        "flink_version": FLINK_VERSION,
-        "environment_type": "PROCESS",
-        "parallelism": slots,
-        "sdk_worker_parallelism": 1,
-        "execution_mode_for_batch": "BATCH_FORCED",
-        "environment_cache_millis": 0,
-        **given,
-    }
-    if options["environment_type"] == "PROCESS":
-        environment = _environment_of(options.get("environment_config") or "{}")
-        environment.setdefault("command", worker_command())
-        environment["env"] = {VERSIONS: json.dumps(software()), **environment.get("env", {})}
-        options["environment_config"] = json.dumps(environment)
-    return options
-
-
-def _environment_of(config: str) -> dict[str, typing.Any]:
-    try:
-        environment = json.loads(config)
-    except ValueError as error:
-        raise UsageError(f"--environment_config {config}: {error}") from error
-    if not isinstance(environment, dict):
-        raise UsageError(f'--environment_config {config}: expected an object, such as {{"command": "/bin/worker"}}')
-    return environment
-
-
-def worker_command() -> str:
-    """Returns the command that starts a worker, in the Python environment that this process runs in.
-
-    Raises:
-        UsageError: photobeam is not installed there.
-    """
-    command = shutil.which(WORKER, path=sysconfig.get_path("scripts")) or shutil.which(WORKER)
-    if command is None:
-        raise UsageError(f"{WORKER} is not in {sys.prefix}: install photobeam with pip, here and on the workers")
-    return command
 
 
 class _HasServer:

@@ -7,7 +7,7 @@ import typing
 import pyarrow as pa
 
 from beam_jobs import output_state
-from beam_jobs.build_config import BuildConfig, with_lists
+from beam_jobs.build_config import BuildConfig, check_workers_see_inputs, with_lists
 from beam_jobs.errors import OK, UsageError
 from beam_jobs.finish_config import finish_config
 from beam_jobs.flags import FlagParser
@@ -70,6 +70,7 @@ def run(output: Output, plan: Plan, given: Flags) -> int:
     config = recorded_build(output, plan, given)
     if config.images is None:
         raise UsageError(f"{FLAG}: {output} has rows alone, or is built with --images none: no photo was tried yet")
+    check_workers_see_inputs(config.runner.name, {}, config.images.places.images)
     check_places(config.images.places)
     commits = {r.shard: c for r, c in _standing(output, plan)}
     whole = plan.rows is not None and len(commits) == len(plan.rows)

@@ -5,6 +5,7 @@ import functools
 import logging
 import os
 import pathlib
+import re
 import shutil
 import time
 import typing
@@ -15,8 +16,11 @@ from schemas import layout
 from transforms.output import LocalOutput, Output
 from transforms.publish import OutputError
 from transforms.scratch import TEMP_FLAG, Scratch, scratch_of
+from transforms.url_credentials import without_credentials
 
 _log = logging.getLogger("photobeam")
+
+_RUN_ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}")
 
 
 class RunFolder(typing.NamedTuple):
@@ -44,31 +48,42 @@ def run_folder(
 ) -> typing.Iterator[RunFolder]:
     """Gives a run its place for what is unfinished; that goes with it, however the run ends.
 
+    A run that is killed, or leaves its job to go on alone, leaves its folder below ``--temp_location``. A note in the
+    output tells the next run, which removes it.
+
     Args:
-        output: the dataset.
+        output: the dataset, held by this run.
         temp_location, is_shared: as :func:`transforms.scratch.scratch_of`.
 
     Raises:
         OutputError: the place cannot be written, or would be taken for something else in the output.
     """
-    _check_apart(output, temp_location)
+    check_apart(output, temp_location)
     run_id = f"{time.strftime('%Y%m%dT%H%M%S')}-{uuid.uuid4().hex[:8]}"
-    folder = output.run_folder(run_id)
+    folder, note = output.run_folder(run_id), f"{layout.SCRATCH_NOTE}{run_id}"
     scratch = scratch_of(output, run_id, temp_location, is_shared)
-    with end_on_signals(folder), also_ended(functools.partial(_remove, scratch)):
+    remove = functools.partial(_remove, scratch, output, note if temp_location else None)
+    with end_on_signals(folder), also_ended(remove):
         try:
             folder.mkdir(parents=True)
+            _remove_abandoned(output, temp_location)
             scratch.check_writable()
             try:
+                if temp_location:
+                    output.write(note, _told(temp_location).encode())
                 yield _folder_of(output, folder, scratch)
             finally:
-                _remove(scratch)
+                remove()
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _check_apart(output: Output, temp_location: Output | None) -> None:
-    """Refuses a place in the output, where what a killed run leaves would be foreign to the next one."""
+def check_apart(output: Output, temp_location: Output | None) -> None:
+    """Refuses a place in the output, where what a killed run leaves would be foreign to the next one.
+
+    Raises:
+        OutputError: it is one.
+    """
     if temp_location is None:
         return
     inner, outer = (str(place).rstrip("/") for place in (temp_location, output))
@@ -89,8 +104,28 @@ def _folder_of(output: Output, folder: pathlib.Path, scratch: Scratch) -> RunFol
     return RunFolder(folder, folder / "staging" if is_seen else None, scratch)
 
 
-def _remove(scratch: Scratch) -> None:
+def _remove(scratch: Scratch, output: Output, note: str | None) -> None:
     try:
         scratch.remove()
+        if note:
+            output.remove(note)
     except OSError as error:
         _log.warning("%s: what this run shared there cannot be removed (%s); remove it", scratch, error)
+
+
+def _remove_abandoned(output: Output, temp_location: Output | None) -> None:
+    """Removes what earlier runs shared elsewhere, where this run shares, too; names what it leaves."""
+    for name in output.child(layout.TMP).entries():
+        note = f"{layout.TMP}/{name}"
+        if not note.startswith(layout.SCRATCH_NOTE):
+            continue
+        place, run_id = output.read(note).decode(errors="replace"), note.removeprefix(layout.SCRATCH_NOTE)
+        if temp_location and place == _told(temp_location) and _RUN_ID.fullmatch(run_id):
+            _remove(scratch_of(output, run_id, temp_location), output, note)
+        else:
+            _log.warning("%s/%s: a run that has ended shared files there; remove them", place, run_id)
+            output.remove(note)
+
+
+def _told(place: Output) -> str:
+    return without_credentials(str(place))

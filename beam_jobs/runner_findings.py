@@ -1,6 +1,8 @@
 """What a run needs of its runner, as far as that shows before anything is submitted."""
 
+import json
 import os
+import shutil
 import typing
 
 from beam_jobs.check_runner import check_dataflow, check_prism
@@ -15,6 +17,7 @@ from beam_jobs.flink_cluster import (
     read_cluster,
     version_warnings,
 )
+from beam_jobs.flink_options import WORKER, flink_options
 from beam_jobs.job_server_jar import find_jar, jar_warnings
 from beam_jobs.runner_flags import DATAFLOW, FLINK, PRISM
 
@@ -42,17 +45,30 @@ def look_at_runner(flags: Flags) -> typing.Iterator[Finding]:
 def _look_at_flink(flags: Flags) -> typing.Iterator[Finding]:
     version, master = flags.get("flink_version") or FLINK_VERSION, flags.get("flink_master") or ""
     jar = flags.get("flink_job_server_jar") or ""
-    yield from _told("java", _java)
+    java = flags.get("job_server_java_launcher")
+    yield from _told(f"--job_server_java_launcher {java}" if java else "java", lambda: _java(java or "java"))
     yield from _told("job server", lambda: _job_server(jar, version))
+    yield from _told(WORKER, lambda: _worker(flags))
     if not master:
         yield Finding(FAULT, "--flink_master", "is not given", "give HOST:8081 of a cluster, or [local]")
     elif master not in LOCAL_MASTERS:
         yield from _told(f"--flink_master {master}", lambda: _cluster(master, version))
 
 
-def _java() -> tuple[str, list[str]]:
-    version = check_java()
+def _java(java: str) -> tuple[str, list[str]]:
+    version = check_java(java)
     return version, java_warnings(version)
+
+
+def _worker(flags: Flags) -> tuple[str, list[str]]:
+    """Looks for what starts Python workers: they are other machines, but the place is the same one."""
+    given = {name: flags[name] for name in ("environment_type", "environment_config") if flags.get(name)}
+    options = flink_options(given, slots=1)
+    if options["environment_type"] != "PROCESS":
+        return f"not looked at, as workers are started by {options['environment_type']}", []
+    command = json.loads(options["environment_config"])["command"]
+    lacks = [] if shutil.which(command) else [f"{command} is no program here; every TaskManager needs it at that place"]
+    return f"{command}, which every TaskManager needs at the same place", lacks
 
 
 def _job_server(jar: str, version: str) -> tuple[str, list[str]]:

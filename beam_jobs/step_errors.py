@@ -29,6 +29,9 @@ _RAISED = re.compile(
 )
 _NO_WORKER = re.compile(r"java\.io\.IOException: (?:Cannot run program|error=2, No such file)")
 
+_NO_SLOT = re.compile(r"NoResourceAvailableException|TimeoutException: Timeout has occurred")
+"""What is left of the first when the job server passes it on."""
+
 _REFUSED = re.compile(r"Error received from SDK harness for instruction \S+: (?P<text>the worker .+)")
 
 
@@ -72,4 +75,15 @@ def message_of(told: str) -> str:
         last = raised[-1]
         names = {f"{e.__module__}.{e.__qualname__}" for e in (*EXPECTED_ERRORS, OutputError, LeaseLostError)}
         return last["text"] if last["name"] in names else f"{last['name']}: {last['text']}"
+    if _NO_SLOT.search(told):
+        return (
+            "too few TaskManagers are left: see in their logs why they ended, such as for lack of memory, and start "
+            "others before this command is given again"
+        )
+    if "CANCELLED: client cancelled" in told:
+        return (
+            "a worker was lost in each attempt: it was killed, or got nothing done for "
+            "--element_processing_timeout_minutes; see the logs of the TaskManagers, and whether their machines have "
+            "run out of memory"
+        )
     return told

@@ -21,6 +21,9 @@ if typing.TYPE_CHECKING:
 VERSIONS = "PHOTOBEAM_VERSIONS"
 """Environment variable: the versions that the submitter has, as JSON."""
 
+_LIMIT = "beam:option:element_processing_timeout_minutes:v1"
+"""Among the job's options."""
+
 _SOURCE = "beam:runner:source:v1"
 """Of what a runner hands to a bundle."""
 
@@ -41,10 +44,30 @@ def main(argv: typing.Sequence[str] | None = None) -> int:
         _refuse_work(control, flags.id, f"the worker {sys.prefix} on {os.uname().nodename} has {difference}")
         return FAILED
     os.environ.update(_environment(flags, info))
+    _serve(_limit_minutes(info))
+    return OK
+
+
+def _serve(limit_minutes: float) -> None:
+    """Does the runner's work; ends itself if it is stuck for so long, 0 for never."""
+    from beam_jobs.stuck_worker import StuckWorker
+
+    watcher = StuckWorker(60 * limit_minutes) if limit_minutes > 0 else None
     from apache_beam.runners.worker import sdk_worker_main
 
-    sdk_worker_main.main([])
-    return OK
+    log_handler, harness, _ = sdk_worker_main.create_harness(dict(os.environ))
+    if watcher:
+        watcher.watch(harness)
+    try:
+        harness.run()
+    finally:
+        if log_handler:
+            log_handler.close()
+
+
+def _limit_minutes(info: "beam_provision_api_pb2.ProvisionInfo") -> float:
+    fields = info.pipeline_options.fields
+    return float(fields[_LIMIT].string_value or fields[_LIMIT].number_value) if _LIMIT in fields else 0.0
 
 
 def _provision_info(flags: argparse.Namespace) -> "beam_provision_api_pb2.ProvisionInfo":

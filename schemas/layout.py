@@ -12,6 +12,8 @@ VIDEO_INDEX = "videos/index.json"
 INPUT_FAILURES = "failures/input.parquet"
 TMP = "_tmp"
 LEASE = "_tmp/lease.json"
+SCRATCH_NOTE = "_tmp/scratch-"
+"""Begins the name of a note that a run has a folder below a ``--temp_location``; its name follows."""
 REWRITES_BEGUN = "_tmp/rewrites/begun"
 """There from before the first shard is replaced until the manifest says what all of them are."""
 NOT_PUBLIC = "log/not_public.txt"
@@ -21,6 +23,16 @@ REWRITES = "_tmp/rewrites"
 LOG = "log"
 SHARD_FOLDERS = ("commits", "shards", "videos", "failures", "rows", LOG)
 """Folders whose files are of one shard each; what says that a shard is complete comes first."""
+
+
+def is_unfinished(name: str) -> bool:
+    """Tells whether something in the folder of what is unfinished is, and may go with the run that left it.
+
+    Example:
+        >>> is_unfinished("_tmp/rewrites"), is_unfinished("_tmp/lease.json"), is_unfinished("_tmp/scratch-2026")
+        (True, False, False)
+    """
+    return name != LEASE and not name.startswith(SCRATCH_NOTE)
 
 
 def shard_name(shard: int) -> str:

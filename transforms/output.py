@@ -168,10 +168,10 @@ class LocalOutput(Output):
         return self.path / layout.TMP / run_id
 
     def sweep(self) -> None:
-        """Removes all that is in `_tmp` but the lease."""
+        """Removes all that is in `_tmp` but the lease, and notes of what is elsewhere."""
         for name in self.child(layout.TMP).entries():
             unfinished = f"{layout.TMP}/{name}"
-            if unfinished != layout.LEASE:
+            if layout.is_unfinished(unfinished):
                 self.remove_tree(unfinished)
 
 

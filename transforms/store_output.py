@@ -115,7 +115,7 @@ class StoreOutput(Output):
         shutil.rmtree(self._run_folders(), ignore_errors=True)
         for name in self.child(layout.TMP).entries():
             unfinished = f"{layout.TMP}/{name}"
-            if unfinished != layout.LEASE:
+            if layout.is_unfinished(unfinished):
                 self.remove_tree(unfinished)
 
     @as_os_errors()

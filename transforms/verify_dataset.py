@@ -174,7 +174,7 @@ def _check_strays(found: typing.Iterable[str], records: Records) -> list[Fault]:
 
 def leftovers(dataset: DatasetFiles, shards: int) -> list[str]:
     """Lists what runs that died, or are under way, left: folders and files below `_tmp`, and logs of no shard."""
-    unfinished = {"/".join(name.split("/")[:2]) for name in dataset.names(layout.TMP)} - {layout.LEASE}
+    unfinished = filter(layout.is_unfinished, {"/".join(name.split("/")[:2]) for name in dataset.names(layout.TMP)})
     logs = set(dataset.names(layout.LOG)) - {layout.log_file(shard) for shard in range(shards)}
     return sorted([*unfinished, *(name for name in logs if layout.shard_of(name) is not None)])
 

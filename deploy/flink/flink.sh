@@ -188,7 +188,10 @@ status() {
 }
 
 submit() {
-  exec "${PHOTOBEAM:-photobeam}" build --runner=FlinkRunner "--flink_master=$(cat "$dir/address")" \
+  local photobeam=${PHOTOBEAM:-photobeam}
+  command -v "$photobeam" > /dev/null ||
+    fail "there is no command $photobeam: activate the environment it is installed in, or set PHOTOBEAM to its path"
+  exec "$photobeam" build --runner=FlinkRunner "--flink_master=$(cat "$dir/address")" \
     --flink_version=1.20 "--flink_job_server_jar=$job_server_jar" "$@"
 }
 

@@ -1,6 +1,6 @@
-"""Builds on Flink that lose workers and TaskManagers, Flink from its jar alone, and Prism: the bytes of a local run.
+"""Builds on Flink whose workers and TaskManagers die or hang, on its jar alone, and on Prism: always the same bytes.
 
-Run: `python tests/endurance/flink_faults.py [--kills 3] [--seed 1] [--prism PATH]`; about 20 minutes. Without `--prism`
+Run: `python tests/endurance/flink_faults.py [--kills 3] [--seed 1] [--prism PATH]`; about 25 minutes. Without `--prism`
 Beam's runner for tests is left out; `go install github.com/apache/beam/sdks/v2/go/cmd/prism@v2.77.0` makes it.
 Exits with 1 if a job fails, a file differs, or a photo of a shard that was committed is fetched again.
 """
@@ -24,6 +24,7 @@ sys.path.insert(0, str(ROOT))
 
 from schemas import layout  # noqa: E402
 from tests.fault_server import Answer, FaultServer  # noqa: E402
+from tests.fill_heap import fill_heap  # noqa: E402
 from tests.flink_cluster import FlinkCluster  # noqa: E402
 from tests.jobs.conftest import picture, write_lines  # noqa: E402
 from tests.killed_runs import data_hashes  # noqa: E402
@@ -32,7 +33,9 @@ from tests.yfcc_corpus import dataset_line, mirror_path  # noqa: E402
 PHOTOS, SHARDS = 240, 24
 DELAY_S = 0.5
 LIMIT_S = 900
+ENDING_S = 60
 RESTARTS = 10
+STUCK = "--element_processing_timeout_minutes=1"
 
 Kill = typing.Callable[[FlinkCluster, random.Random], None]
 
@@ -58,6 +61,7 @@ def main() -> int:
                 "a worker in phase 1": [(-1, kill_worker)],
                 "a TaskManager in phase 1": [(-1, kill_taskmanager)],
                 "a TaskManager in phase 2": [(1, kill_taskmanager)],
+                "a TaskManager without memory": [(1, fill_taskmanager)],
                 f"{flags.kills} at random": [
                     (commits, chance.choice([kill_worker, kill_taskmanager]))
                     for commits in sorted(chance.sample(range(1, SHARDS - 4), flags.kills))
@@ -65,15 +69,46 @@ def main() -> int:
             }
             for what, kills in faults.items():
                 found[what] = builds.run(what.replace(" ", "_"), on, cluster, kills, chance)
+            for what, hang in {"a worker that hangs": stop_worker, "a child that hangs": stop_child}.items():
+                found[what] = builds.run(what.replace(" ", "_"), [*on, STUCK], cluster, [(1, hang)], chance)
     print(json.dumps(found, indent=1))
     return 0 if all(result == "the same bytes" for result in found.values()) else 1
 
 
 def kill_worker(cluster: FlinkCluster, chance: random.Random) -> None:
     """Kills one of Beam's Python workers."""
+    for worker in _chosen_worker(cluster, chance):
+        worker.kill()
+
+
+def fill_taskmanager(cluster: FlinkCluster, chance: random.Random) -> None:
+    """Fills the heap of a TaskManager, sees that it ends by that, and starts another."""
+    number = chance.choice(sorted(cluster.taskmanagers))
+    with tempfile.TemporaryDirectory() as folder:
+        fill_heap(cluster.taskmanagers[number], pathlib.Path(folder))
+    until = time.monotonic() + ENDING_S
+    while number in cluster.taskmanagers:
+        assert time.monotonic() < until, "a TaskManager without memory lives on"
+        time.sleep(0.5)
+    cluster.add_taskmanager()
+
+
+def stop_worker(cluster: FlinkCluster, chance: random.Random) -> None:
+    """Has a worker stand still, as one does that never gives Python's lock back."""
+    for worker in _chosen_worker(cluster, chance):
+        worker.suspend()
+
+
+def stop_child(cluster: FlinkCluster, chance: random.Random) -> None:
+    """Has the process that builds a worker's shards stand still."""
+    for worker in _chosen_worker(cluster, chance):
+        youngest = max(worker.children(recursive=True), key=psutil.Process.create_time)
+        youngest.suspend()
+
+
+def _chosen_worker(cluster: FlinkCluster, chance: random.Random) -> list[psutil.Process]:
     workers = [p for p in cluster.processes() if any("photobeam-worker" in part for part in p.cmdline())]
-    if workers:
-        chance.choice(workers).kill()
+    return [chance.choice(workers)] if workers else []
 
 
 def kill_taskmanager(cluster: FlinkCluster, chance: random.Random) -> None:

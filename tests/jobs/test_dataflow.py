@@ -10,7 +10,6 @@ from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
 
 from beam_jobs import build_dataset
-from tests.jobs.conftest import write_lines
 
 _FLAGS = (
     "--output=gs://bucket/out",
@@ -27,7 +26,15 @@ _OWN_CODERS = ("ListCoder", "PaneInfoCoder")
 
 
 @pytest.fixture
-def graph(tmp_path, lines, monkeypatch) -> typing.Iterator[beam_runner_api_pb2.Pipeline]:
+def source(lines, gcs, bucket, monkeypatch, no_credentials) -> str:
+    """The packs, where Dataflow's workers would see them."""
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs.url)
+    gcs.put(bucket, {"packs/yfcc100m_dataset": "".join(f"{line}\n" for line in lines).encode()})
+    return f"gs://{bucket}/packs"
+
+
+@pytest.fixture
+def graph(source, monkeypatch) -> typing.Iterator[beam_runner_api_pb2.Pipeline]:
     """The graph of a dry run."""
     graphs = []
     run = DataflowRunner.run_pipeline
@@ -38,8 +45,7 @@ def graph(tmp_path, lines, monkeypatch) -> typing.Iterator[beam_runner_api_pb2.P
         return result
 
     monkeypatch.setattr(DataflowRunner, "run_pipeline", keep)
-    source = write_lines(tmp_path / "yfcc100m_dataset", lines)
-    assert build_dataset.main(["--yfcc", str(source), *_FLAGS, "--dry_run=True"]) == 0
+    assert build_dataset.main(["--yfcc", source, *_FLAGS, "--dry_run=True"]) == 0
     return graphs[0]
 
 
@@ -81,7 +87,7 @@ def test_workers_run_the_given_image_and_have_memory(graph):
     assert not [a for a in environment.dependencies if b"pickled_main_session" in a.role_payload]
 
 
-def test_a_template_is_made_without_the_service(tmp_path, lines, gcs, bucket, monkeypatch, no_credentials):
+def test_a_template_is_made_without_the_service(source, tmp_path, bucket, monkeypatch):
     from apache_beam.options.pipeline_options import GoogleCloudOptions
     from apache_beam.runners.dataflow.internal import apiclient
 
@@ -99,13 +105,10 @@ def test_a_template_is_made_without_the_service(tmp_path, lines, gcs, bucket, mo
     monkeypatch.setattr(apiclient.DataflowApplicationClient, "stage_file", keep)
     monkeypatch.setattr(GoogleCloudOptions, "_warn_if_soft_delete_policy_enabled", lambda *_: None)
     monkeypatch.setattr(dataflow_runner, "leave", leave)
-    source = write_lines(tmp_path / "yfcc100m_dataset", lines)
     template = tmp_path / "template.json"
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs.url)
-    gcs.put(bucket, {})
     flags = [flag.replace("gs://bucket", f"gs://{bucket}") for flag in _FLAGS]
     with pytest.raises(SystemExit):
-        build_dataset.main(["--yfcc", str(source), *flags, "--no_auth", f"--template_location={template}"])
+        build_dataset.main(["--yfcc", source, *flags, "--no_auth", f"--template_location={template}"])
     assert left == ["the job is Dataflow's now; its last step writes the manifest"]
     job = json.loads(pathlib.Path(template).read_text() if template.exists() else staged["template.json"])
     pool = job["environment"]["workerPools"][0]

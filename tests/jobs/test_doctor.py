@@ -17,6 +17,7 @@ import pytest
 from beam_jobs import doctor, job_server_jar
 from beam_jobs.findings import FAULT, OK, WARNING, Finding, look_at
 from beam_jobs.machine_findings import look_at_cores, look_at_open_files, look_at_packages
+from beam_jobs.output_findings import look_at_temp_location
 from beam_jobs.place_findings import look_at_server
 from beam_jobs.runner_findings import look_at_runner
 from schemas import layout
@@ -31,6 +32,7 @@ from transforms import store_requests
 from transforms.fetch_options import FetchOptions
 from transforms.lease import hold_output
 from transforms.open_output import open_output
+from transforms.output import LocalOutput
 from transforms.reach_server import UnreachableError, reach
 from transforms.request_signers import S3Options
 
@@ -320,16 +322,46 @@ def test_flink_is_looked_at_by_its_flags(tmp_path: pathlib.Path, monkeypatch: py
     flags = {"runner": "FlinkRunner", "flink_version": "1.20", "flink_job_server_jar": jar}
     with FaultServer({"/overview": Answer(json.dumps(OVERVIEW).encode())}) as server:
         found = list(look_at_runner({**flags, "flink_master": server.url}))
-    assert [f.status for f in found] == [OK, OK, OK]
+    assert [f.status for f in found] == [OK, OK, OK, OK]
+    assert found[2].check == "photobeam-worker"
     assert found[-1].found == "Flink 1.20.5, 2 TaskManagers, 1 of 2 slots free"
     found = list(look_at_runner({**flags, "flink_master": server.url, "flink_version": "1.19"}))
-    assert [f.status for f in found] == [OK, FAULT, FAULT]
+    assert [f.status for f in found] == [OK, FAULT, OK, FAULT]
     assert "refused" in found[-1].found
     monkeypatch.setenv("PATH", str(tmp_path / "none"))
     monkeypatch.setattr(job_server_jar, "JAR_CACHE", tmp_path)
     monkeypatch.setattr(job_server_jar, "_REPOSITORY", f"http://127.0.0.1:{closed_port()}")
     found = list(look_at_runner({**flags, "flink_master": "[local]", "flink_job_server_jar": ""}))
-    assert [f.status for f in found] == [FAULT, FAULT]
+    assert [f.status for f in found] == [FAULT, FAULT, OK]
+
+
+def test_the_java_and_the_worker_that_flags_name_are_looked_at(tmp_path: pathlib.Path) -> None:
+    flags = {"runner": "FlinkRunner", "flink_master": "[local]", "flink_job_server_jar": str(write_jar(tmp_path / "a"))}
+    java, worker = str(tmp_path / "java"), tmp_path / "worker"
+
+    def statuses() -> dict[str, str]:
+        given = {"job_server_java_launcher": java, "environment_config": json.dumps({"command": str(worker)})}
+        return {f.check: f.status for f in look_at_runner({**flags, **given})}
+
+    assert statuses()[f"--job_server_java_launcher {java}"] == FAULT
+    assert statuses()["photobeam-worker"] == WARNING
+    write_java(tmp_path, "17.0.15")
+    worker.touch(0o755)
+    assert set(statuses().values()) == {OK}
+    assert statuses()["photobeam-worker"] == OK
+
+
+def test_the_temp_location_is_looked_at_and_left_as_it_was(tmp_path: pathlib.Path) -> None:
+    place, output = LocalOutput(tmp_path / "a/b"), LocalOutput(tmp_path / "out")
+    assert [f.status for f in look_at_temp_location(place, output)] == [OK]
+    assert not list(tmp_path.iterdir())
+    (inside,) = look_at_temp_location(output.child("temp"), output)
+    assert (inside.status, "lies in" in inside.found) == (FAULT, True)
+    (tmp_path / "a").touch()
+    (told,) = look_at_temp_location(place, None)
+    assert str(told).startswith(
+        f"fault    --temp_location {place}: cannot be written (Not a directory); choose another"
+    )
 
 
 def test_prism_and_dataflow_are_looked_at(tmp_path: pathlib.Path) -> None:

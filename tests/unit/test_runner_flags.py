@@ -1,16 +1,19 @@
 """Where a job runs: photobeam's flags and Beam's on one command line."""
 
+import re
+
 import pytest
 
-from beam_jobs import build_dataset
+from beam_jobs import build_dataset, join_metadata
 from beam_jobs.check_runner import check_is_followed
 from beam_jobs.errors import UsageError
-from beam_jobs.portable_runner import flink_options, named
+from beam_jobs.flink_options import flink_options
+from beam_jobs.portable_runner import named
 from beam_jobs.runner_flags import CORES, DATAFLOW, PRISM, RunnerConfig
 
 _BUILD = ["--yfcc", "in", "--output", "out"]
 _DATAFLOW = [
-    *_BUILD[:2],
+    "--yfcc=gs://bucket/in",
     "--output=gs://bucket/out",
     "--runner=DataflowRunner",
     "--project=my-project",
@@ -41,6 +44,13 @@ def test_beams_flags_stand_among_photobeams(tmp_path):
     assert runner.options == {"prism_location": str(prism), "experiments": ["a", "b"]}
 
 
+def test_workers_need_not_run_where_the_command_does(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = build_dataset.parse_args([*_BUILD, "--images=photos", "--images=auto", "--images=gs://bucket/photos"])
+    assert config.images
+    assert config.images.places.images == (str(tmp_path / "photos"), "auto", "gs://bucket/photos")
+
+
 def test_beams_flags_may_stand_in_the_config_file(tmp_path):
     prism, config = tmp_path / "prism", tmp_path / "flags.yaml"
     prism.touch(0o755)
@@ -59,7 +69,10 @@ def test_beams_flags_may_stand_in_the_config_file(tmp_path):
         (["--runner=FlinkRunner", "--flink_masterr=x"], "unknown flag --flink_masterr"),
         (["--runner=PrismRunner"], "needs --prism_location"),
         (["--runner=PrismRunner", "--prism_location=/nowhere"], "/nowhere is none"),
-        (["--runner=DataflowRunner"], "needs --project"),
+        (
+            ["--runner=DataflowRunner"],
+            "needs --project: of Google Cloud, --region: such as us-central1, --temp_location:",
+        ),
     ],
 )
 def test_what_a_runner_lacks_is_said_before_any_work(flags, told):
@@ -82,9 +95,29 @@ def test_dataflow_needs_to_be_told_where(without, told):
     assert told in str(error.value)
 
 
-def test_dataflow_does_not_see_local_files():
-    with pytest.raises(UsageError, match="Dataflow's workers do not see this machine's files"):
-        build_dataset.parse_args([*_DATAFLOW, "--output", "out"])
+@pytest.mark.parametrize(
+    ("flag", "place"),
+    [
+        ("--yfcc", "in"),
+        ("--coco", "file:///data/coco"),
+        ("--coco", "2017:val"),
+        ("--open_images", "zip://*::masks.zip"),
+        ("--images", "photos"),
+        ("--output", "/out"),
+    ],
+)
+def test_dataflow_is_given_no_file_of_this_machine(flag, place):
+    told = re.escape(f"{flag} {place}: Dataflow's workers do not see this machine's files; give a place in a bucket")
+    with pytest.raises(UsageError, match=told):
+        build_dataset.parse_args([*_DATAFLOW, flag, place])
+    if flag not in ("--images", "--output"):
+        with pytest.raises(UsageError, match=told):
+            join_metadata.parse_args([*_DATAFLOW, flag, place])
+
+
+def test_dataflow_is_given_what_its_workers_see():
+    seen = ["--open_images", "zip://*::gs://bucket/masks.zip", "--images=auto", "--images=s3://bucket/photos"]
+    assert build_dataset.parse_args([*_DATAFLOW, *seen]).runner.name == DATAFLOW
 
 
 @pytest.mark.parametrize("flag", ["--no_wait_until_finish", "--template_location=gs://bucket/template"])

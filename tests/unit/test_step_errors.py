@@ -48,6 +48,23 @@ def test_too_few_buffers_are_told_with_what_to_set():
     assert "taskmanager.network.sort-shuffle.min-buffers" in message_of(told)
 
 
+def test_lost_workers_are_told_with_where_to_look():
+    told = "java.lang.RuntimeException: org.grpc.StatusRuntimeException: CANCELLED: client cancelled"
+    assert message_of(told).startswith("a worker was lost in each attempt")
+    assert message_of(f"{told}\nValueError: a bug [while running 'Spool']") == "ValueError: a bug"
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "jobmanager.scheduler.NoResourceAvailableException: Slot",
+        "concurrent.TimeoutException: Timeout has occurred: 60000 ms",
+    ],
+)
+def test_a_cluster_without_taskmanagers_is_told(what):
+    assert message_of(f"failed in state FAILED: {what}").startswith("too few TaskManagers are left")
+
+
 def test_what_is_not_understood_is_told_whole():
     assert message_of("the job was lost") == "the job was lost"
 
