@@ -16,6 +16,7 @@ from beam_jobs.by_split import run_by_split
 from beam_jobs.cli import run_command
 from beam_jobs.download_line import show_download
 from beam_jobs.errors import OK, UsageError
+from beam_jobs.find_tombstones import find_tombstones
 from beam_jobs.finish_config import finish_config
 from beam_jobs.flags import FlagParser, parse
 from beam_jobs.image_flags import check_video_flags
@@ -172,7 +173,7 @@ def _what_stands(config: BuildConfig, found: FoundInputs) -> output_state.Standi
     inputs, selection = found.plan_inputs(), config.selection.as_json()
     plan = Plan(selection=selection, format=config.format, inputs=inputs)
     if config.overwrite:
-        tombstones = output_state.read_tombstones(config.output)
+        tombstones = find_tombstones(config.output)
         return output_state.Standing(dataclasses.replace(plan, tombstones=tombstones), None, {}, False)
     old = output_state.read_plan(config.output)
     if old is not None:

@@ -6,6 +6,7 @@ import typing
 from beam_jobs import build_flags
 from beam_jobs.build_config import BuildConfig
 from beam_jobs.errors import UsageError
+from beam_jobs.find_tombstones import find_tombstones
 from beam_jobs.finish_config import finish_config
 from beam_jobs.interrupt import held
 from beam_jobs.output_state import check_versions
@@ -57,6 +58,7 @@ def repair(output: Output, given: Flags) -> Repaired:
     try:
         output.check_writable()
         with held(output):
+            find_tombstones(output)
             roll_forward_and_sweep(output)
             return _repair_held(output, given)
     except (OutputError, OutputInUseError) as error:

@@ -2,6 +2,7 @@
 
 from beam_jobs import output_state
 from beam_jobs.errors import JobError, UsageError
+from beam_jobs.find_tombstones import find_tombstones
 from beam_jobs.interrupt import end_on_signals
 from schemas.tombstones import is_carried_out
 from transforms.finish_shards import finish_again
@@ -20,11 +21,12 @@ def settle(output: Output, workers: int, overwrite: bool = False) -> None:
         overwrite: nothing of the output is to stay, so that no photo need be taken out of it.
 
     Raises:
-        UsageError: the plan is damaged, or photos are to be taken out of a shard that is; or a record is of another
-            format version.
+        UsageError: the plan is damaged, or photos are to be taken out of a shard that is; nothing tells which photos
+            were taken down; or a record is of another format version.
     """
     if not overwrite:
         output_state.check_versions(output, with_commits=False)
+    find_tombstones(output)
     has_begun = roll_forward(output)
     plan = None if overwrite else output_state.read_plan(output)
     if plan:

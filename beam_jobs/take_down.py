@@ -12,6 +12,7 @@ from beam_jobs.settle import end_take_down
 from schemas import layout
 from schemas.records import Plan
 from schemas.tombstones import TAKEN_DOWN, UNKNOWN, IdListError, read_photo_ids, with_tombstones
+from transforms.intents import begin_rewrites
 from transforms.output import Output, read_record
 from transforms.purge_lists import BEYOND_REACH
 
@@ -46,6 +47,7 @@ def run(output: Output, plan: Plan, given: Flags) -> int:
     tombstones = with_tombstones(plan.tombstones, ids, time.strftime("%Y-%m-%d", time.gmtime()))
     new = len(tombstones) - len(plan.tombstones)
     if new:
+        begin_rewrites(output)
         output.write(layout.PLAN, dataclasses.replace(plan, tombstones=tombstones).to_json())
     end_take_down(output, given.get("workers", CORES))
     after = read_record(output, layout.PLAN, Plan).counts

@@ -15,8 +15,8 @@ import typing
 from schemas.layout import FORMAT_VERSION, shard_name
 
 _CHECKSUM = "checksum"
-_OMITTED_AT_0: typing.Final = {"omitted_at_0": True}
-"""Marks counts that are left out where they are 0: records without videos are as if nobody knew of any."""
+_OMITTED_IF_NONE: typing.Final = {"omitted_if_none": True}
+"""Marks what is left out where there is none: records without videos are as if nobody knew of any."""
 
 _OLDER_REMEDY = "use the version that wrote it, or build anew: into another --output, or with --overwrite"
 
@@ -93,8 +93,8 @@ class CommitRecord(Record):
     failures_by_reason: dict[str, int]
     rows_digest: str
     files: dict[str, FileDigest]
-    videos: int = dataclasses.field(default=0, metadata=_OMITTED_AT_0)
-    failed_videos: int = dataclasses.field(default=0, metadata=_OMITTED_AT_0)
+    videos: int = dataclasses.field(default=0, metadata=_OMITTED_IF_NONE)
+    failed_videos: int = dataclasses.field(default=0, metadata=_OMITTED_IF_NONE)
     format_version: int = FORMAT_VERSION
 
 
@@ -135,8 +135,8 @@ class ManifestShard:
     bytes: int
     sha256: dict[str, str]
     rows_digest: str
-    videos: int = dataclasses.field(default=0, metadata=_OMITTED_AT_0)
-    failed_videos: int = dataclasses.field(default=0, metadata=_OMITTED_AT_0)
+    videos: int = dataclasses.field(default=0, metadata=_OMITTED_IF_NONE)
+    failed_videos: int = dataclasses.field(default=0, metadata=_OMITTED_IF_NONE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,8 +148,16 @@ class Totals:
     failed: int
     bytes: int
     failures_by_reason: dict[str, int]
-    videos: int = dataclasses.field(default=0, metadata=_OMITTED_AT_0)
-    failed_videos: int = dataclasses.field(default=0, metadata=_OMITTED_AT_0)
+    videos: int = dataclasses.field(default=0, metadata=_OMITTED_IF_NONE)
+    failed_videos: int = dataclasses.field(default=0, metadata=_OMITTED_IF_NONE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Tombstone:
+    """A photo that was taken down and must not come back, and the day (UTC, ISO 8601) when that was."""
+
+    photo_id: int
+    date: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,6 +173,7 @@ class Manifest(Record):
         totals: sums over the shards.
         root_hash: of all data files, see :func:`root_hash`.
         run: what differs between runs of the same build: run id, times, host.
+        tombstones: the same as the plan's, should that be lost; left out where there are none.
     """
 
     configuration: dict[str, typing.Any]
@@ -175,6 +184,7 @@ class Manifest(Record):
     totals: Totals
     root_hash: str
     run: dict[str, typing.Any]
+    tombstones: list[Tombstone] = dataclasses.field(default_factory=list, metadata=_OMITTED_IF_NONE)
     format_version: int = FORMAT_VERSION
 
 
@@ -195,14 +205,6 @@ class PlanRows:
     shard: int
     rows: int
     digest: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Tombstone:
-    """A photo that was taken down and must not come back, and the day (UTC, ISO 8601) when that was."""
-
-    photo_id: int
-    date: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -297,7 +299,7 @@ def _json_bytes(value: typing.Any) -> bytes:
 def _body(record: typing.Any) -> dict[str, typing.Any]:
     """Returns what a record says, nested ones as they are."""
     values = vars(record)
-    omitted = _omitted_at_0(typing.cast(typing.Hashable, type(record)))
+    omitted = _omitted_if_none(typing.cast(typing.Hashable, type(record)))
     return {name: value for name, value in values.items() if value or name not in omitted}
 
 
@@ -327,8 +329,8 @@ def _field_types(record: type) -> dict[str, typing.Any]:
 
 
 @functools.cache
-def _omitted_at_0(record: typing.Any) -> frozenset[str]:
-    return frozenset(f.name for f in dataclasses.fields(record) if f.metadata == _OMITTED_AT_0)
+def _omitted_if_none(record: typing.Any) -> frozenset[str]:
+    return frozenset(f.name for f in dataclasses.fields(record) if f.metadata == _OMITTED_IF_NONE)
 
 
 def _decode(type_: typing.Any, value: typing.Any, where: str) -> typing.Any:
@@ -347,7 +349,7 @@ def _decode(type_: typing.Any, value: typing.Any, where: str) -> typing.Any:
     if not dataclasses.is_dataclass(type_):
         return value
     fields = _field_types(typing.cast(type, type_))
-    wrong = (fields.keys() ^ value.keys()) - _omitted_at_0(typing.cast(typing.Hashable, type_))
+    wrong = (fields.keys() ^ value.keys()) - _omitted_if_none(typing.cast(typing.Hashable, type_))
     if wrong:
         raise ValueError(f"{where} is damaged: wrong or missing keys {sorted(wrong)}")
     return typing.cast(typing.Any, type_)(**{n: _decode(fields[n], v, f"{where}: {n}") for n, v in value.items()})

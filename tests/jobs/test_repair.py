@@ -270,8 +270,11 @@ def test_photos_that_were_taken_down_do_not_return(corpus: Corpus, dataset: path
         (dataset / name).unlink()
     assert repair(dataset) == 0
     assert data_of(dataset) == good
+    plan = (dataset / layout.PLAN).read_bytes()
     (dataset / layout.PLAN).unlink()
-    assert repair(dataset) == 2
+    assert repair(dataset) == 0
+    assert (dataset / layout.PLAN).read_bytes() == plan
+    assert data_of(dataset) == good
 
 
 def test_a_repair_that_died_is_gone_on_with(

@@ -120,10 +120,19 @@ def test_without_the_list_of_those_taken_down_nothing_is_built(
     join = ["--yfcc", str(source), "--output", str(output), "--samples_per_shard=20"]
     for again in (lambda: build(source, mirror, output), lambda: join_metadata.main(join)):
         assert again() == 2
-        assert "the list of photos that were taken down: put back a copy" in capsys.readouterr().err
+        assert "photos were taken down: put back a copy" in capsys.readouterr().err
     assert data_of(output) == before
     (output / layout.PLAN).write_bytes(plan)
     assert build(source, mirror, output) == 0
+    assert data_of(output) == before
+    (output / layout.PLAN).write_bytes(b"{")
+    assert build(source, mirror, output, "--overwrite") == 0
+    assert data_of(output) == before
+    (output / layout.PLAN).write_bytes(b"{")
+    (output / layout.MANIFEST).unlink()
+    for again in (lambda: build(source, mirror, output, "--overwrite"), lambda: build(source, mirror, output)):
+        assert again() == 2
+        assert "nothing else tells which photos were taken down" in capsys.readouterr().err
     assert data_of(output) == before
 
 

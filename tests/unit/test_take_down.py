@@ -93,7 +93,7 @@ def test_photos_leave_every_file_and_the_accounts_hold(
     assert take_down(root, ids) == 0
     assert not gone & (photos_of(root, "rows") | photos_of(root, "shards") | photos_of(root, "failures"))
     holding = [p for p in root.rglob("*") if p.is_file() and any(name in p.read_bytes() for name in names)]
-    assert [p.name for p in holding] == ["plan.json"]
+    assert {p.name for p in holding} == {layout.PLAN, layout.MANIFEST}
     plan, out = plan_of(root), capsys.readouterr().out
     assert [t.photo_id for t in plan.tombstones] == sorted({*gone, 12345})
     assert plan.counts == {
