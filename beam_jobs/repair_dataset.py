@@ -76,7 +76,7 @@ def _repair_held(output: Output, given: Flags) -> Repaired:
     is_shared = given.get("runner", LOCAL) != LOCAL
     with run_folder(output, build_flags.temp_location(given), is_shared) as place:
         restore_plan(output, given, place)
-        end_take_down(output, given.get("workers", CORES), drop_damaged=True)
+        end_take_down(output, given.get("workers", CORES), drop_missing=True)
         report = verify(output.root, s3=output.s3)
         faults = [fault for fault in report.faults if not fault.file.startswith(f"{layout.TMP}/")]
         if not faults:
