@@ -162,6 +162,7 @@ def test_carriage_returns_and_a_missing_last_newline_are_harmless(tmp_path: path
         (["--direct_num_workers=3"], ["--direct_num_workers"]),
         (["stray"], ["unknown argument stray"]),
         (["--config", "/nowhere.yaml"], ["--config /nowhere.yaml"]),
+        (["--config", "a\0b"], ["'a\\x00b'", "a NUL character"]),
     ],
 )
 def test_a_wrong_flag_is_refused(
