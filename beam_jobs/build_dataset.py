@@ -132,7 +132,7 @@ def _run_held(config: BuildConfig, found: FoundInputs, classes: Classes) -> int:
             "--open_images: no file lists the images (such as train-images-boxable-with-rotation.csv), so their photos "
             "get surrogate ids and cannot be joined with other sources"
         )
-    settle(config.output, config.threads, config.overwrite)
+    settle(config.output, config.threads, config.progress, config.overwrite)
     standing = _what_stands(config, found)
     with run_folder(config.output, config.temp_location, not config.runner.is_local) as place:
         if standing.plan.rows is None:

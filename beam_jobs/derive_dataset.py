@@ -95,7 +95,7 @@ def run(old: Output, output: Output, given: Flags) -> int:
 
 def _run_held(job: DeriveJob) -> int:
     output, overwrite = job.build.output, job.build.overwrite
-    settle(output, job.build.threads, overwrite)
+    settle(output, job.build.threads, job.build.progress, overwrite)
     standing = what_stands(job)
     if not standing.is_finished and job.origin == ORIGINALS:
         check_places(job.images.places)

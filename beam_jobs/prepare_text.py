@@ -87,7 +87,7 @@ def run(argv: typing.Sequence[str]) -> int:
         check_runner(runner, output)
         output.check_writable()
         with held(output):
-            settle(output, CORES)
+            settle(output, CORES, flags.progress)
             return _run_held(output, asked, runner, flags)
     except (NoDatasetError, OutputError, OutputInUseError) as error:
         raise UsageError(str(error)) from error

@@ -15,6 +15,7 @@ from beam_jobs.cli import run_command
 from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser
 from beam_jobs.interrupt import held
+from beam_jobs.progress_line import PROGRESS
 from beam_jobs.recorded_flags import Flags, parse_given
 from beam_jobs.runner_flags import CORES
 from beam_jobs.settle import settle
@@ -101,7 +102,7 @@ def run(given: Flags) -> int:
     try:
         output.check_writable()
         with held(output):
-            settle(output, given.get("workers", CORES))
+            settle(output, given.get("workers", CORES), given.get("progress", PROGRESS))
             plan = output_state.read_plan(output)
             if plan is None:
                 raise UsageError(f"{output} holds no dataset any more")

@@ -7,6 +7,7 @@ import time
 
 from beam_jobs.errors import OK, UsageError
 from beam_jobs.flags import FlagParser
+from beam_jobs.progress_line import PROGRESS
 from beam_jobs.recorded_flags import Flags
 from beam_jobs.runner_flags import CORES
 from beam_jobs.settle import end_take_down
@@ -55,7 +56,7 @@ def run(output: Output, plan: Plan, given: Flags) -> int:
         begin_rewrites(output)
         output.write(layout.PLAN, dataclasses.replace(plan, tombstones=tombstones).to_json())
     was_finished = output.exists(layout.MANIFEST)
-    end_take_down(output, given.get("workers", CORES))
+    end_take_down(output, given.get("workers", CORES), given.get("progress", PROGRESS))
     after = read_record(output, layout.PLAN, Plan)
     sys.stdout.write(_told(len(ids), new, plan.counts, after.counts))
     if was_finished and not output.exists(layout.MANIFEST):

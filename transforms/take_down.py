@@ -18,8 +18,9 @@ import pyarrow.parquet as pq
 from schemas import layout
 from schemas.photo_ids import hash64, shards_of
 from schemas.records import CommitRecord, Plan, PlanRows, rows_digest
-from schemas.tombstones import TAKEN_DOWN, UNKNOWN, is_carried_out
+from schemas.tombstones import TAKEN_DOWN, UNKNOWN
 from schemas.videos import takes_videos
+from transforms import progress
 from transforms.file_digest import bytes_digest, file_digest
 from transforms.finish_shards import finish_again
 from transforms.has_photos import UNREADABLE, has_photos
@@ -51,7 +52,7 @@ Ids = frozenset[int]
 
 
 def take_down(output: Output, workers: int, drop_missing: bool = False) -> None:
-    """Carries out the tombstones of a plan that are not yet: afterwards no file holds those photos.
+    """Carries out the tombstones of a plan: afterwards no file holds those photos.
 
     A shard with such a photo goes if a file of it is damaged, for a build to make it again; so do its rows and the
     input failures, and then the plan's rows count as not joined yet.
@@ -67,8 +68,6 @@ def take_down(output: Output, workers: int, drop_missing: bool = False) -> None:
         OutputError: files are missing; from all others the photos are gone.
     """
     plan = read_record(output, layout.PLAN, Plan)
-    if is_carried_out(plan):
-        return
     begin_rewrites(output)
     folder = output.run_folder(FOLDER)
     shutil.rmtree(folder, ignore_errors=True)
@@ -98,10 +97,13 @@ def _without_photos(
     """Rewrites what holds the photos; returns the plan that fits, without rows if some of these were dropped."""
     rows = {r.shard: r for r in plan.rows or []}
     concerned = [rows[shard] for shard in _shards_with(ids, len(rows))]
+    progress.count("rows", sum(planned.rows for planned in concerned))
 
     def rewrite(planned: PlanRows) -> PlanRows | None:
         try:
-            return _rewrite(output, planned, ids, plan.format, folder, drop_missing)
+            left = _rewrite(output, planned, ids, plan.format, folder, drop_missing)
+            progress.count("samples", planned.rows)
+            return left
         except DamagedShardError as error:
             if isinstance(error, MissingFileError) and not drop_missing:
                 _log.error("%s", error)

@@ -114,8 +114,8 @@ def test_photos_are_taken_out_of_a_dataset(output: Output, tmp_path: pathlib.Pat
     (root / layout.PLAN).write_bytes(dataclasses.replace(plan, tombstones=tombstones).to_json())
     for path in [path for path in root.rglob("*") if path.is_file()]:
         output.publish(staged(tmp_path, path.read_bytes()), str(path.relative_to(root)))
-    settle(output, 2)
-    settle(LocalOutput(root), 2)
+    settle(output, 2, "none")
+    settle(LocalOutput(root), 2, "none")
     names = [name for folder in ("rows", "shards", "failures", "commits") for name in output.names(folder)]
     assert {name: output.read(name) for name in names} == {name: (root / name).read_bytes() for name in names}
     assert output.names(layout.TMP) == []

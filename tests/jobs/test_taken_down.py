@@ -150,7 +150,7 @@ def test_what_a_newer_version_wrote_is_left_as_it_is(
             assert reprocess_dataset.main([str(output), *operation]) == 2
             assert f"{name} was written by a newer photobeam" in capsys.readouterr().err
         with pytest.raises(UsageError, match="newer photobeam"):
-            read_commits(LocalOutput(output), plan) if kind is CommitRecord else settle(LocalOutput(output), 1)
+            read_commits(LocalOutput(output), plan) if kind is CommitRecord else settle(LocalOutput(output), 1, "none")
         assert {p: p.read_bytes() for p in before} == before
         path.write_bytes(good)
 

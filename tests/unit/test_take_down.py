@@ -1,5 +1,6 @@
 """Photos that are taken down leave every file; killed before any step, the next start ends what was begun."""
 
+import json
 import multiprocessing
 import os
 import pathlib
@@ -214,7 +215,7 @@ def test_what_was_moved_is_named_and_the_next_start_goes_on_when_it_is_back(
     assert f"{layout.tar_file(0)} is missing; bring it back if it was moved, else" in caplog.text
     assert not gone & (photos_of(root, "rows") | photos_of(root, "shards"))
     (tmp_path / "tar").rename(root / layout.tar_file(0))
-    settle(LocalOutput(root), 1)
+    settle(LocalOutput(root), 1, "none")
     assert plan_of(root).counts["taken_down"] == 3
     assert verify(str(root)).faults == []
 
@@ -241,7 +242,7 @@ def test_what_is_damaged_of_the_photos_goes_and_a_build_goes_on(
         assert told in capsys.readouterr().out
     assert GO_ON in {fault.remedy for fault in verify(str(root)).faults}
     assert not gone & (photos_of(root, "rows") | photos_of(root, "shards") | photos_of(root, "failures"))
-    settle(LocalOutput(root), 1)
+    settle(LocalOutput(root), 1, "none")
 
 
 def test_killed_before_any_change_the_next_start_ends_it(
@@ -255,7 +256,7 @@ def test_killed_before_any_change_the_next_start_ends_it(
         child = multiprocessing.get_context("fork").Process(target=die_at, args=(steps, copy, ids))
         child.start()
         child.join()
-        settle(LocalOutput(copy), 1)
+        settle(LocalOutput(copy), 1, "none")
         begun = bool(plan_of(copy).tombstones)
         assert data_of(copy) == (expected if begun else untouched), steps
         assert verify(str(copy)).faults == [], steps
@@ -268,3 +269,9 @@ def test_killed_before_any_change_the_next_start_ends_it(
         steps += 1
     assert ends == {False, True}
     assert steps > 20
+
+
+def test_progress_is_shown(root: pathlib.Path, ids: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert reprocess_dataset.main([str(root), f"--take_down={ids}", "--progress=json"]) == 0
+    shown, rows = json.loads(capsys.readouterr().err.splitlines()[-1]), pq.read_metadata(root / layout.rows_file(1))
+    assert shown["samples"] == shown["rows"] >= rows.num_rows + 2
