@@ -7,6 +7,7 @@ import sys
 import typing
 
 from beam_jobs.errors import FAILED, INTERRUPTED, OK, USAGE, JobError, UsageError
+from transforms.store_errors import client_errors
 
 COMMANDS: typing.Final[dict[str, tuple[str, str]]] = {
     "build": ("build_dataset", "sources and images to shards: the main job"),
@@ -57,7 +58,7 @@ def run_command(command: typing.Callable[[], int]) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("\nphotobeam: interrupted\n")
         return INTERRUPTED
-    except (JobError, OSError) as error:
+    except (JobError, OSError, *client_errors()) as error:
         sys.stderr.write(f"photobeam: {error}\n")
         return FAILED
 

@@ -6,7 +6,7 @@ import pathlib
 import typing
 
 from schemas import layout
-from transforms.store_files import as_os_errors
+from transforms.store_errors import as_os_errors
 from transforms.store_output import PART_BYTES, ChangedError, ObjectOutput
 
 _log = logging.getLogger("photobeam")
