@@ -19,7 +19,7 @@ from beam_jobs.progress_line import PROGRESS
 from beam_jobs.recorded_flags import Flags, parse_given
 from beam_jobs.runner_flags import CORES
 from beam_jobs.settle import settle
-from beam_jobs.store_flags import s3_options
+from beam_jobs.store_flags import reach_dataset
 from schemas import layout
 from schemas.records import Plan
 from transforms.image_files import ImagePlaceError
@@ -95,7 +95,7 @@ def run(given: Flags) -> int:
         return _derive(given)
     operation = _operation(given)
     operation.check(given)
-    output = build_flags.output_at("OUT", given["dataset"], s3_options(given))
+    output = build_flags.output_at("OUT", given["dataset"], reach_dataset(given["dataset"], given, is_written=True))
     if not output.exists(layout.PLAN):
         raise UsageError(f"{output} holds no dataset: there is no {layout.PLAN}; name the --output of a build")
     output_state.check_versions(output)
@@ -117,7 +117,7 @@ def _derive(given: Flags) -> int:
     in_place = _asked(given)
     if in_place:
         raise UsageError(f"{in_place[0].FLAG} changes the dataset itself: leave --output out")
-    s3 = s3_options(given)
+    s3 = reach_dataset(given["dataset"], given)
     output = build_flags.output_at("--output", given[derive_dataset.OUTPUT], s3)
     return derive_dataset.run(build_flags.output_at("OUT", given["dataset"], s3), output, given)
 

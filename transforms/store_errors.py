@@ -13,12 +13,21 @@ _CLIENT_ERRORS = {
 }
 """By module: what the clients of stores raise that is no OSError."""
 
+CREDENTIALS_REMEDY = (
+    "give --s3_access_key_id and --s3_secret_access_key, or set AWS_PROFILE or the like, and install photobeam[s3]; "
+    "for gs:// set GOOGLE_APPLICATION_CREDENTIALS and install photobeam[gcs]"
+)
+
 
 @contextlib.contextmanager
 def as_os_errors() -> typing.Iterator[None]:
     """Raises as OSError whatever the client of a store raises when it cannot do something."""
     try:
         yield
+    except PermissionError as error:
+        if error.filename:
+            raise
+        raise OSError(f"the store does not permit it ({error}); {CREDENTIALS_REMEDY}") from error
     except OSError:
         raise
     except client_errors() as error:

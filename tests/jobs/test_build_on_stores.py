@@ -134,6 +134,12 @@ def test_a_store_that_is_closed_costs_no_work(
     assert build_dataset.main(arguments(source, mirror, f"s3://{bucket}/out", *where)) == 2
     assert message in capsys.readouterr().err
     assert check_dataset.main([f"s3://{bucket}/out", *where]) > 0
+    capsys.readouterr()
+    for change in (["verify", "--repair"], ["reprocess", "--retry=retryable"]):
+        assert cli.main([change[0], f"s3://{bucket}/out", change[1], *where]) == 2
+        assert message in capsys.readouterr().err
+    assert cli.main(["diff", f"s3://{bucket}/out", f"s3://{bucket}/out", *where]) > 0
+    assert "--s3_access_key_id" in (said := capsys.readouterr().err) or "the credentials that were found" in said
     assert (objects(s3, bucket), mirror.asked) == ({}, [])
 
 
