@@ -1,6 +1,10 @@
 """What every place of a dataset promises: a local folder, S3, Google's store, and any other file system of fsspec's."""
 
+import contextlib
 import dataclasses
+import datetime
+import itertools
+import os
 import pathlib
 import pickle
 import subprocess
@@ -219,9 +223,67 @@ def test_sweeping_leaves_the_lease_and_what_is_whole(output: Output) -> None:
         assert not output.run_folder("dead").exists()
 
 
+@pytest.mark.parametrize("year", [1971, 2099])
+def test_no_clock_decides_what_is_swept_and_who_holds_it(
+    make: typing.Callable[[str], Output], monkeypatch: pytest.MonkeyPatch, year: int
+) -> None:
+    output = make("local")
+    assert isinstance(output, LocalOutput)
+    date_s = datetime.datetime(year, 1, 1).timestamp()
+    monkeypatch.setattr(time, "time", lambda: date_s)
+    output.write("_tmp/dead-run/half", b"half")
+    output.write(layout.LEASE, this_process().to_json())
+    for path in (output.path / "_tmp").rglob("*"):
+        os.utime(path, (date_s, date_s))
+    with hold_output(output):
+        for seconds in (0.0, date_s, 4e9):
+            os.utime(output.path / layout.LEASE, (seconds, seconds))
+            with pytest.raises(OutputInUseError):
+                hold_output(LocalOutput(output.path)).__enter__()
+        output.sweep()
+        assert output.names("_tmp") == [layout.LEASE]
+
+
+@pytest.mark.parametrize("year", [1971, 2099])
+@pytest.mark.parametrize("place", ["s3", "faulty"])
+def test_no_clock_decides_whose_lease_is_over(
+    make: typing.Callable[[str], Output], monkeypatch: pytest.MonkeyPatch, place: str, year: int
+) -> None:
+    store = make(place)
+    assert isinstance(store, StoreOutput)
+    jumps, started = itertools.cycle([0.0, 4e9]), f"{year}-01-01T00:00:00Z"
+    monkeypatch.setattr(time, "time", lambda: next(jumps))
+    write_lease(store, host="elsewhere", started=started)
+    with renewed(store, started), pytest.raises(OutputInUseError, match=f"on elsewhere, since {year}"):
+        hold_output(store, expiry_s=3).__enter__()
+    begun = time.monotonic()
+    with hold_output(store, expiry_s=0.6):
+        assert time.monotonic() - begun >= 0.6
+
+
 def write_lease(store: StoreOutput, **changes: typing.Any) -> None:
     holder = dataclasses.replace(this_process(), **changes)
     store.write(layout.LEASE, holder.to_json())
+
+
+@contextlib.contextmanager
+def renewed(store: StoreOutput, started: str = "2026-01-01T00:00:00Z") -> typing.Iterator[None]:
+    """Has a holder elsewhere renew its lease for the length of a ``with`` block."""
+    stopping = threading.Event()
+
+    def renew() -> None:
+        beat = 0
+        while not stopping.wait(0.3):
+            beat += 1
+            write_lease(store, host="elsewhere", started=started, beat=beat)
+
+    thread = threading.Thread(target=renew)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join()
 
 
 def holder_of(store: StoreOutput) -> Holder:
@@ -250,22 +312,8 @@ def test_a_silent_holder_elsewhere_is_waited_for_then_taken_over(store: StoreOut
 
 def test_a_holder_elsewhere_that_gives_signs_is_left_alone(store: StoreOutput) -> None:
     write_lease(store, host="elsewhere")
-    stopping = threading.Event()
-
-    def renew() -> None:
-        beat = 0
-        while not stopping.wait(0.3):
-            beat += 1
-            write_lease(store, host="elsewhere", beat=beat)
-
-    thread = threading.Thread(target=renew)
-    thread.start()
-    try:
-        with pytest.raises(OutputInUseError, match="process .* on elsewhere, since 20"):
-            hold_output(store, expiry_s=3).__enter__()
-    finally:
-        stopping.set()
-        thread.join()
+    with renewed(store), pytest.raises(OutputInUseError, match="process .* on elsewhere, since 20"):
+        hold_output(store, expiry_s=3).__enter__()
 
 
 def test_a_lease_that_cannot_be_read_is_waited_for(store: StoreOutput) -> None:
