@@ -302,6 +302,20 @@ def test_a_lease_that_is_over_is_taken_at_once(store: StoreOutput, changes: dict
     assert holder_of(store).is_over
 
 
+def test_a_lease_that_could_not_be_given_back_is_taken_again_by_the_same_process(
+    make: typing.Callable[[str], Output], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = make("faulty")
+
+    def refuse(*_: typing.Any) -> str:
+        raise OSError("the store is gone")
+
+    with monkeypatch.context() as patch, hold_output(store):
+        patch.setattr(store, "swap", refuse)
+    with hold_output(store), pytest.raises(OutputInUseError):
+        hold_output(make("faulty")).__enter__()
+
+
 def test_a_silent_holder_elsewhere_is_waited_for_then_taken_over(store: StoreOutput) -> None:
     write_lease(store, host="elsewhere")
     begun = time.monotonic()
