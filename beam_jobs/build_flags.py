@@ -105,6 +105,11 @@ def add_fetch_flags(parser: FlagParser) -> None:
         metavar="TAGS",
         help="directives of X-Robots-Tag with which a photo is not taken, or off (%(default)s)",
     )
+    group.add_argument(
+        "--verify_hash",
+        action="store_true",
+        help="YFCC's hash must be that of the photo's URL, and a file have the digests that the server states of it",
+    )
 
 
 def add_run_flags(parser: FlagParser) -> None:

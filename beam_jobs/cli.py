@@ -58,7 +58,9 @@ def run_command(command: typing.Callable[[], int]) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("\nphotobeam: interrupted\n")
         return INTERRUPTED
-    except (JobError, OSError, *client_errors()) as error:
+    except Exception as error:
+        if not isinstance(error, (JobError, OSError, *client_errors())):
+            raise
         sys.stderr.write(f"photobeam: {error}\n")
         return FAILED
 

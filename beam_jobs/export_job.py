@@ -107,7 +107,7 @@ def run(request: ExportRequest) -> ExportRecord | None:
 
 def _run_held(request: ExportRequest, format_: ExportFormat, place: RunFolder) -> ExportRecord:
     output, shards = request.output, len(request.dataset.sha256)
-    note_sources(request.dataset, place.scratch)
+    note_sources(request.dataset.sha256, place.scratch)
     extension = f".{request.dataset.format['format']}" if request.dataset.has_images else ""
     dataset = ExportedDataset(files=request.dataset.files, scratch=place.scratch, extension=extension)
     classes = _begin(request, format_, dataset)

@@ -6,8 +6,8 @@
 
 OUT is a finished build, of which the captions of its samples are taken, or a join, of which all are. Each caption is
 lower-cased and cut into tokens, the words of the train split are counted, and each caption becomes a row of ids. The
-files are described in docs/format.md; OUT itself stays as it is. The same command again does nothing, or makes anew
-what does not fit the dataset any more.
+files are described in docs/format.md; OUT itself stays as it is, but for --into_shards. The same command again does
+nothing, or makes anew what does not fit the dataset any more.
 
 Exit code 0: done; 1: failed; 2: the command line is wrong, or there is no finished dataset.
 """
@@ -31,6 +31,7 @@ from beam_jobs.settle import settle
 from beam_jobs.standing_product import begin_product, source_hash, standing_product
 from beam_jobs.store_flags import reach_dataset
 from beam_jobs.text_flags import add_text_flags, text_options
+from beam_jobs.text_into_shards import check_dataset, has_members, put_into_shards
 from beam_jobs.text_job import NOTHING, Made, TextJob
 from beam_jobs.vector_flags import VectorOptions, vector_options
 from beam_jobs.versions import software
@@ -108,25 +109,35 @@ def _run_held(output: Output, asked: Asked, runner: RunnerConfig, flags: argpars
     dataset = open_finished(output.root, output.s3)
     source = source_hash(TEXT, dataset)
     record = None if flags.overwrite else standing_product(output, TEXT, asked.as_json(), source)
-    if record:
+    if record and (has_members(dataset, record) or not flags.into_shards):
         sys.stdout.write(f"nothing to do: {output}/{TEXT} fits this dataset and these flags\n")
         return OK
     if not dataset.photos:
         raise UsageError(f"{output} has no photos, so it has no captions")
+    check_dataset(dataset, flags.into_shards)
     with run_folder(output, build_flags.temp_location(vars(flags)), not runner.is_local) as place:
-        made = _make(
-            TextJob(
-                output=output,
-                dataset=dataset,
-                options=asked.options,
-                vectors=asked.vectors,
-                labels=asked.labels,
-                nltk_data=flags.nltk_data,
-                runner=runner,
-                place=place,
-                progress=flags.progress,
-            )
+        job = TextJob(
+            output=output,
+            dataset=dataset,
+            options=asked.options,
+            vectors=asked.vectors,
+            labels=asked.labels,
+            nltk_data=flags.nltk_data,
+            runner=runner,
+            place=place,
+            progress=flags.progress,
         )
+        record = record or _made_record(job, asked, source)
+        if flags.into_shards:
+            put_into_shards(job, record)
+    captions, words = (record.counts.get(name, 0) for name in ("captions", "words"))
+    sys.stdout.write(f"{output}/{TEXT}: {captions:,} captions, {words:,} words, {len(record.files):,} files\n")
+    return OK
+
+
+def _made_record(job: TextJob, asked: Asked, source: str) -> ProductRecord:
+    """Makes everything, and last the record."""
+    made = _make(job)
     record = ProductRecord(
         kind=TEXT,
         options={**asked.as_json(), **made.found},
@@ -135,10 +146,8 @@ def _run_held(output: Output, asked: Asked, runner: RunnerConfig, flags: argpars
         counts=made.counts,
         files=made.files,
     )
-    output.write(product_manifest(TEXT), record.to_json())
-    captions, words = (made.counts.get(name, 0) for name in ("captions", "words"))
-    sys.stdout.write(f"{output}/{TEXT}: {captions:,} captions, {words:,} words, {len(made.files):,} files\n")
-    return OK
+    job.output.write(product_manifest(TEXT), record.to_json())
+    return record
 
 
 def _make(job: TextJob) -> Made:

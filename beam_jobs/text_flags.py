@@ -7,7 +7,9 @@ from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser, positive
 from beam_jobs.label_flags import add_label_flags
 from beam_jobs.store_flags import add_store_flags
+from beam_jobs.text_into_shards import FLAG, check_flags
 from beam_jobs.vector_flags import add_vector_flags
+from schemas.sample_members import CLASS, TOKENS
 from schemas.sources import Source
 from schemas.splits import UnknownSplitError, read_split
 from transforms.text.text_options import ALL, AUTO, POST, PRE, TextOptions
@@ -22,6 +24,12 @@ def add_text_flags(parser: FlagParser) -> None:
     _add_id_flags(parser)
     add_vector_flags(parser)
     add_label_flags(parser)
+    parser.add_argument(
+        FLAG,
+        action="store_true",
+        help=f"put the ids into the samples too, as `{TOKENS}` of captions x --max_tokens, and the class as `{CLASS}` "
+        "if each photo has one in the one set of --labels: shards are written again",
+    )
     run = add_worker_flags(parser)
     run.add_argument("--overwrite", action="store_true", help="make OUT/text anew, whatever is there")
     add_store_flags(parser)
@@ -34,6 +42,8 @@ def text_options(flags: argparse.Namespace) -> TextOptions:
         UsageError: flags that do not go together.
     """
     is_keras = flags.tokenizer == KERAS
+    if flags.into_shards:
+        check_flags(flags.max_tokens, flags.labels)
     if flags.oov_token is not None and not is_keras:
         raise UsageError(f"--oov_token is for --tokenizer {KERAS}: the others have <unk>; leave it out")
     if flags.start_end and is_keras:

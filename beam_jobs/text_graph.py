@@ -1,17 +1,13 @@
 """Tokens, vocabulary and token ids: two passes over the captions, and the words of all shards between them."""
 
 import logging
-import typing
 
 from beam_jobs.errors import JobError
-from beam_jobs.progress_line import show_progress
-from beam_jobs.run_each_shard import run_each_shard
 from beam_jobs.standing_product import begin_product
-from beam_jobs.text_job import Made, TextJob
+from beam_jobs.text_job import Made, TextJob, on_each_shard
 from schemas.product_records import TEXT
 from transforms.shard_sources import note_sources
 from transforms.text.count_words import CountedWords, CountWords, merged_words
-from transforms.text.counted_work import CountedWork
 from transforms.text.shard_files import noted_files
 from transforms.text.text_options import ALL
 from transforms.text.tokenizers import KERAS
@@ -35,7 +31,7 @@ def make_tokens(job: TextJob) -> Made:
     """
     if job.options.tokenizer != KERAS:
         preload("nltk")  # Three seconds of CPU.
-    note_sources(job.dataset, job.place.scratch)
+    note_sources(job.dataset.sha256, job.place.scratch)
     of_job = (job.output, job.place.scratch, job.options, job.nltk_data)
     on_each_shard(job, "CountWords", CountWords(*of_job))
     with merged_words(job.place.scratch, job.shards, job.options, job.place.staging) as (counted, words):
@@ -54,21 +50,6 @@ def make_tokens(job: TextJob) -> Made:
         "tokens_left_out": counted.captions.tokens_counted - vocabulary.tokens,
     }
     return Made({**vocabulary.files, **files}, counts, {"vocabulary_of": counted.split})
-
-
-def on_each_shard(job: TextJob, name: str, work: typing.Callable[[int], int]) -> None:
-    """Does something with each shard, in child processes unless one is enough.
-
-    Args:
-        job: whose shards.
-        name: of the step.
-        work: as of :class:`transforms.each_shard.ShardWork`.
-
-    Raises:
-        JobError: it failed for a reason that the operator can mend.
-    """
-    with show_progress(job.progress, job.dataset.photos):
-        run_each_shard(name, CountedWork(work), range(job.shards), job.runner, job.output)
 
 
 def _check_counted(job: TextJob, counted: CountedWords) -> None:

@@ -1,14 +1,17 @@
-"""What the products of `photobeam text` are made from, and what each of them gives."""
+"""What the products of `photobeam text` are made from, shard by shard, and what each of them gives."""
 
 import typing
 
 from beam_jobs.label_flags import LabelOptions
+from beam_jobs.progress_line import show_progress
+from beam_jobs.run_each_shard import run_each_shard
 from beam_jobs.run_folder import RunFolder
 from beam_jobs.runner_flags import RunnerConfig
 from beam_jobs.vector_flags import VectorOptions
 from schemas.records import FileDigest
 from transforms.finished_dataset import FinishedDataset
 from transforms.output import Output
+from transforms.text.counted_work import CountedWork
 from transforms.text.text_options import TextOptions
 
 
@@ -53,3 +56,18 @@ class Made(typing.NamedTuple):
 
 NOTHING = Made({}, {}, {})
 """What is made of what is not asked for."""
+
+
+def on_each_shard(job: TextJob, name: str, work: typing.Callable[[int], int]) -> None:
+    """Does something with each shard, in child processes unless one is enough.
+
+    Args:
+        job: whose shards.
+        name: of the step.
+        work: as of :class:`transforms.each_shard.ShardWork`.
+
+    Raises:
+        JobError: it failed for a reason that the operator can mend.
+    """
+    with show_progress(job.progress, job.dataset.photos):
+        run_each_shard(name, CountedWork(work), range(job.shards), job.runner, job.output)

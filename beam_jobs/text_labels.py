@@ -2,8 +2,7 @@
 
 import logging
 
-from beam_jobs.text_graph import on_each_shard
-from beam_jobs.text_job import NOTHING, Made, TextJob
+from beam_jobs.text_job import NOTHING, Made, TextJob, on_each_shard
 from schemas.label_files import classes_file
 from schemas.records import FileDigest
 from transforms.file_digest import bytes_digest

@@ -8,8 +8,7 @@ import typing
 import pyarrow.parquet as pq
 
 from beam_jobs.errors import JobError, UsageError
-from beam_jobs.text_graph import on_each_shard
-from beam_jobs.text_job import NOTHING, Made, TextJob
+from beam_jobs.text_job import NOTHING, Made, TextJob, on_each_shard
 from schemas.text_files import VOCABULARY
 from schemas.vector_files import model_file
 from transforms.publish import staging_in

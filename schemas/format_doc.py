@@ -46,8 +46,9 @@ FORMAT_FLAGS = ("base", "samples_per_shard", "image_size", "resize", "upscale", 
                 "videos", "max_video_bytes")  # fmt: skip
 RUN_FLAGS = ("output", "by_split", "images", "mirror", "flickr_fallback", "cache_dir", "concurrency", "timeout_s",
              "deadline_s", "retries", "user_agent", "per_host_rate", "allow_private_hosts", "opt_out_tags",
-             "s3_endpoint_url", "s3_region_name", "s3_access_key_id", "s3_secret_access_key", "s3_session_token",
-             "max_failure_ratio", "workers", "runner", "temp_location", "overwrite", "progress", "config")  # fmt: skip
+             "verify_hash", "s3_endpoint_url", "s3_region_name", "s3_access_key_id", "s3_secret_access_key",
+             "s3_session_token", "max_failure_ratio", "workers", "runner", "temp_location", "overwrite", "progress",
+             "config")  # fmt: skip
 
 FAILURE_DOCS = {
     "photo_id": "The photo; -1 where an input line has no readable id.",
@@ -87,7 +88,10 @@ REASON_DOCS = {
     FailureReason.TOO_MANY_REDIRECTS: "More redirects than are followed.",
     FailureReason.BLOCKED_ADDRESS: "A URL of the data, or a redirect, that leads to an address which is not public.",
     FailureReason.TOO_LARGE: "More than `--max_image_bytes`, or for a video `--max_video_bytes`.",
-    FailureReason.CHECKSUM_MISMATCH: "Damaged in its archive, or not of the size and md5 that its source states.",
+    FailureReason.CHECKSUM_MISMATCH: (
+        "Damaged in its archive, or not of the size and md5 that its source states; with `--verify_hash` also of "
+        "another hash than its URL has, or another digest than its server states."
+    ),
     FailureReason.NOT_AN_IMAGE: "The bytes are of no known image format; of a video, no MP4.",
     FailureReason.TRUNCATED_IMAGE: "The end of the file is missing.",
     FailureReason.CORRUPT_IMAGE: "The file does not decode, or compressed data of a JPEG is damaged or missing.",
@@ -346,7 +350,7 @@ def _record(file: str, record: type[typing.Any]) -> str:
 
 def _type_name(type_: typing.Any) -> str:
     name = type_.__name__ if isinstance(type_, type) and not typing.get_args(type_) else str(type_)
-    return re.sub(r"\b(?:typing|schemas\.records)\.", "", name).replace(" | ", " or ")
+    return re.sub(r"\b(?:typing|schemas\.\w+)\.", "", name).replace(" | ", " or ")
 
 
 def _plain(text: str) -> str:

@@ -3,7 +3,8 @@
 from schemas.doc_tables import column_table, table
 from schemas.feature_records import feature_columns
 from schemas.label_files import ABSENT, LABELS, ONE_HOT, SINGLE, SINGLE_COLUMNS, VALUES, classes_file, labels_file
-from schemas.product_records import FEATURES, product_manifest
+from schemas.product_records import FEATURES, TEXT, product_manifest
+from schemas.sample_members import CLASS, TOKENS, AddedMembers, added_columns
 from schemas.text_files import SPECIAL_WORDS, TOKENS_COLUMNS, VOCABULARY, VOCABULARY_COLUMNS
 from schemas.vector_files import COVERAGE, DOC2VEC, GLOVE, model_file, vectors_columns
 
@@ -43,6 +44,19 @@ tables.
 
 `text/vocabulary.json` is one object, word to id, in the order of ids; `text/vocab.txt` has a word a line, each ending
 with a line feed, in the same order.
+
+### With `--into_shards`
+
+Every sample then has more members, behind its text, and the sidecar their columns, behind those of the images:
+`KEY.{CLASS}` is the number of the photo's class in ASCII, if each photo has a single one; `KEY.{TOKENS}` is int32,
+captions × `--max_tokens`, the rows of a photo without captions are 0. Images, JSON and text keep their bytes.
+
+{column_table(added_columns(AddedMembers({CLASS: 80, TOKENS: 20}, "")))}
+
+The commit record and the manifest say under `added` which members a shard has, their sizes, and the SHA-256 of the
+`{product_manifest(TEXT)}` that they were made from. A shard that is built again, or that gains samples, has none: the
+run says so, `verify` names it a fault, and the same `photobeam text` adds them. Taking down a photo leaves the others'
+members; `--output` of `reprocess` takes none along.
 """
 
 

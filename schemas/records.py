@@ -13,10 +13,11 @@ import types
 import typing
 
 from schemas.layout import FORMAT_VERSION, shard_name
+from schemas.sample_members import AddedMembers
 
 _CHECKSUM = "checksum"
 _OMITTED_IF_NONE: typing.Final = {"omitted_if_none": True}
-"""Marks what is left out where there is none: records without videos are as if nobody knew of any."""
+"""Marks what is left out where it is 0 or empty: records without videos are as if nobody knew of any."""
 
 _OLDER_REMEDY = "use the version that wrote it, or build anew: into another --output, or with --overwrite"
 
@@ -84,6 +85,7 @@ class CommitRecord(Record):
         files: each file of the shard by its name in the dataset, the rows among them.
         videos: in the tar of videos; left out where it is 0.
         failed_videos: of the failed those that are videos, but not for the reason ``is_video``; left out where it is 0.
+        added: members of each sample behind its images, JSON and text; left out without any.
     """
 
     shard: int
@@ -95,6 +97,7 @@ class CommitRecord(Record):
     files: dict[str, FileDigest]
     videos: int = dataclasses.field(default=0, metadata=_OMITTED_IF_NONE)
     failed_videos: int = dataclasses.field(default=0, metadata=_OMITTED_IF_NONE)
+    added: AddedMembers | None = dataclasses.field(default=None, metadata=_OMITTED_IF_NONE)
     format_version: int = FORMAT_VERSION
 
 
@@ -127,6 +130,7 @@ class ManifestShard:
         rows_digest: of what the shard was made from.
         videos: in the tar of videos; left out where it is 0.
         failed_videos: as in the commit record.
+        added: as in the commit record.
     """
 
     name: str
@@ -137,6 +141,7 @@ class ManifestShard:
     rows_digest: str
     videos: int = dataclasses.field(default=0, metadata=_OMITTED_IF_NONE)
     failed_videos: int = dataclasses.field(default=0, metadata=_OMITTED_IF_NONE)
+    added: AddedMembers | None = dataclasses.field(default=None, metadata=_OMITTED_IF_NONE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -267,6 +272,7 @@ def manifest_shard(commit: CommitRecord) -> ManifestShard:
         rows_digest=commit.rows_digest,
         videos=commit.videos,
         failed_videos=commit.failed_videos,
+        added=commit.added,
     )
 
 
@@ -290,6 +296,19 @@ def root_hash_of(commits: typing.Iterable[CommitRecord], indexes: typing.Mapping
     """Returns the root hash of committed shards and of the shard indexes, by name."""
     files = {name: digest.sha256 for commit in commits for name, digest in commit.files.items()}
     return root_hash(files | {name: digest.sha256 for name, digest in indexes.items()})
+
+
+def members_problem(commits: typing.Iterable[CommitRecord]) -> str | None:
+    """Says how many shards have not the added members that others have: those that were built again have none."""
+    of_shards = [commit.added for commit in commits if commit.samples]
+    found = collections.Counter(str(added) for added in of_shards if added)
+    if not found:
+        return None
+    [(_, most)] = found.most_common(1)
+    if most == len(of_shards):
+        return None
+    names = ", ".join(sorted({name for added in of_shards if added for name in added.sizes}))
+    return f"the samples of {len(of_shards) - most:,} of them have not the members {names} of the others"
 
 
 def _json_bytes(value: typing.Any) -> bytes:

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from schemas.columns import Column, schema_of
 from schemas.rows import ROW_COLUMNS
+from schemas.sample_members import AddedMembers, added_columns
 
 AFFINE = pa.struct(
     [
@@ -90,10 +91,15 @@ SAMPLE_SCHEMA = schema_of(SAMPLE_COLUMNS)
 """Fields of ``KEY.json``, in this order."""
 
 
-def sidecar_schema(further_sizes: typing.Iterable[int] = ()) -> pa.Schema:
-    """Returns the schema of ``shards/NNNNNN.parquet`` for further sizes than the first ``--image_size``."""
+def sidecar_schema(further_sizes: typing.Iterable[int] = (), added: AddedMembers | None = None) -> pa.Schema:
+    """Returns the schema of ``shards/NNNNNN.parquet``.
+
+    Args:
+        further_sizes: every ``--image_size`` but the first.
+        added: members of each sample behind its images, JSON and text.
+    """
     placements = (column for size in (None, *further_sizes) for column in image_placement(size))
-    return schema_of((*SAMPLE_COLUMNS, *placements))
+    return schema_of((*SAMPLE_COLUMNS, *placements, *added_columns(added)))
 
 
 SIDECAR_SCHEMA = sidecar_schema()

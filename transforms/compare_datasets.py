@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from schemas import layout
 from schemas.photo_ids import shard_bounds, within_hashes
+from schemas.sample_members import extensions_of
 from schemas.videos import with_videos_stated
 from transforms.compare_images import Digests, ImageChange, ImageDifference, TarImages, differing_images, read_digests
 from transforms.compare_photos import Change, PhotoDifference, compare_photos
@@ -55,10 +56,15 @@ class Counts:
 
 
 def differing_settings(a: FinishedDataset, b: FinishedDataset) -> dict[str, tuple[typing.Any, typing.Any]]:
-    """Returns the format flags that both state and that differ: they decide how rows become samples."""
-    of_a, of_b = with_videos_stated(a.format), with_videos_stated(b.format)
+    """Returns what decides how rows become samples and differs: format flags that both state, and added members."""
+    of_a, of_b = ({**with_videos_stated(d.format), **_members(d)} for d in (a, b))
     both = sorted(of_a.keys() & of_b.keys())
     return {name: (of_a[name], of_b[name]) for name in both if of_a[name] != of_b[name]}
+
+
+def _members(dataset: FinishedDataset) -> dict[str, list[str] | str]:
+    names = {name for added in dataset.added for name in extensions_of(added)}
+    return {"into_shards": sorted(names) or "nothing"} if dataset.has_images else {}
 
 
 def compare_datasets(a: FinishedDataset, b: FinishedDataset) -> typing.Iterator[PhotoDifference]:

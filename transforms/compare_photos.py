@@ -11,6 +11,7 @@ import pyarrow as pa
 from schemas.annotations import MAPPED_COLUMNS
 from schemas.failures import FAILURE_SCHEMA
 from schemas.rows import ROW_SCHEMA
+from schemas.sample_members import ADDED_COLUMNS
 from schemas.samples import IMAGE_COLUMNS
 from schemas.videos import VIDEO_COLUMNS
 from transforms.compare_images import ImageDifference
@@ -26,7 +27,8 @@ COMPARED_COLUMNS = {
     "videos": tuple(c.name for c in VIDEO_COLUMNS),
 }
 """By table. Samples repeat the other columns of their rows; where an image lies in its tar depends on its neighbours;
-the reason of a failure is the photo's state; videos are the same if their SHA-256 is."""
+the reason of a failure is the photo's state; videos are the same if their SHA-256 is. Columns of added members are
+compared where both have them."""
 
 _SMALL_ROWS = 16
 
@@ -76,7 +78,8 @@ def compare_photos(a: ShardTables, b: ShardTables, compare_images: CompareImages
     images: dict[int, list[ImageDifference]] = collections.defaultdict(list)
     for table, of_a, of_b in zip(COMPARED_COLUMNS, a, b, strict=True):
         of_a, of_b = aligned(of_a, of_b)
-        for photo_id, name in _differing_columns(of_a, of_b, COMPARED_COLUMNS[table]):
+        added = [name for name in ADDED_COLUMNS if {name} <= {*of_a.column_names} & {*of_b.column_names}]
+        for photo_id, name in _differing_columns(of_a, of_b, [*COMPARED_COLUMNS[table], *added]):
             columns[photo_id].setdefault(table, []).append(name)
         if table == "samples":
             for photo_id, difference in compare_images(of_a, of_b):

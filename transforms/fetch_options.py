@@ -26,6 +26,7 @@ class FetchOptions:
         per_host_rate: requests per second that one host gets of this process at most; 0 = no limit.
         allow_private_hosts: URLs of the data and redirects may lead into private networks.
         opt_out_tags: directives of ``X-Robots-Tag`` with which a photo is not taken.
+        verify_hash: a photo's YFCC hash, and the digests that answers state, must be right.
 
     Raises:
         ValueError: an option is out of its range; names the flag, the value and the remedy.
@@ -40,6 +41,7 @@ class FetchOptions:
     per_host_rate: float = 0.0
     allow_private_hosts: bool = False
     opt_out_tags: tuple[str, ...] = OPT_OUT_TAGS
+    verify_hash: bool = False
 
     def __post_init__(self) -> None:
         for flag, value, valid, allowed in (

@@ -2,17 +2,30 @@
 
 import dataclasses
 import errno
+import logging
 import time
 import typing
 
 from schemas import layout
 from schemas.failures import AccountingError
-from schemas.records import CommitRecord, Manifest, Plan, Totals, manifest_shard, root_hash_of, totals_of
+from schemas.records import (
+    CommitRecord,
+    Manifest,
+    Plan,
+    Totals,
+    manifest_shard,
+    members_problem,
+    root_hash_of,
+    totals_of,
+)
 from schemas.videos import takes_videos
 from transforms.file_digest import DigestingReader, bytes_digest
 from transforms.output import Output, read_record
 from transforms.publish import OutputError
+from transforms.remedies import INTO_SHARDS
 from transforms.shard_indexes import shard_indexes, write_indexes
+
+_log = logging.getLogger("photobeam")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,6 +62,8 @@ def finish_shards(config: FinishConfig, built: typing.Iterable[int] = ()) -> Man
     plan = read_record(output, layout.PLAN, Plan)
     commits = _read_commits(output, sorted(rows.shard for rows in plan.rows or ()))
     _check_sizes(output, commits, set(built))
+    if problem := members_problem(commits):
+        _log.warning("%s/shards: %s; %s", output, problem, INTO_SHARDS)
     indexes = shard_indexes(commits, takes_videos(plan.format))
     write_indexes(indexes, output)
     digests = {name: bytes_digest(index) for name, index in indexes.items()}

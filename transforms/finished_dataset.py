@@ -12,6 +12,7 @@ from schemas import layout
 from schemas.failures import FAILURE_SCHEMA
 from schemas.records import Manifest, Plan, PlanRows
 from schemas.rows import ROW_SCHEMA
+from schemas.sample_members import AddedMembers
 from schemas.samples import sidecar_schema
 from schemas.videos import VIDEO_SIDECAR_SCHEMA
 from transforms.dataset_files import DamagedDatasetError, DatasetFiles, Fault, NoDatasetError, unreadable
@@ -32,6 +33,7 @@ class FinishedDataset(typing.NamedTuple):
         samples: how many have an image.
         sha256: of the files of each shard, hex, by name; without images of its rows alone.
         has_images: whether it was made with images; else it ends with its rows.
+        added: members of the samples of each shard beside those of a build; none without images.
     """
 
     root: str
@@ -41,6 +43,7 @@ class FinishedDataset(typing.NamedTuple):
     samples: int
     sha256: list[dict[str, str]]
     has_images: bool
+    added: list[AddedMembers | None]
 
     @property
     def further_sizes(self) -> list[int]:
@@ -81,9 +84,10 @@ def open_finished(root: str, s3: S3Options | None = None) -> FinishedDataset:
         raise NoDatasetError(f"{root} is not finished; run the same build again: it goes on")
     if manifest is None:
         sha256 = [{layout.rows_file(rows.shard): rows.digest} for rows in plan.rows]
-        return FinishedDataset(root, files, plan.format, sum(r.rows for r in plan.rows), 0, sha256, False)
+        return FinishedDataset(root, files, plan.format, sum(r.rows for r in plan.rows), 0, sha256, False, [])
     totals, sha256 = manifest.totals, [shard.sha256 for shard in manifest.shards]
-    return FinishedDataset(root, files, plan.format, totals.rows, totals.samples, sha256, True)
+    added = [shard.added for shard in manifest.shards]
+    return FinishedDataset(root, files, plan.format, totals.rows, totals.samples, sha256, True, added)
 
 
 def read_shard(dataset: FinishedDataset, shard: int, images: bool = True) -> ShardTables:
@@ -99,9 +103,9 @@ def read_shard(dataset: FinishedDataset, shard: int, images: bool = True) -> Sha
     """
     sha256 = dataset.sha256[shard] if shard < len(dataset.sha256) else {}
     schemas = {layout.rows_file(shard): ROW_SCHEMA}
-    samples_schema = sidecar_schema(dataset.further_sizes if dataset.has_images else ())
+    placed = (dataset.further_sizes, dataset.added[shard]) if sha256 and dataset.has_images else ()
     of_images = {
-        layout.sidecar_file(shard): samples_schema,
+        layout.sidecar_file(shard): sidecar_schema(*placed),
         layout.failures_file(shard): FAILURE_SCHEMA,
         layout.video_sidecar_file(shard): VIDEO_SIDECAR_SCHEMA,
     }

@@ -6,7 +6,6 @@ import dataclasses
 import datetime
 import email.utils
 import random
-import time
 import types
 import typing
 
@@ -19,8 +18,9 @@ from transforms.fetch_error import FetchError, too_large
 from transforms.fetch_options import FetchOptions
 from transforms.http_client import MAX_REDIRECTS, Admit, HttpClient, admit_all, joined, redirect_of
 from transforms.opt_outs import check_opt_out
-from transforms.saved_bodies import CHUNK_BYTES, Saved, save_body
-from transforms.time_bound import timeout
+from transforms.saved_bodies import CHUNK_BYTES, Saved, save_body, saved_chunks
+from transforms.stated_digests import check_digests
+from transforms.time_bound import PhotoClock, timeout
 from transforms.transport_errors import TRANSPORT_ERRORS, transport_error
 
 BACKOFF_S = 0.5
@@ -128,16 +128,16 @@ async def fetch_bytes(client: HttpClient, url: str | yarl.URL, budget: ByteBudge
         ask: how.
 
     Raises:
-        FetchError: with the reason of the last attempt.
+        FetchError: with the reason of the last attempt that the deadline did not cut short.
     """
-    clock, attempts, earlier = _Clock(client.options.deadline_s), 0, None
+    clock, attempts, earlier = PhotoClock(client.options.deadline_s), 0, None
     while True:
         attempts += 1
         try:
             data, reservation = await _fetch_once(client, url, budget, clock, ask, attempts == 1)
             return Fetched(data, str(url), 206 if ask.part else 200, attempts, reservation)
         except FetchError as error:
-            if error.host_is_ailing and earlier:
+            if earlier and (error.host_is_ailing or _is_deadline(error, clock)):
                 raise earlier from error
             error.attempts, wait_s, earlier = attempts, _wait_s(error, attempts), error
             if not _may_heal(error) or attempts > client.options.retries or wait_s >= clock.left_s():
@@ -145,36 +145,17 @@ async def fetch_bytes(client: HttpClient, url: str | yarl.URL, budget: ByteBudge
         await asyncio.sleep(wait_s)
 
 
+def _is_deadline(error: FetchError, clock: PhotoClock) -> bool:
+    return error.reason is FailureReason.TIMEOUT and not clock.left_s()
+
+
 def _may_heal(error: FetchError) -> bool:
-    return error.reason.retryable and not error.host_is_ailing
-
-
-class _Clock:
-    """Time left for one photo; stands still while it waits for this process itself."""
-
-    def __init__(self, deadline_s: float):
-        self._end_s = time.monotonic() + deadline_s
-        self._granted_s = 0.0
-
-    def grant(self, seconds: float) -> None:
-        """Makes the deadline so much later; of several grants the longest counts."""
-        self._end_s += max(0.0, seconds - self._granted_s)
-        self._granted_s = max(self._granted_s, seconds)
-
-    def left_s(self) -> float:
-        return max(0.0, self._end_s - time.monotonic())
-
-    @contextlib.contextmanager
-    def paused(self) -> typing.Iterator[None]:
-        begun_s = time.monotonic()
-        try:
-            yield
-        finally:
-            self._end_s += time.monotonic() - begun_s
+    may_heal = error.reason.retryable or error.reason is FailureReason.CHECKSUM_MISMATCH
+    return may_heal and not error.host_is_ailing
 
 
 async def _fetch_once(
-    client: HttpClient, asked: str | yarl.URL, budget: ByteBudget, clock: _Clock, ask: Ask, is_first: bool
+    client: HttpClient, asked: str | yarl.URL, budget: ByteBudget, clock: PhotoClock, ask: Ask, is_first: bool
 ) -> tuple[bytes, Reservation]:
     """Asks for a URL, and for those that redirects lead to, each in its turn."""
     url, status = joined(yarl.URL(), asked) if isinstance(asked, str) else asked, -1
@@ -205,7 +186,7 @@ async def _converse(
     url: yarl.URL,
     headers: dict[str, str],
     budget: ByteBudget,
-    clock: _Clock,
+    clock: PhotoClock,
     ask: Ask,
 ) -> tuple[bytes, Reservation] | _Redirect:
     status = -1
@@ -224,7 +205,7 @@ async def _converse(
 
 
 async def _body(
-    response: aiohttp.ClientResponse, options: FetchOptions, budget: ByteBudget, clock: _Clock, part: Part | None
+    response: aiohttp.ClientResponse, options: FetchOptions, budget: ByteBudget, clock: PhotoClock, part: Part | None
 ) -> tuple[bytes, Reservation]:
     max_bytes = part.bytes if part else options.max_image_bytes
     announced_bytes = _check_response(response, options, 206 if part else 200, max_bytes, "max_image_bytes")
@@ -235,16 +216,20 @@ async def _body(
             reservation = on_failure.enter_context(await budget.reserve(max(expected_bytes, reserved_bytes)))
         async with timeout(clock.left_s()):
             data = await _read(response, max_bytes)
+        if options.verify_hash:
+            check_digests(response, [data])
         reservation.shrink(max(len(data), reserved_bytes))
         on_failure.pop_all()
     return data, reservation
 
 
-async def _save(response: aiohttp.ClientResponse, options: FetchOptions, clock: _Clock, saved: Saved) -> None:
+async def _save(response: aiohttp.ClientResponse, options: FetchOptions, clock: PhotoClock, saved: Saved) -> None:
     announced_bytes = _check_response(response, options, 200, saved.max_bytes, saved.flag)
     clock.grant((announced_bytes or 0) / SLOWEST_BYTES_PER_S)
     async with timeout(clock.left_s()):
         await save_body(response, saved)
+    if options.verify_hash:
+        await asyncio.to_thread(check_digests, response, saved_chunks(saved.path))
 
 
 def _check_response(

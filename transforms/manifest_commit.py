@@ -37,6 +37,7 @@ def commit_by_manifest(dataset: DatasetFiles, records: Records, shard: int) -> C
         files={name: FileDigest(dataset.size(name) or 0, sha256) for name, sha256 in entry.sha256.items()},
         videos=entry.videos,
         failed_videos=entry.failed_videos,
+        added=entry.added,
     )
 
 

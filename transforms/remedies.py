@@ -9,6 +9,7 @@ TAKE_OUT = f"`{REPAIR_COMMAND}` takes them out"
 JOIN_WITHOUT = (
     "remove it and the commit record of its shard, and run the same build again: the rows are joined again without them"
 )
+INTO_SHARDS = "run `photobeam text OUT --into_shards` again, with its other flags"
 REDO_RECORD = f"`{REPAIR_COMMAND}` restores it"
 JOIN_ANEW = (
     "put back a copy of it; if no photos were taken down, remove it and rows/ instead, and run the same build again: "

@@ -9,7 +9,9 @@ import urllib.parse
 
 import yarl
 
+from schemas.failures import FailureReason, Stage
 from schemas.yfcc import mirror_key
+from transforms.fetch_error import FetchError
 from transforms.photo_refs import CopyRef, PhotoRef
 
 MIRROR_ROOTS = {
@@ -117,6 +119,17 @@ def yfcc_hash(photo: PhotoRef) -> str:
     if _HASH.fullmatch(photo.hash):
         return photo.hash
     return mirror_key(photo.download_url) if photo.download_url else ""
+
+
+def check_hash(photo: PhotoRef) -> None:
+    """Refuses a photo whose hash is that of another URL than its own: YFCC's mirror has some other photo there.
+
+    Raises:
+        FetchError: ``checksum_mismatch``.
+    """
+    if photo.download_url and yfcc_hash(photo) != mirror_key(photo.download_url):
+        detail = "the hash is not the md5 of the download URL"
+        raise FetchError(FailureReason.CHECKSUM_MISMATCH, Stage.FETCH, detail)
 
 
 def _yfcc_paths(photo: PhotoRef) -> list[str]:

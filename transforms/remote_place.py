@@ -11,7 +11,7 @@ from transforms.flickr_requests import is_placeholder, placeholder
 from transforms.http_client import Admit, HttpClient, admit_all
 from transforms.http_fetch import Ask, Fetched, Sign, fetch_bytes
 from transforms.photo_refs import PhotoRef
-from transforms.remote_copies import RemoteCopy
+from transforms.remote_copies import RemoteCopy, check_hash
 
 MIRROR, FLICKR = "mirror", "flickr"
 """Kinds of places."""
@@ -50,6 +50,8 @@ class RemotePlace:
 
     async def fetch(self, photo: PhotoRef) -> FoundCopy | None:
         """Tries the photo's URLs; only a 404 leads to the next."""
+        if self._http.client.options.verify_hash:
+            check_hash(photo)
         attempts, absent = 0, None
         for copy in self._copies_of(photo):
             try:

@@ -29,7 +29,8 @@ def restore_shard(shard: int, digest: str, config: ShardConfig) -> CommitRecord:
 
     Samples, videos and failures whose files are whole are kept; other photos and videos are fetched. Files that would
     get the bytes that they have are not touched. If too many would be lost, since they cannot be fetched any more or
-    not now, nothing is written. That is about photos: videos that do not come are failures of the new shard.
+    not now, nothing is written. That is about photos: videos that do not come are failures of the new shard. Members
+    that were added to its samples are kept if no sample is new.
 
     Args:
         shard: its number.
@@ -77,7 +78,8 @@ def _write(
     if images:
         samples, failures = [*samples, *images.images], [*failures, *images.failures.final]
         videos = [*videos, *images.found_videos]
-    return write_again(rows, samples, failures, config.format, spool, staging, videos), images
+    added = remains.commit.added if remains and not (images and images.images) else None
+    return write_again(rows, samples, failures, config.format, spool, staging, videos, added), images
 
 
 def _loses_too_much(

@@ -54,7 +54,8 @@ def retry_shard(shard: int, digest: str, config: ShardConfig) -> CommitRecord:
             kept = spool_samples(config.output, old, rows.table, config.format, spool)
             videos = [*spool_videos(config.output, old, rows.table, staging), *images.found_videos]
             left = [*failures_of(failures.filter(~tried)), *images.failures.final]
-            new = write_again(rows, [*kept, *images.images], left, config.format, spool, staging, videos)
+            added = None if images.images else old.added
+            new = write_again(rows, [*kept, *images.images], left, config.format, spool, staging, videos, added)
         names = layout.shard_files(shard, new.samples, new.videos)
         replace_shard(new, names, staging, config.output, takes_videos(config.format))
     write_log(shard, started, images, config.output)

@@ -14,6 +14,7 @@ from schemas import layout
 from schemas.annotations import GEOMETRY_COLUMNS, MAPPED_COLUMNS
 from schemas.failures import Failure, failure_of
 from schemas.records import CommitRecord
+from schemas.sample_members import AddedMembers, added_columns
 from schemas.samples import IMAGE_COLUMNS, image_extensions
 from transforms.dataset_files import DatasetFiles
 from transforms.file_digest import DigestingReader, bytes_digest
@@ -73,7 +74,8 @@ def spool_samples(
     Args:
         dataset: holds the shard.
         commit: of the shard.
-        rows: to which :attr:`SpooledImage.row` leads; values that they lack are kept from the samples.
+        rows: to which :attr:`SpooledImage.row` leads; values that they lack are kept from the samples, those of added
+            members among them.
         plan_format: that the shard was made in.
         spool: takes the images.
 
@@ -87,12 +89,13 @@ def spool_samples(
     kept = [i for i, photo_id in enumerate(sidecar["photo_id"].to_pylist()) if photo_id in place]
     sidecar = sidecar.take(pa.array(kept, pa.int64()))
     images: list[SpooledImage] = []
+    of_images = [*_COLUMNS, *(column.name for column in added_columns(commit.added))]
     pictures = _spool_pictures(dataset, commit, set(sidecar["key"].to_pylist()), plan_format, spool)
     for begin in range(0, sidecar.num_rows, _ROWS_AT_A_TIME):
         samples = sidecar.slice(begin, _ROWS_AT_A_TIME)
         places = [place[photo_id] for photo_id in samples["photo_id"].to_pylist()]
         mapped = _mapped_columns(samples, rows.take(pa.array(places, pa.int64())))
-        columns = samples.select(_COLUMNS).to_pylist()
+        columns = samples.select(of_images).to_pylist()
         for row, own, of_image, name in zip(places, mapped, columns, samples["key"].to_pylist(), strict=True):
             annotations = spool.append(pickle.dumps(own)) if own else None
             images.append(SpooledImage(row, of_image, pictures[name], annotations))
@@ -137,13 +140,14 @@ def write_again(
     spool: ImageSpool,
     staging: pathlib.Path,
     videos: typing.Iterable[SpooledVideo] = (),
+    added: AddedMembers | None = None,
 ) -> CommitRecord:
     """Writes a shard's files into a local directory, in the format of its dataset.
 
     Args, returns and raises: as :func:`transforms.write_shard.write_shard`.
     """
     extension, sizes = plan_format["format"], plan_format["image_size"][1:]
-    return write_shard(rows, images, failures, spool, staging, plan_format, extension, sizes, videos)
+    return write_shard(rows, images, failures, spool, staging, plan_format, extension, sizes, videos, added)
 
 
 def read_committed(dataset: DatasetFiles, commit: CommitRecord, name: str) -> pa.Table:

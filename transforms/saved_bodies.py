@@ -45,6 +45,20 @@ async def save_body(response: aiohttp.ClientResponse, saved: Saved) -> None:
             saved.received(len(chunk))
 
 
+def saved_chunks(path: pathlib.Path) -> typing.Iterator[bytes]:
+    """Reads a saved body again.
+
+    Raises:
+        OutputError: its file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK_BYTES):
+                yield chunk
+    except OSError as error:
+        raise OutputError(f"{path} cannot be read again ({error.strerror}): choose another place") from error
+
+
 @contextlib.contextmanager
 def _writable(path: pathlib.Path) -> typing.Iterator[typing.Callable[[bytes], None]]:
     """Opens a new file; what is wrong with it is told from what is wrong with the network."""

@@ -1,17 +1,22 @@
-"""What the tables of each shard of a finished dataset are to be, for workers that get the number of a shard alone."""
+"""What the tables of each shard are to be, for workers that get the number of a shard alone."""
 
 import functools
 import json
+import typing
 
-from transforms.finished_dataset import FinishedDataset
 from transforms.scratch import Scratch
 
 _SOURCES = "sources.json"
 
 
-def note_sources(dataset: FinishedDataset, scratch: Scratch) -> None:
-    """Writes down the SHA-256 of each shard's tables, for the workers."""
-    sources = [{name: sha256 for name, sha256 in of.items() if name.endswith(".parquet")} for of in dataset.sha256]
+def note_sources(sha256: typing.Iterable[typing.Mapping[str, str]], scratch: Scratch) -> None:
+    """Writes down the SHA-256 of each shard's tables, for the workers.
+
+    Args:
+        sha256: of the files of each shard, hex, by name.
+        scratch: gets it.
+    """
+    sources = [{name: digest for name, digest in of.items() if name.endswith(".parquet")} for of in sha256]
     with scratch.writing(_SOURCES) as path:
         path.write_text(json.dumps(sources))
 

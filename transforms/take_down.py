@@ -209,7 +209,7 @@ def _write_left(
         with ImageSpool(staging / "images") as spool:
             images = spool_samples(output, old, rows.table, plan_format, spool)
             videos = spool_videos(output, old, rows.table, staging)
-            return write_again(rows, images, failures, plan_format, spool, staging, videos)
+            return write_again(rows, images, failures, plan_format, spool, staging, videos, old.added)
     except DamagedShardError as error:
         if isinstance(error, MissingFileError) and not drop_missing:
             raise

@@ -4,12 +4,12 @@ import concurrent.futures
 import typing
 
 from schemas import layout
-from schemas.product_records import SOURCES, ProductRecord, made_from, product_manifest
+from schemas.product_records import SOURCES, TEXT, ProductRecord, made_from, product_manifest
 from schemas.records import FileDigest, OtherFormatError
 from transforms.dataset_files import DatasetFiles, Fault, digest_problem, unreadable
 from transforms.dataset_records import Records
-from transforms.file_digest import DigestingReader
-from transforms.remedies import MOVE_AWAY
+from transforms.file_digest import DigestingReader, bytes_digest
+from transforms.remedies import INTO_SHARDS, MOVE_AWAY
 
 _FILES_AT_ONCE = 8
 
@@ -41,7 +41,7 @@ def _check_product(dataset: DatasetFiles, records: Records, kind: str, fast: boo
         return [Fault(name, f"it {error.problem}", error.remedy)]
     except ValueError as error:
         return [Fault(name, str(error), again)]
-    faults = _check_source(records, kind, record)
+    faults = _check_source(records, kind, record) + _check_members(records, kind, record)
 
     def problem_of(file: str) -> str | None:
         return _file_problem(dataset, file, record.files[file], sizes, fast)
@@ -65,6 +65,14 @@ def _check_source(records: Records, kind: str, record: ProductRecord) -> list[Fa
         return []
     problem = "it was made from another state of this dataset"
     return [Fault(product_manifest(kind), problem, f"run the same `photobeam {kind} OUT` again")]
+
+
+def _check_members(records: Records, kind: str, record: ProductRecord) -> list[Fault]:
+    """Checks that what was added to samples is of the captions and labels that stand."""
+    added = [commit.added.made_from for commit in records.commits.values() if commit.added]
+    if kind != TEXT or not {*added} - {bytes_digest(record.to_json()).sha256}:
+        return []
+    return [Fault("shards", f"what was added to samples was made from another state of {TEXT}/", INTO_SHARDS)]
 
 
 def _file_problem(

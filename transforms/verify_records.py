@@ -1,11 +1,20 @@
 """Checks the records of a dataset against one another and against themselves; opens no file."""
 
 from schemas import layout
-from schemas.records import CommitRecord, Manifest, Plan, manifest_shard, root_hash, rows_digest, totals_of
+from schemas.records import (
+    CommitRecord,
+    Manifest,
+    Plan,
+    manifest_shard,
+    members_problem,
+    root_hash,
+    rows_digest,
+    totals_of,
+)
 from schemas.tombstones import is_carried_out
 from transforms.dataset_files import Fault
 from transforms.dataset_records import IMAGE_FLAG, Records
-from transforms.remedies import GO_ON, REDO_OUTDATED, REDO_RECORD, REDO_ROWS, TAKE_OUT
+from transforms.remedies import GO_ON, INTO_SHARDS, REDO_OUTDATED, REDO_RECORD, REDO_ROWS, TAKE_OUT
 
 
 def check_records(records: Records) -> list[Fault]:
@@ -15,7 +24,8 @@ def check_records(records: Records) -> list[Fault]:
         faults += _check_plan(records, records.plan)
     if records.manifest:
         faults += _check_manifest(records, records.manifest)
-    return faults
+    problem = members_problem(records.commits.values())
+    return [*faults, Fault("shards", problem, INTO_SHARDS)] if problem else faults
 
 
 def check_commit(commit: CommitRecord) -> list[Fault]:

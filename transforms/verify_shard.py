@@ -60,7 +60,7 @@ def verify_shard(
         faults += _check_failures(failures, commit)
     sidecar = None
     if commit.samples:
-        schema = sidecar_schema(sizes[1:]) if sizes else None
+        schema = sidecar_schema(sizes[1:], commit.added) if sizes else None
         sidecar = _table(dataset, commit, layout.sidecar_file(shard), schema, REDO_SHARD, faults)
         samples = verify_tar(dataset, commit, sidecar, sizes, faults)
         check_idx(dataset, layout.idx_file(shard), commit, samples, faults)

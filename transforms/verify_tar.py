@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from schemas import layout
 from schemas.records import CommitRecord
+from schemas.sample_members import AddedMembers, added_members, extensions_of
 from schemas.samples import image_extensions, image_placement
 from transforms.affine import apply
 from transforms.dataset_files import DatasetFiles, Fault, digest_problem, read_checked, unreadable
@@ -21,6 +22,7 @@ MAX_NAMED_SAMPLES = 5
 """A shard in which every sample is wrong does not give 10,000 faults."""
 
 _ROWS_AT_A_TIME = 500
+_NAMES = {"json": "JSON", "txt": "text"}
 
 Row = dict[str, typing.Any]
 
@@ -48,7 +50,12 @@ def verify_tar(
         Where all its members lie; None if that could not be found out.
     """
     name = layout.tar_file(commit.shard)
-    return check_tar(dataset, name, commit, commit.samples, lambda file: _read_samples(file, sidecar, sizes), faults)
+    added = commit.added
+
+    def read_samples(file: DigestingReader) -> ReadSamples:
+        return _read_samples(file, sidecar, sizes, added)
+
+    return check_tar(dataset, name, commit, commit.samples, read_samples, faults)
 
 
 def check_tar(
@@ -97,18 +104,20 @@ def check_idx(
         faults.append(Fault(name, "it is not the index of the tar beside it", REDO_SHARD))
 
 
-def _read_samples(reader: DigestingReader, sidecar: pa.Table | None, sizes: typing.Sequence[int] | None) -> ReadSamples:
+def _read_samples(
+    reader: DigestingReader, sidecar: pa.Table | None, sizes: typing.Sequence[int] | None, added: AddedMembers | None
+) -> ReadSamples:
     """Returns the samples and what is wrong with them; None for samples if the tar is damaged."""
     placed: list[PlacedSample] = []
     problems: list[str] = []
     rows = iter(()) if sidecar is None else _rows(sidecar)
     extensions: list[str] = []
     try:
-        for members in _samples(read_tar(typing.cast(typing.BinaryIO, reader))):
-            extensions = extensions or _extensions(members, sizes)
+        for members in _samples(read_tar(typing.cast(typing.BinaryIO, reader)), len(extensions_of(added))):
+            extensions = extensions or [*_extensions(members, sizes), *extensions_of(added)]
             placed.append(_placed(members, extensions, placed))
-            row = next(rows, None)
-            problem = _images_problem(members[:-2], row) or (row and _row_problem(placed[-1], members, row))
+            row, images = next(rows, None), members[: -2 - len(extensions_of(added))]
+            problem = _images_problem(images, row) or (row and _row_problem(placed[-1], members, row, added))
             if problem:
                 problems.append(f"sample {placed[-1].key}: {problem}")
     except TarDamageError as error:
@@ -123,14 +132,15 @@ def _rows(sidecar: pa.Table) -> typing.Iterator[Row]:
         yield from batch.to_pylist()
 
 
-def _samples(members: typing.Iterator[TarMember]) -> typing.Iterator[list[TarMember]]:
-    """Yields the members of each sample: as many as the first has, which ends with its text."""
+def _samples(members: typing.Iterator[TarMember], added: int) -> typing.Iterator[list[TarMember]]:
+    """Yields the members of each sample: as many as the first has, which ends so many members after its text."""
     sample: list[TarMember] = []
     for member in members:
         is_last = _extension(member) in ("txt", *map(_extension, sample))
         sample.append(member)
         if is_last:
             break
+    sample += itertools.islice(members, added)
     size = len(sample)
     while sample:
         if len(sample) < size:
@@ -140,7 +150,7 @@ def _samples(members: typing.Iterator[TarMember]) -> typing.Iterator[list[TarMem
 
 
 def _extensions(first: list[TarMember], sizes: typing.Sequence[int] | None) -> list[str]:
-    """Returns the extensions that the members of every sample have: those of the sizes, else those of the first."""
+    """Returns the extensions of every sample's members up to its text: those of the sizes, else those of the first."""
     image = _extension(first[0])
     if sizes:
         return [*image_extensions(image, sizes[1:]), "json", "txt"]
@@ -173,19 +183,18 @@ def _extension(member: TarMember) -> str:
     return member.name.partition(".")[2]
 
 
-def _row_problem(sample: PlacedSample, members: list[TarMember], row: Row) -> str | None:
+def _row_problem(sample: PlacedSample, members: list[TarMember], row: Row, added: AddedMembers | None) -> str | None:
     """Compares a sample with its row of the sidecar."""
     if row["key"] != sample.key:
         return f"the sidecar has {row['key']} in its place"
-    for image in sample.members[:-2]:
+    beside = [*sample_members(row), *added_members(added, row)]
+    for image in sample.members[: -len(beside)]:
         offset, size = (column.name for column in image_placement(_further_size(image.extension)))
         if (row[offset], row[size]) != image[1:]:
             return f"the sidecar's {offset} and {size} do not point to its image"
-    (_, json), (_, txt) = sample_members(row)
-    if members[-2].data != json:
-        return "its JSON is not that of the sidecar's row"
-    if members[-1].data != txt:
-        return "its text is not the caption of the sidecar's row"
+    for member, (extension, data) in zip(members[-len(beside) :], beside, strict=True):
+        if member.data != data:
+            return f"its {_NAMES.get(extension, extension)} is not that of the sidecar's row"
     return None
 
 

@@ -13,6 +13,7 @@ from schemas.failures import FAILURE_SCHEMA, Failure, FailureReason, failure_col
 from schemas.photo_ids import key
 from schemas.records import CommitRecord, FileDigest, rows_digest
 from schemas.rows import ROW_SCHEMA
+from schemas.sample_members import AddedMembers, added_columns, added_members
 from schemas.samples import IMAGE_COLUMNS, SAMPLE_SCHEMA, caption, image_extensions, sample_json, sidecar_schema
 from transforms.file_digest import file_digest
 from transforms.image_spool import ImageSpool, SpoolPlace
@@ -44,7 +45,7 @@ class SpooledImage(typing.NamedTuple):
 
     Attributes:
         row: index into the shard's rows.
-        columns: a value for each of :data:`schemas.samples.IMAGE_COLUMNS` but ``key``.
+        columns: a value for each of :data:`schemas.samples.IMAGE_COLUMNS` but ``key``, and for those of added members.
         places: where in the spool the bytes of each size lie.
         annotations: where in the spool a pickled dict lies: :data:`schemas.annotations.MAPPED_COLUMNS` of the sample.
             None if they are those of the row.
@@ -66,6 +67,7 @@ def write_shard(
     extension: str = "jpg",
     further_sizes: typing.Sequence[int] = (),
     videos: typing.Iterable[SpooledVideo] = (),
+    added: AddedMembers | None = None,
 ) -> CommitRecord:
     """Writes the files of a shard, all but its rows, into a local directory.
 
@@ -83,6 +85,7 @@ def write_shard(
         extension: of the image members: ``jpg``, ``webp`` or ``png``.
         further_sizes: every ``--image_size`` but the first: of the further images, in their order.
         videos: one for each row that has a video, in any order.
+        added: members of each sample behind its images, JSON and text.
 
     Returns:
         The commit record; its ``files`` are those written, and the rows.
@@ -98,8 +101,10 @@ def write_shard(
     files = {layout.rows_file(rows.shard): rows.file, name: write_parquet(failures_table(failures), staging / name)}
     if images:
         samples = _sample_table(rows.table, keys, images, spool)
-        members = _tar_samples(samples, images, spool, image_extensions(extension, further_sizes))
-        files |= _write_samples(rows.shard, staging, samples, members, further_sizes)
+        members = _tar_samples(samples, images, spool, image_extensions(extension, further_sizes), added)
+        beside = [pa.array([i.columns[column.name] for i in images], column.type) for column in added_columns(added)]
+        schema = sidecar_schema(further_sizes, added)
+        files |= _write_samples(rows.shard, staging, samples, members, beside, schema, 1 + len(further_sizes))
     if videos:
         files |= write_videos(rows.shard, rows.table, videos, staging)
     return CommitRecord(
@@ -112,6 +117,7 @@ def write_shard(
         files=files,
         videos=len(videos),
         failed_videos=count_failed_videos(rows.table, failures),
+        added=added if images else None,
     )
 
 
@@ -189,12 +195,16 @@ def _mapped_columns(
 
 
 def _tar_samples(
-    samples: pa.Table, images: typing.Iterable[SpooledImage], spool: ImageSpool, extensions: typing.Sequence[str]
+    samples: pa.Table,
+    images: typing.Iterable[SpooledImage],
+    spool: ImageSpool,
+    extensions: typing.Sequence[str],
+    added: AddedMembers | None,
 ) -> typing.Iterator[tuple[str, Members]]:
     rows = (row for batch in samples.to_batches(_ROWS_AT_A_TIME) for row in batch.to_pylist())
     for sample, image in zip(rows, images, strict=True):
         pictures = zip(extensions, map(spool.read, image.places), strict=True)
-        yield sample["key"], (*pictures, *sample_members(sample))
+        yield sample["key"], (*pictures, *sample_members(sample), *added_members(added, image.columns))
 
 
 def _write_samples(
@@ -202,12 +212,13 @@ def _write_samples(
     staging: pathlib.Path,
     samples: pa.Table,
     members: typing.Iterable[tuple[str, Members]],
-    further_sizes: typing.Sequence[int],
+    beside: typing.Iterable[pa.Array],
+    schema: pa.Schema,
+    images: int,
 ) -> dict[str, FileDigest]:
     """Writes the tar, its sidecar and its DALI index; returns their digests."""
     tar = write_tar(made_path(staging / layout.tar_file(shard)), members)
-    placements = _placements(tar.samples, 1 + len(further_sizes))
-    sidecar = pa.table([*samples.columns, *placements], sidecar_schema(further_sizes))
+    sidecar = pa.table([*samples.columns, *_placements(tar.samples, images), *beside], schema)
     idx_path = made_path(staging / layout.idx_file(shard))
     idx_path.write_bytes(dali_index(tar.samples))
     return {

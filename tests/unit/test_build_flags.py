@@ -126,6 +126,7 @@ def test_the_rate_of_a_host_is_shared_by_the_processes() -> None:
 
 def test_the_tags_that_refuse_a_photo_can_be_named() -> None:
     assert fetch().opt_out_tags == OPT_OUT_TAGS
+    assert (fetch().verify_hash, fetch("--verify_hash").verify_hash) == (False, True)
     assert fetch("--opt_out_tags", "NoAI, noml").opt_out_tags == ("noai", "noml")
     assert fetch("--opt_out_tags", "off").opt_out_tags == ()
     for wrong in ("noai,,x", "a b", ","):

@@ -155,7 +155,7 @@ def test_photos_on_their_way_out_are_not_exported(tmp_path, capsys):
 
 def test_workers_do_not_carry_the_hashes_of_all_shards(dataset, tmp_path):
     request, scratch = request_of(dataset, tmp_path), LocalScratch(tmp_path / "scratch")
-    note_sources(request.dataset, scratch)
+    note_sources(request.dataset.sha256, scratch)
     theirs = dataclasses.replace(workers_dataset(request), scratch=scratch)
     carried = pickle.dumps(ListLabels(theirs, request.output))
     assert not [digest for of in request.dataset.sha256 for digest in of.values() if digest.encode() in carried]

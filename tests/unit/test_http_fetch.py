@@ -169,6 +169,12 @@ def test_retry_after_is_honoured(server: FaultServer) -> None:
     assert time.monotonic() - begun_s >= 1
 
 
+def test_an_attempt_that_the_deadline_ends_leaves_the_reason_of_the_one_before(server: FaultServer) -> None:
+    server.answers["/a"] = Answer(fault="stall", failing=Answer(b"", 429), failures_first=1)
+    error = failure(f"{server.url}/a", deadline_s=0.9, retries=3, timeout_s=5)
+    assert (error.reason, error.http_status, error.attempts) == (FailureReason.RATE_LIMITED, 429, 1)
+
+
 def test_retry_after_past_the_deadline_ends_at_once_with_the_status(server: FaultServer) -> None:
     later = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)
     server.answers["/a"] = Answer(b"", 503, {"Retry-After": email.utils.format_datetime(later, usegmt=True)})

@@ -23,7 +23,7 @@ def test_failures_and_videos_are_left_out(tmp_path: pathlib.Path) -> None:
     path.parent.mkdir()
     pq.write_table(pa.table({"photo_id": pa.array([video], pa.int64())}), path)
     dataset.sha256[0][layout.video_sidecar_file(0)] = file_digest(path).sha256
-    note_sources(dataset, scratch)
+    note_sources(dataset.sha256, scratch)
     found = [read_captions(LocalOutput(root), scratch, shard, TextOptions(tokenizer="keras")) for shard in range(2)]
     photos = [photo for shard in found for photo in shard.photos["photo_id"].to_pylist()]
     assert sorted(photos) == sorted(CAPTIONS.keys() - {FAILED, video})

@@ -280,7 +280,7 @@ SEALED_FAULTS: dict[str, tuple[Edit, str, str]] = {
         "are not of one sample",
     ),
     "JSON changed": (_set_member(0, 1, b"{}"), TAR, "JSON is not that of the sidecar"),
-    "text changed": (_set_member(0, 2, b"other"), TAR, "text is not the caption"),
+    "text changed": (_set_member(0, 2, b"other"), TAR, "text is not that of the sidecar"),
     "image of no format": (_set_member(0, 0, b"no image"), TAR, "does not decode"),
     "image cut short": (_set_member(0, 0, make_jpeg(1)[:-200]), TAR, "does not decode"),
     "image of another size": (_set_member(0, 0, make_jpeg(1, 40, 24)), TAR, "40 x 24 px, the sidecar says 32 x 24"),

@@ -45,19 +45,19 @@ def purge_features(output: Output, ids: frozenset[int]) -> None:
     concerned = [s for s in shards if s not in records or has_photos(output, features_table(s), ids)]
     if not concerned:
         return
-    before = _sha256_before(output)
-    product = _read(output, product_manifest(FEATURES), ProductRecord)
+    before = sha256_before(output)
+    product = read_standing(output, product_manifest(FEATURES), ProductRecord)
     output.remove(product_manifest(FEATURES))
     for shard in concerned:
         record = records.get(shard)
-        commit = _read(output, layout.commit_file(shard), CommitRecord)
+        commit = read_standing(output, layout.commit_file(shard), CommitRecord)
         was_current = record and record.made_from == before.get(layout.tar_file(shard))
         if not (record and commit and was_current and _rewrite(output, record, commit, ids)):
             remove_features(output, shard)
             if not commit or commit.samples:
                 _log.warning(_GONE, output, FEATURES, layout.shard_name(shard))
-    if product and product.made_from == made_from(FEATURES, before):
-        _finish_again(output, product, before)
+    if product:
+        finish_again(output, product, before)
 
 
 def _records(output: Output, shards: list[int]) -> dict[int, FeaturesRecord]:
@@ -91,10 +91,18 @@ def _rewrite(output: Output, record: FeaturesRecord, commit: CommitRecord, ids: 
     return True
 
 
-def _finish_again(output: Output, product: ProductRecord, before: dict[str, str]) -> None:
-    """Writes the product's record again, if all shards with samples have features."""
+def finish_again(output: Output, product: ProductRecord, before: dict[str, str]) -> None:
+    """Writes the product's record again if it was of the dataset as it was, and all shards with samples have features.
+
+    Args:
+        output: the dataset.
+        product: the record.
+        before: of :func:`sha256_before`.
+    """
+    if product.made_from != made_from(FEATURES, before):
+        return
     shards = sorted({shard for shard in map(layout.shard_of, before) if shard is not None})
-    commits = [_read(output, layout.commit_file(shard), CommitRecord) for shard in shards]
+    commits = [read_standing(output, layout.commit_file(shard), CommitRecord) for shard in shards]
     records = read_features(output, shards)
     whole = [commit for commit in commits if commit and (not commit.samples or commit.shard in records)]
     if len(whole) == len(shards):
@@ -102,14 +110,15 @@ def _finish_again(output: Output, product: ProductRecord, before: dict[str, str]
         finish_features(output, records.values(), made_from(FEATURES, sha256), product.options, product.software)
 
 
-def _sha256_before(output: Output) -> dict[str, str]:
+def sha256_before(output: Output) -> dict[str, str]:
     """Returns the digests of the dataset's files by the manifest, which is not written anew yet; none without one."""
-    manifest = _read(output, layout.MANIFEST, Manifest)
+    manifest = read_standing(output, layout.MANIFEST, Manifest)
     shards = manifest.shards if manifest else []
     return {name: sha256 for shard in shards for name, sha256 in shard.sha256.items()}
 
 
-def _read(output: Output, name: str, record: type[R]) -> R | None:
+def read_standing(output: Output, name: str, record: type[R]) -> R | None:
+    """Reads a record; None where it is missing or damaged."""
     try:
         return read_record(output, name, record)
     except (FileNotFoundError, ValueError):

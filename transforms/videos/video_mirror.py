@@ -2,7 +2,7 @@
 
 from transforms.http_fetch import Ask, Fetched, fetch_bytes
 from transforms.photo_refs import PhotoRef
-from transforms.remote_copies import video_url
+from transforms.remote_copies import check_hash, video_url
 from transforms.remote_place import MIRROR, Http
 from transforms.saved_bodies import Saved
 
@@ -27,5 +27,7 @@ class VideoMirror:
             FetchError: as :func:`transforms.http_fetch.fetch_bytes`.
             OutputError: the file cannot be written.
         """
+        if self._http.client.options.verify_hash:
+            check_hash(video)
         url, http = video_url(self._root, video), self._http
         return await fetch_bytes(http.client, url, http.budget, Ask(sign=http.sign, saved=saved)) if url else None

@@ -1,0 +1,103 @@
+"""`photobeam text --into_shards`: token ids and classes become members of the samples."""
+
+import json
+import logging
+import typing
+
+from beam_jobs.errors import JobError, UsageError
+from beam_jobs.text_job import TextJob, on_each_shard
+from schemas import layout
+from schemas.label_files import SINGLE, classes_file, labels_file
+from schemas.product_records import ProductRecord
+from schemas.records import Plan
+from schemas.sample_members import CLASS, TOKENS, AddedMembers, extensions_of
+from schemas.text_files import tokens_file
+from transforms.features.keep_features import keep_features
+from transforms.file_digest import bytes_digest
+from transforms.finish_shards import finish_again
+from transforms.finished_dataset import FinishedDataset
+from transforms.intents import begin_rewrites, end_rewrites
+from transforms.output import Output, read_record
+from transforms.shard_sources import note_sources
+from transforms.text.into_shards import IntoShards
+
+FLAG = "--into_shards"
+
+_log = logging.getLogger("photobeam")
+
+
+def check_flags(max_tokens: int | None, labels: typing.Collection[str]) -> None:
+    """Checks that all samples can have the same members.
+
+    Raises:
+        UsageError: flags are missing or too many.
+    """
+    if max_tokens is None:
+        raise UsageError(f"{FLAG} needs --max_tokens N: the rows of ids of all samples have the same length")
+    if len(labels) > 1:
+        raise UsageError(f"{FLAG}: a sample has one `{CLASS}`; give one set of --labels, not {','.join(labels)}")
+
+
+def check_dataset(dataset: FinishedDataset, into_shards: bool) -> None:
+    """Checks that a dataset has shards to put something into, and that what they have is not left to grow old.
+
+    Raises:
+        UsageError: names the flag.
+    """
+    if into_shards and not dataset.samples:
+        raise UsageError(f"{FLAG}: {dataset.root} has no samples; build it with images first")
+    there = next((extensions_of(added) for added in dataset.added if added), [])
+    if there and not into_shards:
+        raise UsageError(
+            f"the samples of {dataset.root} have members of {FLAG} ({', '.join(there)}): give it again, so that they "
+            "fit the captions that are made now"
+        )
+
+
+def has_members(dataset: FinishedDataset, record: ProductRecord) -> bool:
+    """Tells whether all samples have the members that are made from these captions and labels."""
+    names = [layout.tar_file(shard) for shard in range(len(dataset.sha256))]
+    of_shards = zip(dataset.added, names, dataset.sha256, strict=True)
+    return all((added and added.made_from == _hash(record)) or tar not in sha256 for added, tar, sha256 in of_shards)
+
+
+def put_into_shards(job: TextJob, record: ProductRecord) -> None:
+    """Writes every shard again with the members, and then the manifest.
+
+    Raises:
+        JobError: there is nothing to put into them, or a shard is damaged.
+    """
+    labels = next(iter(record.options["labels"] or []), "")
+    added = _members(job.output, job.dataset, record, labels)
+    note_sources((_tables(record, labels, shard) for shard in range(job.shards)), job.place.scratch.child("text"))
+    work = IntoShards(job.output, job.place.scratch.child("text"), job.place.staging, job.dataset.format, added, labels)
+    begin_rewrites(job.output)
+    on_each_shard(job, "IntoShards", work)
+    keep_features(job.output)
+    finish_again(job.output, read_record(job.output, layout.PLAN, Plan))
+    end_rewrites(job.output)
+    _log.info("%d samples have the members %s", job.dataset.samples, ", ".join(extensions_of(added)))
+
+
+def _members(output: Output, dataset: FinishedDataset, record: ProductRecord, labels: str) -> AddedMembers:
+    sizes: dict[str, int] = {}
+    if tokens_file(0) in record.files:
+        sizes[TOKENS] = record.options["max_tokens"]
+    if labels:
+        several = dataset.samples - record.counts[f"{labels}_photos_of_one_class"]
+        if several:
+            _log.warning("%d photos have no class of %s or several, so that no sample has `%s`", several, labels, CLASS)
+        else:
+            sizes[CLASS] = len(json.loads(output.read(classes_file(labels))))
+    if not sizes:
+        raise JobError(f"{FLAG}: there are no captions, and not every photo has one class: nothing to put into shards")
+    return AddedMembers(sizes, _hash(record))
+
+
+def _tables(record: ProductRecord, labels: str, shard: int) -> dict[str, str]:
+    names = (tokens_file(shard), labels_file(labels, shard, SINGLE))
+    return {name: record.files[name].sha256 for name in names if name in record.files}
+
+
+def _hash(record: ProductRecord) -> str:
+    return bytes_digest(record.to_json()).sha256

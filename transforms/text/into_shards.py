@@ -1,0 +1,87 @@
+"""Token ids and classes put into the samples of a shard, as members of the tar and as columns of its sidecar."""
+
+import dataclasses
+import pathlib
+import typing
+
+from schemas import layout
+from schemas.label_files import SINGLE, labels_file
+from schemas.records import CommitRecord
+from schemas.sample_members import CLASS, TOKENS, AddedMembers
+from schemas.text_files import tokens_file
+from schemas.videos import takes_videos
+from transforms.finished_dataset import read_columns
+from transforms.image_spool import ImageSpool
+from transforms.intents import replace_shard
+from transforms.output import Output, read_record
+from transforms.publish import staging_in
+from transforms.rewrite_shard import Format, failures_of, read_failures, read_rows, spool_samples, write_again
+from transforms.scratch import Scratch
+from transforms.shard_sources import shard_sources
+from transforms.videos.spool_videos import spool_videos
+
+Values = dict[int, dict[str, typing.Any]]
+"""By photo id a value for each column of the members."""
+
+
+@dataclasses.dataclass(frozen=True)
+class IntoShards:
+    """Writes the samples of a shard again with members, unless they have these already.
+
+    Attributes:
+        output: the dataset.
+        scratch: has what :func:`transforms.shard_sources.note_sources` wrote of the tables of captions and labels.
+        folder: for what is unfinished, as of :func:`transforms.publish.staging_in`.
+        plan_format: that the shard was made in.
+        added: the members.
+        labels: set that the classes are of; '' without classes.
+    """
+
+    output: Output
+    scratch: Scratch
+    folder: pathlib.Path | None
+    plan_format: Format
+    added: AddedMembers
+    labels: str
+
+    def __call__(self, shard: int) -> int:
+        """Writes tar, sidecar and index; returns the number of samples.
+
+        Raises:
+            DamagedShardError: a file of the shard is not the one that was committed.
+            DamagedDatasetError: a table of captions or labels is damaged.
+        """
+        old = read_record(self.output, layout.commit_file(shard), CommitRecord)
+        if old.samples and old.added != self.added:
+            with staging_in(self.folder, f"shard-{layout.shard_name(shard)}-") as staging:
+                new = self._write(old, staging)
+                names = [layout.tar_file(shard), layout.sidecar_file(shard), layout.idx_file(shard)]
+                replace_shard(new, names, staging, self.output, takes_videos(self.plan_format))
+        return old.samples
+
+    def _write(self, old: CommitRecord, staging: pathlib.Path) -> CommitRecord:
+        rows, failures = read_rows(self.output, old), failures_of(read_failures(self.output, old))
+        photo_ids, values = rows.table["photo_id"].to_pylist(), self._values(old.shard)
+        with ImageSpool(staging / "images") as spool:
+            images = [
+                image._replace(columns={**image.columns, **values[photo_ids[image.row]]})
+                for image in spool_samples(self.output, old, rows.table, self.plan_format, spool)
+            ]
+            videos = spool_videos(self.output, old, rows.table, staging)
+            return write_again(rows, images, failures, self.plan_format, spool, staging, videos, self.added)
+
+    def _values(self, shard: int) -> Values:
+        values: Values = {}
+        if TOKENS in self.added.sizes:
+            for photo in self._read(shard, tokens_file(shard), "captions"):
+                captions = photo["captions"]
+                ids, lengths = [c["ids"] for c in captions], [c["length"] for c in captions]
+                values[photo["photo_id"]] = {"token_ids": ids, "token_lengths": lengths}
+        if CLASS in self.added.sizes:
+            for photo in self._read(shard, labels_file(self.labels, shard, SINGLE), "class_id"):
+                values.setdefault(photo["photo_id"], {})["class_id"] = photo["class_id"]
+        return values
+
+    def _read(self, shard: int, name: str, column: str) -> list[dict[str, typing.Any]]:
+        sha256 = shard_sources(self.scratch, shard)[name]
+        return read_columns(self.output, name, sha256, ["photo_id", column]).to_pylist()
