@@ -185,5 +185,5 @@ def test_what_cannot_be_read_on_the_way_is_said_with_what_is_left_to_do(
     output = make_dataset(tmp_path / "out")
     (output / layout.INPUT_FAILURES).unlink()
     (output / layout.INPUT_FAILURES).mkdir()
-    assert reprocess_dataset.main([str(output), "--take_down", str(ids)]) == 2
+    assert reprocess_dataset.main([str(output), "--take_down", str(ids)]) == 1
     assert "`photobeam verify OUT --repair`" in capsys.readouterr().err
