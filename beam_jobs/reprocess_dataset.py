@@ -96,6 +96,8 @@ def run(given: Flags) -> int:
     operation = _operation(given)
     operation.check(given)
     output = build_flags.output_at("OUT", given["dataset"], reach_dataset(given["dataset"], given, is_written=True))
+    if not output.exists(layout.PLAN) and output.exists(layout.MANIFEST):
+        raise UsageError(f"{output}/{layout.PLAN} is lost: `photobeam verify {output} --repair` restores it")
     if not output.exists(layout.PLAN):
         raise UsageError(f"{output} holds no dataset: there is no {layout.PLAN}; name the --output of a build")
     output_state.check_versions(output)
