@@ -3,7 +3,6 @@
 import asyncio
 import collections
 import contextlib
-import io
 import json
 import os
 import pathlib
@@ -13,7 +12,6 @@ import time
 import typing
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from schemas import layout
 from schemas.failures import Failure, FailureReason, PhotoError, Stage
@@ -33,6 +31,7 @@ from transforms.output import Output
 from transforms.photo_refs import FETCH_COLUMNS, PhotoRef, photo_ref
 from transforms.progress import count
 from transforms.publish import OutputError, staging_in
+from transforms.read_parquet import read_parquet
 from transforms.remedies import REDO_ROWS
 from transforms.remote_copies import default_mirror_url, default_video_url
 from transforms.row_annotations import RowAnnotations
@@ -202,7 +201,7 @@ def read_planned_rows(shard: int, digest: str, output: Output) -> ShardRows:
     file = bytes_digest(data)
     if file.sha256 != digest:
         raise OutputError(f"{output}/{name} is damaged or was replaced; {REDO_ROWS}")
-    return ShardRows(shard, pq.read_table(io.BytesIO(data)), file)
+    return ShardRows(shard, read_parquet(data), file)
 
 
 def staging_of(shard: int, config: ShardConfig) -> contextlib.AbstractContextManager[pathlib.Path]:

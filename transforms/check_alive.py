@@ -3,8 +3,6 @@
 import enum
 import typing
 
-import pyarrow.parquet as pq
-
 from schemas import layout
 from schemas.failures import FailureReason
 from schemas.photo_ids import MAX_FLICKR_ID
@@ -18,6 +16,7 @@ from transforms.for_each import for_each
 from transforms.http_client import HttpClient
 from transforms.http_fetch import Ask, Part, fetch_bytes
 from transforms.photo_refs import FETCH_COLUMNS, photo_ref
+from transforms.read_parquet import read_parquet
 from transforms.remote_copies import flickr_copies, source_order
 
 AT_ONCE = 16
@@ -47,7 +46,7 @@ class FlickrPhoto(typing.NamedTuple):
 def read_flickr_photos(dataset: DatasetFiles, shard: int) -> list[FlickrPhoto]:
     """Reads where Flickr has the samples of a shard: the image, else the page."""
     with dataset.open(layout.sidecar_file(shard)) as file:
-        rows = pq.read_table(file, columns=[*FETCH_COLUMNS, "page_url"]).to_pylist()
+        rows = read_parquet(file, [*FETCH_COLUMNS, "page_url"]).to_pylist()
     return [FlickrPhoto(row["photo_id"], _flickr_url(row)) for row in rows]
 
 

@@ -6,7 +6,6 @@ Each file that is read whole is compared with its SHA-256, so that damage is nev
 import typing
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from schemas import layout
 from schemas.failures import FAILURE_SCHEMA
@@ -18,6 +17,7 @@ from schemas.videos import VIDEO_SIDECAR_SCHEMA
 from transforms.dataset_files import DamagedDatasetError, DatasetFiles, Fault, NoDatasetError, unreadable
 from transforms.dataset_records import IMAGE_FLAG
 from transforms.file_digest import bytes_digest
+from transforms.read_parquet import read_parquet
 from transforms.request_signers import S3Options
 from transforms.verify_shard import read_table
 
@@ -129,7 +129,7 @@ def read_columns(files: DatasetFiles, name: str, sha256: str, columns: typing.Se
     Raises:
         DamagedDatasetError: the file is missing or not what was written.
     """
-    return pq.ParquetFile(pa.BufferReader(_read_checked(files, name, sha256))).read(columns=list(columns))
+    return read_parquet(_read_checked(files, name, sha256), columns)
 
 
 def damaged_file(files: DatasetFiles, name: str, problem: object) -> DamagedDatasetError:

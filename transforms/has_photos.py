@@ -1,9 +1,9 @@
 """Whether a table of a dataset has one of some photos, as what is taken down leaves nothing that cannot be read."""
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from transforms.dataset_files import DatasetFiles
+from transforms.read_parquet import read_parquet
 
 UNREADABLE = (pa.ArrowException, OSError, ValueError)
 """What Parquet raises that is none."""
@@ -17,7 +17,7 @@ def has_photos(dataset: DatasetFiles, name: str, ids: frozenset[int]) -> bool:
     """
     try:
         with dataset.open(name) as file:
-            return not ids.isdisjoint(pq.read_table(file, columns=["photo_id"])["photo_id"].to_pylist())
+            return not ids.isdisjoint(read_parquet(file, ["photo_id"])["photo_id"].to_pylist())
     except UNREADABLE as error:
         if error.__cause__ or getattr(error, "errno", None):
             raise

@@ -51,7 +51,7 @@ def _without(batch: pa.RecordBatch, ids: typing.Container[int]) -> pa.RecordBatc
 def input_failure_batches(paths: typing.Iterable[typing.Any]) -> typing.Iterator[pa.RecordBatch]:
     """Reads files of input failures, one batch in memory."""
     for path in paths:
-        yield from pq.ParquetFile(path).iter_batches(BATCH_ROWS)
+        yield from pq.ParquetFile(path, pre_buffer=False).iter_batches(BATCH_ROWS, use_threads=False)
 
 
 def recounted(counts: Counts, left: typing.Mapping[str, int], inputs: typing.Iterable[PlanInput]) -> Counts:

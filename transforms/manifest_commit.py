@@ -1,15 +1,13 @@
 """The commit record of a shard as the manifest has it, for where the record itself is damaged or lost."""
 
 import collections
-import io
-
-import pyarrow.parquet as pq
 
 from schemas import layout
 from schemas.records import CommitRecord, FileDigest, ManifestShard
 from transforms.dataset_files import DatasetFiles
 from transforms.dataset_records import Records
 from transforms.file_digest import bytes_digest
+from transforms.read_parquet import read_parquet
 
 
 def commit_by_manifest(dataset: DatasetFiles, records: Records, shard: int) -> CommitRecord | None:
@@ -49,4 +47,4 @@ def _reasons(dataset: DatasetFiles, name: str, entry: ManifestShard) -> dict[str
         return {}
     if bytes_digest(data).sha256 != entry.sha256.get(name):
         return {}
-    return dict(collections.Counter(pq.read_table(io.BytesIO(data), columns=["reason"])["reason"].to_pylist()))
+    return dict(collections.Counter(read_parquet(data, ["reason"])["reason"].to_pylist()))

@@ -1,14 +1,12 @@
 """A finished dataset that another one is made from: its files, each read whole and as it was written, or not at all."""
 
 import dataclasses
-import io
 import typing
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from schemas import layout
 from schemas.annotations import MAPPED_COLUMNS
@@ -20,6 +18,7 @@ from transforms.dataset_files import DatasetFiles, digest_problem, unreadable
 from transforms.file_digest import DigestingReader, bytes_digest
 from transforms.image_plan import ImageOptions
 from transforms.publish import OutputError
+from transforms.read_parquet import read_parquet
 
 Ids = npt.NDArray[np.int64]
 
@@ -69,7 +68,7 @@ class OldDataset:
             raise self.damaged(name, unreadable(error)) from error
         if problem := digest_problem(bytes_digest(data), expected):
             raise self.damaged(name, problem)
-        return pq.read_table(io.BytesIO(data), columns=columns)
+        return read_parquet(data, columns)
 
     def check(self, name: str, expected: FileDigest) -> None:
         """Reads a file to its end.

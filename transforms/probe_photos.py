@@ -6,7 +6,6 @@ import typing
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from schemas import layout
 from schemas.failures import FailureReason
@@ -16,6 +15,7 @@ from transforms.fetch_loop import run_in_loop, shared_fetching
 from transforms.for_each import for_each
 from transforms.image_places import fetch_image
 from transforms.photo_refs import FETCH_COLUMNS, PhotoRef, photo_ref
+from transforms.read_parquet import read_parquet
 from transforms.shard_config import ShardConfig
 
 PHOTOS = 64
@@ -37,7 +37,7 @@ def probe_photos(shards: typing.Sequence[int], config: ShardConfig) -> None:
 
 def _photos_of(shard: int, config: ShardConfig, wanted: int) -> list[PhotoRef]:
     with config.output.open(layout.rows_file(shard)) as file:
-        table = pq.read_table(file, columns=[*FETCH_COLUMNS])
+        table = read_parquet(file, [*FETCH_COLUMNS])
     table = table.filter(pc.invert(table["is_video"].fill_null(False)))
     rows = pa.array(_spread(range(table.num_rows), wanted), pa.int64())
     return [photo_ref(row) for row in table.take(rows).to_pylist()]

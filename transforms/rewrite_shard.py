@@ -2,13 +2,11 @@
 
 import collections
 import contextlib
-import io
 import pathlib
 import pickle
 import typing
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from schemas import layout
 from schemas.annotations import GEOMETRY_COLUMNS, MAPPED_COLUMNS
@@ -20,6 +18,7 @@ from transforms.dataset_files import DatasetFiles
 from transforms.file_digest import DigestingReader, bytes_digest
 from transforms.image_spool import ImageSpool, SpoolPlace
 from transforms.publish import OutputError
+from transforms.read_parquet import read_parquet
 from transforms.remedies import REDO_SHARD
 from transforms.tar_shard import TarDamageError, read_tar
 from transforms.videos.write_videos import SpooledVideo
@@ -160,7 +159,7 @@ def read_committed(dataset: DatasetFiles, commit: CommitRecord, name: str) -> pa
         data = dataset.read(name)
     if bytes_digest(data) != commit.files[name]:
         raise changed_file(dataset, name)
-    return pq.read_table(io.BytesIO(data))
+    return read_parquet(data)
 
 
 def changed_file(dataset: DatasetFiles, name: str) -> DamagedShardError:

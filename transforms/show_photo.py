@@ -13,7 +13,6 @@ import typing
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from schemas import layout
 from schemas.coco import bare_file_name
@@ -22,6 +21,7 @@ from schemas.records import Manifest, Plan
 from schemas.samples import json_fields
 from schemas.sources import Source
 from transforms.dataset_files import DamagedDatasetError, DatasetFiles, NoDatasetError
+from transforms.read_parquet import open_parquet
 
 READ_BYTES = 8 << 20
 _MAX_INT64 = 2**63 - 1
@@ -213,15 +213,20 @@ def _read_photo(dataset: DatasetFiles, photo_id: int, shards: int, kind: IdKind)
 
 
 def _read_row(dataset: DatasetFiles, name: str, photo_id: int, required: bool = True) -> dict[str, typing.Any] | None:
-    """Reads the row of a photo, of the row groups that may have it; None if there is none."""
+    """Reads the row of a photo, of the row group that has it; None if there is none."""
     if not required and not dataset.exists(name):
         return None
     try:
         with dataset.open(name) as file:
-            table = pq.read_table(file, filters=[("photo_id", "=", photo_id)])
+            rows = open_parquet(file)
+            for group in range(rows.num_row_groups):
+                ids = rows.read_row_group(group, ["photo_id"], use_threads=False)["photo_id"].to_pylist()
+                if photo_id in ids:
+                    row = rows.read_row_group(group, use_threads=False).slice(ids.index(photo_id), 1)
+                    return json_fields(row.to_pylist()[0], row.schema)
     except (OSError, pa.ArrowException) as error:
         raise _damaged(name, error) from error
-    return json_fields(table.to_pylist()[0], table.schema) if table.num_rows else None
+    return None
 
 
 def _scan(dataset: DatasetFiles, shards: int, lookup: _Lookup) -> int | None:
@@ -231,9 +236,9 @@ def _scan(dataset: DatasetFiles, shards: int, lookup: _Lookup) -> int | None:
         name = layout.rows_file(shard)
         try:
             with dataset.open(name) as file:
-                rows = pq.ParquetFile(file)
+                rows = open_parquet(file)
                 for group in range(rows.num_row_groups):
-                    photo_id = _match(rows.read_row_group(group, columns=["photo_id", *leaves]), lookup)
+                    photo_id = _match(rows.read_row_group(group, ["photo_id", *leaves], use_threads=False), lookup)
                     if photo_id is not None:
                         return photo_id
         except (OSError, pa.ArrowException) as error:

@@ -13,7 +13,6 @@ import typing
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from schemas import layout
 from schemas.photo_ids import hash64, shards_of
@@ -30,6 +29,7 @@ from transforms.intents import begin_rewrites, end_rewrites, replace_shard
 from transforms.output import Output, read_record
 from transforms.publish import OutputError
 from transforms.purge_lists import purge_lists
+from transforms.read_parquet import read_parquet
 from transforms.remedies import REDO_ROWS
 from transforms.rewrite_shard import (
     DamagedShardError,
@@ -171,7 +171,7 @@ def _rewrite(
     if commit and not is_built and digest.sha256 != planned.digest:
         raise DamagedShardError(f"{output}/{name} is damaged or was replaced; {REDO_ROWS}")
     try:
-        table = pq.read_table(pa.BufferReader(data))
+        table = read_parquet(data)
     except UNREADABLE as error:
         raise DamagedShardError(f"{output}/{name} is damaged; {REDO_ROWS}") from error
     left = without_photos(table, ids)

@@ -6,7 +6,6 @@ import typing
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from schemas import layout
 from schemas.annotations import MAPPED_COLUMNS
@@ -17,6 +16,7 @@ from schemas.rows import ROW_SCHEMA
 from schemas.samples import SIDECAR_SCHEMA, sidecar_schema
 from schemas.videos import VIDEO_SIDECAR_SCHEMA
 from transforms.dataset_files import DatasetFiles, Fault, read_checked
+from transforms.read_parquet import read_parquet
 from transforms.remedies import JOIN_WITHOUT, REDO_RECORD, REDO_ROWS, REDO_SHARD
 from transforms.verify_geometry import geometry_problems
 from transforms.verify_records import lists_its_files
@@ -106,7 +106,7 @@ def read_table(data: bytes, name: str, schema: pa.Schema, remedy: str, faults: l
         faults: what is found is added here.
     """
     try:
-        table = pq.read_table(pa.BufferReader(data))
+        table = read_parquet(data)
     except (pa.ArrowException, OSError, ValueError) as error:
         faults.append(Fault(name, f"it is no readable Parquet file: {error}", remedy))
         return None

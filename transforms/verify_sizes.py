@@ -3,12 +3,12 @@
 import typing
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from schemas import layout
 from schemas.records import CommitRecord, FileDigest
 from transforms.dataset_files import DatasetFiles, Fault, digest_problem, unreadable
 from transforms.dataset_records import Records
+from transforms.read_parquet import open_parquet
 from transforms.remedies import REDO_RECORD, REDO_ROWS, REDO_SHARD
 from transforms.verify_records import lists_its_files
 
@@ -61,7 +61,7 @@ def _check_size(name: str, expected: FileDigest, sizes: typing.Mapping[str, int]
 def _check_footer(dataset: DatasetFiles, name: str, rows: int, stated: str, remedy: str) -> list[Fault]:
     try:
         with dataset.open(name) as file:
-            found = pq.read_metadata(file).num_rows
+            found = open_parquet(file).metadata.num_rows
     except OSError as error:
         return [Fault(name, unreadable(error), remedy)]
     except (pa.ArrowException, ValueError) as error:

@@ -7,7 +7,6 @@ import typing
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from schemas import layout
 from schemas.feature_records import FeaturesRecord, features_array, features_table
@@ -19,6 +18,7 @@ from transforms.file_digest import bytes_digest
 from transforms.has_photos import has_photos
 from transforms.output import Output, read_record
 from transforms.publish import staging_in
+from transforms.read_parquet import read_parquet
 
 _FOLDER = "purge_features"
 """Of what is unfinished, as the name of a run."""
@@ -74,10 +74,10 @@ def _rewrite(output: Output, record: FeaturesRecord, commit: CommitRecord, ids: 
     found = output.read_present(names)
     if {name: bytes_digest(data) for name, data in found.items()} != record.files or not commit.samples:
         return False
-    array, table = (io.BytesIO(found[name]) for name in names)
-    photos = pq.read_table(table, columns=["photo_id", "key"])
+    array, table = (found[name] for name in names)
+    photos = read_parquet(table, ["photo_id", "key"])
     is_left = np.isin(photos["photo_id"].to_numpy(), sorted(ids), invert=True)
-    keys, vectors = photos["key"].filter(pa.array(is_left)).to_pylist(), np.load(array)[is_left]
+    keys, vectors = photos["key"].filter(pa.array(is_left)).to_pylist(), np.load(io.BytesIO(array))[is_left]
     if len(keys) != commit.samples:
         return False
     folder = output.run_folder(_FOLDER)

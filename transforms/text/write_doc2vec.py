@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import io
 import itertools
 import pathlib
 import tempfile
@@ -12,7 +11,6 @@ import typing
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from schemas.columns import schema_of
 from schemas.records import FileDigest
@@ -28,6 +26,7 @@ from schemas.vector_files import (
 from transforms.dataset_files import DatasetFiles
 from transforms.file_digest import file_digest
 from transforms.output import Output
+from transforms.read_parquet import read_parquet
 from transforms.request_signers import S3Options
 from transforms.scratch import Scratch
 from transforms.text.doc2vec import infer
@@ -96,7 +95,7 @@ class InferVectors:
 
 def read_tokens(output: DatasetFiles, shard: int) -> pa.Table:
     """Reads the table of a shard's tokens."""
-    return pq.read_table(io.BytesIO(output.read(tokens_file(shard))))
+    return read_parquet(output.read(tokens_file(shard)))
 
 
 def photo_tokens(table: pa.Table) -> list[list[Tokens]]:
