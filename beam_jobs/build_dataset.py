@@ -16,6 +16,7 @@ from beam_jobs.by_split import run_by_split
 from beam_jobs.cli import run_command
 from beam_jobs.download_line import show_download
 from beam_jobs.errors import OK, UsageError
+from beam_jobs.find_tombstones import find_tombstones
 from beam_jobs.finish_config import finish_config
 from beam_jobs.flags import FlagParser, parse
 from beam_jobs.image_flags import check_video_flags
@@ -133,7 +134,7 @@ def _run_held(config: BuildConfig, found: FoundInputs, classes: Classes) -> int:
             "--open_images: no file lists the images (such as train-images-boxable-with-rotation.csv), so their photos "
             "get surrogate ids and cannot be joined with other sources"
         )
-    settle(config.output, config.threads, config.overwrite)
+    settle(config.output, config.threads, config.progress, config.overwrite)
     standing = _what_stands(config, found)
     with run_folder(config.output, config.temp_location, not config.runner.is_local) as place:
         if standing.plan.rows is None:
@@ -174,7 +175,7 @@ def _what_stands(config: BuildConfig, found: FoundInputs) -> output_state.Standi
     inputs, selection = found.plan_inputs(), config.selection.as_json()
     plan = Plan(selection=selection, format=config.format, inputs=inputs)
     if config.overwrite:
-        tombstones = output_state.read_tombstones(config.output)
+        tombstones = find_tombstones(config.output)
         return output_state.Standing(dataclasses.replace(plan, tombstones=tombstones), None, {}, False)
     old = output_state.read_plan(config.output)
     if old is not None:

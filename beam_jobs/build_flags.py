@@ -9,6 +9,7 @@ import typing
 from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser, positive, ratio
 from beam_jobs.image_flags import NO_IMAGES, ImageStep, image_values, video_cap
+from beam_jobs.progress_line import PROGRESS
 from beam_jobs.runner_flags import add_runner_flags, runner_config
 from beam_jobs.store_flags import SECRET_FLAGS, s3_options
 from schemas.published_sets import PUBLISHED_ROOTS
@@ -133,7 +134,7 @@ def add_worker_flags(parser: FlagParser) -> argparse._ArgumentGroup:
         metavar="URL",
         help="where workers share what is unfinished: local folder, s3://, gs://, any fsspec URL (below the output)",
     )
-    group.add_argument("--progress", choices=("auto", "json", "none"), default="auto", help="(%(default)s)")
+    group.add_argument("--progress", choices=("auto", "json", "none"), default=PROGRESS, help="(%(default)s)")
     return group
 
 

@@ -30,7 +30,7 @@ def run_by_split(output: Output, run: typing.Callable[[str, Output], int]) -> in
         _log.info("split %s", split)
         codes.append(run(split, output.child(split)))
         plan = output_state.read_plan(output.child(split))
-        if plan and plan.shards == 0:
+        if plan and plan.shards == 0 and not plan.tombstones:
             output.remove_tree(split)
             _log.info("no photo is in split %s: it has no dataset", split)
     if plan and plan.counts.get(WITHOUT_SPLIT):

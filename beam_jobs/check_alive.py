@@ -8,6 +8,7 @@ import sys
 from beam_jobs import output_state
 from beam_jobs.errors import OK, UsageError
 from beam_jobs.flags import FlagParser
+from beam_jobs.progress_line import PROGRESS, show_progress
 from beam_jobs.recorded_flags import Flags, recorded_build
 from schemas import layout
 from schemas.records import Plan
@@ -63,7 +64,9 @@ def run(output: Output, plan: Plan, given: Flags) -> int:
         _write(gone, given["check_alive"], output)
 
     photos = (read_flickr_photos(output, shard) for shard in shards)
-    run_in_loop(ask_flickr(photos, _fetch_options(output, plan, given), REQUESTS_PER_S, tell))
+    options, samples = _fetch_options(output, plan, given), sum(commits[shard].samples for shard in shards)
+    with show_progress(given.get("progress", PROGRESS), samples):
+        run_in_loop(ask_flickr(photos, options, REQUESTS_PER_S, tell))
     sys.stdout.write(f"{answers.total():,} photos: {', '.join(f'{answers[a]:,} {a.value}' for a in Answer)}\n")
     if gone:
         path = given["check_alive"] or f"{output}/{layout.NOT_PUBLIC}"

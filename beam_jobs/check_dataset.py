@@ -15,7 +15,6 @@ they are whole, else from their photos; rows from the inputs. Where a flag is no
 Exit code 0: all is well; 1: there are faults, one a line; 2: there is no dataset.
 """
 
-import argparse
 import os
 import sys
 import typing
@@ -27,7 +26,7 @@ from beam_jobs.errors import FAILED, OK, UsageError
 from beam_jobs.flags import FlagParser
 from beam_jobs.recorded_flags import Flags, parse_given
 from beam_jobs.repair_dataset import repair
-from beam_jobs.store_flags import reach_dataset, s3_options
+from beam_jobs.store_flags import reach_dataset
 from transforms.dataset_files import NoDatasetError
 from transforms.verify_dataset import VerifyReport, verify
 
@@ -54,7 +53,7 @@ def run(argv: typing.Sequence[str]) -> int:
     if without_effect:
         raise UsageError(f"--{without_effect[0]} has no effect without --repair; leave it out")
     try:
-        s3 = reach_dataset(given["dataset"], argparse.Namespace(**given))
+        s3 = reach_dataset(given["dataset"], given)
         report = verify(os.path.expanduser(given["dataset"]), fast, s3=s3)
     except NoDatasetError as error:
         raise UsageError(str(error)) from error
@@ -75,7 +74,8 @@ def make_parser() -> FlagParser:
 def _repair(given: Flags) -> int:
     if "fast" in given:
         raise UsageError("--fast and --repair exclude each other: what is repaired is read; leave one out")
-    repaired = repair(build_flags.output_at("OUT", given["dataset"], s3_options(given)), given)
+    s3 = reach_dataset(given["dataset"], given, is_written=True)
+    repaired = repair(build_flags.output_at("OUT", given["dataset"], s3), given)
     sys.stdout.write(describe(repaired.report))
     lost = {"samples": repaired.lost_samples, "videos": repaired.lost_videos}
     told = " and ".join(f"{number:,} {what}" for what, number in lost.items() if number)

@@ -7,6 +7,7 @@ import sys
 import typing
 
 from beam_jobs.errors import FAILED, INTERRUPTED, OK, USAGE, JobError, UsageError
+from transforms.store_errors import client_errors
 
 COMMANDS: typing.Final[dict[str, tuple[str, str]]] = {
     "build": ("build_dataset", "sources and images to shards: the main job"),
@@ -60,7 +61,9 @@ def run_command(command: typing.Callable[[], int]) -> int:
     except MemoryError as error:
         sys.stderr.write(f"photobeam: there is not enough memory ({error})\n")
         return FAILED
-    except (JobError, OSError) as error:
+    except Exception as error:
+        if not isinstance(error, (JobError, OSError, *client_errors())):
+            raise
         place = "the output: " if isinstance(error, OSError) and error.strerror and not error.filename else ""
         sys.stderr.write(f"photobeam: {place}{error}\n")
         return FAILED

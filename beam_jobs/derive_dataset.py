@@ -23,7 +23,7 @@ from beam_jobs.progress_line import show_progress
 from beam_jobs.recorded_flags import Flags
 from beam_jobs.report_build import report_build
 from beam_jobs.run_folder import RunFolder, run_folder
-from beam_jobs.settle import settle
+from beam_jobs.settle import end_take_down, settle
 from schemas import layout
 from schemas.records import Manifest, Plan
 from transforms.finish_shards import finish_shards
@@ -95,12 +95,14 @@ def run(old: Output, output: Output, given: Flags) -> int:
 
 def _run_held(job: DeriveJob) -> int:
     output, overwrite = job.build.output, job.build.overwrite
-    settle(output, job.build.threads, overwrite)
+    settle(output, job.build.threads, job.build.progress, overwrite)
     standing = what_stands(job)
     if not standing.is_finished and job.origin == ORIGINALS:
         check_places(job.images.places)
     with run_folder(output, job.build.temp_location, not job.build.runner.is_local) as place:
         output_state.begin(output, standing, overwrite)
+        if standing.plan.rows is not None:
+            end_take_down(output, job.build.threads, job.build.progress)
         if not standing.is_finished:
             _run_graphs(job, standing.plan, standing.committed, place)
             _check_unchanged(job)

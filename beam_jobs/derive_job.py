@@ -8,6 +8,7 @@ from beam_jobs import output_state
 from beam_jobs.build_config import BuildConfig, check_workers_see_inputs
 from beam_jobs.check_runner import check_workers_see
 from beam_jobs.errors import UsageError
+from beam_jobs.find_tombstones import find_tombstones
 from beam_jobs.flags import FlagParser
 from beam_jobs.image_flags import ImageStep, add_image_flags, image_options
 from beam_jobs.output_state import SHARDS, Standing
@@ -166,7 +167,7 @@ def what_stands(job: DeriveJob) -> Standing:
     output, form = job.build.output, {**job.old_plan.format, **job.build.format}
     kind = output_state.DATASET_KIND + job.origin
     source = PlanInput(without_credentials(str(job.old)), kind, job.manifest.totals.bytes, job.manifest.root_hash)
-    tombstones = {t.photo_id: t for t in (*output_state.read_tombstones(output), *job.old_plan.tombstones)}
+    tombstones = {t.photo_id: t for t in (*find_tombstones(output), *job.old_plan.tombstones)}
     taken_down = [tombstones[photo_id] for photo_id in sorted(tombstones)]
     plan = Plan(selection=job.selection, format=form, inputs=[source], tombstones=taken_down)
     if not any(job.selection.values()) and form["samples_per_shard"] == job.old_plan.format["samples_per_shard"]:

@@ -62,7 +62,9 @@ def run(argv: typing.Sequence[str]) -> int:
     add_store_flags(parser)
     flags = parse(parser, argv)
     try:
-        a, b = (open_finished(os.path.expanduser(root), reach_dataset(root, flags)) for root in (flags.a, flags.b))
+        a, b = (
+            open_finished(os.path.expanduser(root), reach_dataset(root, vars(flags))) for root in (flags.a, flags.b)
+        )
         counts = _write_json(a, b) if flags.json else _write_text(a, b)
     except (NoDatasetError, DamagedDatasetError) as error:
         raise UsageError(str(error)) from error

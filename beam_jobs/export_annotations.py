@@ -55,7 +55,7 @@ def run(argv: typing.Sequence[str]) -> int:
     """
     flags = parse(make_parser(), argv)
     try:
-        dataset = open_finished(os.path.expanduser(flags.dataset), reach_dataset(flags.dataset, flags))
+        dataset = open_finished(os.path.expanduser(flags.dataset), reach_dataset(flags.dataset, vars(flags)))
         _check_taken_down(dataset)
         output = output_at("--output", flags.output, s3_options(vars(flags)))
         request = _request(flags, dataset, output)

@@ -66,7 +66,7 @@ def run(argv: typing.Sequence[str]) -> int:
         job = checked_job(parse(make_parser(), argv))
         job.output.check_writable()
         with held(job.output):
-            settle(job.output, CORES)
+            settle(job.output, CORES, job.flags.progress)
             return _run_held(job)
     except (ModelError, NoDatasetError, OutputError, OutputInUseError) as error:
         raise UsageError(str(error)) from error

@@ -62,7 +62,7 @@ def checked_job(flags: argparse.Namespace) -> FeaturesJob:
     preprocessing = preprocessing_of(flags)
     if importlib.util.find_spec("onnxruntime") is None:
         raise UsageError(f"onnxruntime is not installed: pip install 'photobeam[{FEATURES}]'")
-    output = build_flags.output_at("OUT", flags.dataset, reach_dataset(flags.dataset, flags))
+    output = build_flags.output_at("OUT", flags.dataset, reach_dataset(flags.dataset, vars(flags)))
     runner = runner_config(flags)
     check_is_followed(runner, f"`photobeam {FEATURES}`")
     dataset = finished(output)

@@ -80,9 +80,11 @@ def parse(parser: FlagParser, argv: Arguments) -> argparse.Namespace:
         UsageError: an unknown flag (the nearest is named), a wrong value, a broken config file.
     """
     parser.add_argument("--config", metavar="FILE", help="YAML file of flags; the command line wins")
+    _check_text(argv)
     config, line = _config_parser().parse_known_args(argv)
     if config.config:
         line = [*_config_arguments(parser, config.config, line), *line]
+        _check_text(line)
     own: Arguments = line
     if parser.others:
         own, runner_options = parser.others.split(line, parser.flags())
@@ -129,6 +131,13 @@ def as_given(value: typing.Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
+def _check_text(line: Arguments) -> None:
+    """Refuses what no command line can hold, but a config file or a caller in Python can."""
+    for argument in line:
+        if "\0" in argument:
+            raise UsageError(f"{argument.partition('=')[0]!r}: a value with a NUL character; remove the character")
+
+
 def _config_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--config")
@@ -140,7 +149,7 @@ def _config_arguments(parser: FlagParser, path: str, line: Arguments) -> list[st
     try:
         with open(path, encoding="utf-8") as file:
             values = yaml.safe_load(file) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise UsageError(f"--config {path}: {error}") from error
     if not isinstance(values, dict):
         raise UsageError(f"--config {path}: expected 'flag: value' lines")

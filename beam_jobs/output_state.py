@@ -1,10 +1,10 @@
 """What stands in an output already, and what is left to do."""
 
-import logging
 import os
 import typing
 
 from beam_jobs.errors import UsageError
+from beam_jobs.find_tombstones import find_tombstones
 from beam_jobs.flags import as_given
 from schemas import layout
 from schemas.product_records import SOURCES as PRODUCTS
@@ -15,17 +15,13 @@ from schemas.records import (
     Plan,
     PlanInput,
     Record,
-    Tombstone,
     manifest_shard,
     rows_digest,
 )
-from schemas.tombstones import has_tombstones
 from schemas.videos import with_videos_stated
 from transforms.dataset_files import DatasetFiles
 from transforms.output import Output, read_record
 from transforms.publish import OutputError
-
-_log = logging.getLogger("photobeam")
 
 SHARDS, ORIGINALS = "shards", "originals"
 """Where a dataset that is made of another one has its images from."""
@@ -99,31 +95,17 @@ def read_plan(output: Output) -> Plan | None:
     """
     try:
         return read_record(output, layout.PLAN, Plan)
-    except FileNotFoundError:
-        if _had_tombstones(output):
-            raise UsageError(tombstones_are_lost(output)) from None
-        return None
     except OtherFormatError as error:
         raise UsageError(str(error)) from error
-    except ValueError as error:
-        if _had_tombstones(output):
-            raise UsageError(tombstones_are_lost(output)) from error
-        raise UsageError(
-            f"{error}; remove it, and the rows are joined again; take photos down again that were taken down"
-        ) from error
-
-
-def read_tombstones(output: Output) -> list[Tombstone]:
-    """Returns which photos were taken down, whatever else becomes of a plan; none if there is no plan that says."""
-    try:
-        return read_record(output, layout.PLAN, Plan).tombstones
-    except FileNotFoundError:
-        if _had_tombstones(output):
-            _log.warning("%s", tombstones_are_lost(output))
-        return []
-    except ValueError as error:
-        _log.warning("%s: photos that were taken down are not known any more; take them down again", error)
-        return []
+    except (FileNotFoundError, ValueError) as error:
+        if find_tombstones(output):
+            raise UsageError(
+                f"{output}/{layout.PLAN} is lost or damaged, and photos were taken down: put back a copy of it, or run "
+                f"`photobeam verify {output} --repair`, which restores it; --overwrite keeps them out, too"
+            ) from error
+        if isinstance(error, FileNotFoundError):
+            return None
+        raise UsageError(f"{error}; remove it, and the rows are joined again") from error
 
 
 def check_versions(output: Output, with_commits: bool = True) -> None:
@@ -143,31 +125,18 @@ def check_versions(output: Output, with_commits: bool = True) -> None:
             continue
 
 
-def tombstones_are_lost(output: Output) -> str:
-    """Says what becomes of photos that were taken down when the plan that lists them is lost, and what to do."""
-    return (
-        f"{output}/{layout.PLAN} is lost or damaged, and with it the list of photos that were taken down: put back a "
-        "copy of it, so that none of them returns; or build anew with --overwrite, and take them down again"
-    )
-
-
-def _had_tombstones(output: Output) -> bool:
-    """Tells whether the manifest counts photos that were taken down; False if it is lost, too, or damaged."""
-    try:
-        return has_tombstones(read_record(output, layout.MANIFEST, Manifest).counts)
-    except (FileNotFoundError, ValueError):
-        return False
-
-
 def begin(output: Output, standing: Standing, overwrite: bool) -> None:
     """Makes an output ready for a run: plan and manifest say nothing that is not so, nor is about to be.
 
     Args:
         output: held by this run.
         standing: what is there, and the plan of this run.
-        overwrite: its shards go. They do before the plan, by which they might be taken for shards of this run.
+        overwrite: its shards go. They do before the plan, by which they might be taken for shards of this run; what
+            stays all the time is a record of the photos that were taken down.
     """
     if overwrite:
+        if standing.plan.tombstones:
+            output.write(layout.PLAN, Plan({}, {}, [], tombstones=standing.plan.tombstones).to_json())
         output.remove(layout.MANIFEST)
         for name in layout.SHARD_FOLDERS:
             output.remove_tree(name)

@@ -80,7 +80,7 @@ def run(argv: typing.Sequence[str]) -> int:
     options, runner = text_options(flags), runner_config(flags)
     check_is_followed(runner, f"`photobeam {TEXT}`")
     nltk_data = _checked_nltk_data(options, flags.nltk_data)
-    s3 = reach_dataset(flags.dataset, flags)
+    s3 = reach_dataset(flags.dataset, vars(flags))
     asked = Asked(options, vector_options(flags, s3), label_options(flags, s3), nltk_data)
     output = build_flags.output_at("OUT", flags.dataset, s3)
     try:
@@ -88,7 +88,7 @@ def run(argv: typing.Sequence[str]) -> int:
         check_runner(runner, output)
         output.check_writable()
         with held(output):
-            settle(output, CORES)
+            settle(output, CORES, flags.progress)
             return _run_held(output, asked, runner, flags)
     except (NoDatasetError, OutputError, OutputInUseError) as error:
         raise UsageError(str(error)) from error

@@ -13,6 +13,9 @@ import rich.live
 
 from transforms import progress
 
+PROGRESS = "auto"
+"""What is meant if ``--progress`` is not given."""
+
 TERMINAL_S = 0.5
 LOG_S = 10.0
 

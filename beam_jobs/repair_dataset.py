@@ -6,9 +6,11 @@ import typing
 from beam_jobs import build_flags
 from beam_jobs.build_config import BuildConfig
 from beam_jobs.errors import UsageError
+from beam_jobs.find_tombstones import find_tombstones
 from beam_jobs.finish_config import finish_config
 from beam_jobs.interrupt import held
 from beam_jobs.output_state import check_versions
+from beam_jobs.progress_line import PROGRESS
 from beam_jobs.recorded_flags import Flags, recorded_build
 from beam_jobs.repair_rows import repair_rows, restore_plan
 from beam_jobs.repair_shards import RepairedShards, repair_shards
@@ -57,6 +59,7 @@ def repair(output: Output, given: Flags) -> Repaired:
     try:
         output.check_writable()
         with held(output):
+            find_tombstones(output)
             roll_forward_and_sweep(output)
             return _repair_held(output, given)
     except (OutputError, OutputInUseError) as error:
@@ -74,7 +77,7 @@ def _repair_held(output: Output, given: Flags) -> Repaired:
     is_shared = given.get("runner", LOCAL) != LOCAL
     with run_folder(output, build_flags.temp_location(given), is_shared) as place:
         restore_plan(output, given, place)
-        end_take_down(output, given.get("workers", CORES), drop_damaged=True)
+        end_take_down(output, given.get("workers", CORES), given.get("progress", PROGRESS), drop_missing=True)
         report = verify(output.root, s3=output.s3)
         faults = [fault for fault in report.faults if not fault.file.startswith(f"{layout.TMP}/")]
         if not faults:

@@ -5,13 +5,12 @@ import typing
 
 from beam_jobs.build_config import BuildConfig
 from beam_jobs.errors import UsageError
+from beam_jobs.find_tombstones import find_tombstones
 from beam_jobs.join_again import join_again
-from beam_jobs.output_state import tombstones_are_lost
 from beam_jobs.recorded_flags import REPROCESSED, Flags, recorded_build
 from beam_jobs.run_folder import RunFolder
 from schemas import layout
 from schemas.records import Manifest, Plan, rows_digest
-from schemas.tombstones import has_tombstones
 from transforms.dataset_records import read_records
 from transforms.input_files import InputError
 from transforms.output import Output, read_record
@@ -43,15 +42,13 @@ def restore_plan(output: Output, given: Flags, place: RunFolder) -> None:
 
 
 def _joined_plan(output: Output, manifest: Manifest, given: Flags, place: RunFolder) -> Plan:
-    if has_tombstones(manifest.counts):
-        raise UsageError(tombstones_are_lost(output))
     if old := manifest.configuration.get(REPROCESSED):
         raise UsageError(
             f"{output}/{layout.PLAN} is damaged or lost, and its rows were not joined, but taken from {old}: put back "
             f"a copy of it, or run the same `photobeam reprocess {old} --output {output}` again with --overwrite"
         )
     config = recorded_build(output, None, given)
-    wanted = Plan(config.selection.as_json(), config.format, [], shards=len(manifest.shards))
+    wanted = Plan(config.selection.as_json(), config.format, [], len(manifest.shards), find_tombstones(output))
     try:
         joined = read_record(join_again(config, wanted, place), layout.PLAN, Plan)
     except InputError as error:

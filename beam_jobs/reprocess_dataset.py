@@ -15,10 +15,11 @@ from beam_jobs.cli import run_command
 from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser
 from beam_jobs.interrupt import held
+from beam_jobs.progress_line import PROGRESS
 from beam_jobs.recorded_flags import Flags, parse_given
 from beam_jobs.runner_flags import CORES
 from beam_jobs.settle import settle
-from beam_jobs.store_flags import s3_options
+from beam_jobs.store_flags import reach_dataset
 from schemas import layout
 from schemas.records import Plan
 from transforms.image_files import ImagePlaceError
@@ -94,14 +95,16 @@ def run(given: Flags) -> int:
         return _derive(given)
     operation = _operation(given)
     operation.check(given)
-    output = build_flags.output_at("OUT", given["dataset"], s3_options(given))
+    output = build_flags.output_at("OUT", given["dataset"], reach_dataset(given["dataset"], given, is_written=True))
+    if not output.exists(layout.PLAN) and output.exists(layout.MANIFEST):
+        raise UsageError(f"{output}/{layout.PLAN} is lost: `photobeam verify {output} --repair` restores it")
     if not output.exists(layout.PLAN):
         raise UsageError(f"{output} holds no dataset: there is no {layout.PLAN}; name the --output of a build")
     output_state.check_versions(output)
     try:
         output.check_writable()
         with held(output):
-            settle(output, given.get("workers", CORES))
+            settle(output, given.get("workers", CORES), given.get("progress", PROGRESS))
             plan = output_state.read_plan(output)
             if plan is None:
                 raise UsageError(f"{output} holds no dataset any more")
@@ -116,7 +119,7 @@ def _derive(given: Flags) -> int:
     in_place = _asked(given)
     if in_place:
         raise UsageError(f"{in_place[0].FLAG} changes the dataset itself: leave --output out")
-    s3 = s3_options(given)
+    s3 = reach_dataset(given["dataset"], given)
     output = build_flags.output_at("--output", given[derive_dataset.OUTPUT], s3)
     return derive_dataset.run(build_flags.output_at("OUT", given["dataset"], s3), output, given)
 

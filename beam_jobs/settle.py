@@ -1,34 +1,41 @@
 """The first thing that a command does with an output it holds: what a dead run began is ended."""
 
 from beam_jobs import output_state
-from beam_jobs.errors import JobError, UsageError
+from beam_jobs.errors import JobError
+from beam_jobs.find_tombstones import find_tombstones
 from beam_jobs.interrupt import end_on_signals
+from beam_jobs.progress_line import show_progress
+from schemas import layout
+from schemas.records import Plan
 from schemas.tombstones import is_carried_out
 from transforms.finish_shards import finish_again
 from transforms.intents import roll_forward
-from transforms.output import Output
+from transforms.output import Output, read_record
 from transforms.publish import OutputError
 from transforms.take_down import FOLDER, take_down
 
 
-def settle(output: Output, workers: int, overwrite: bool = False) -> None:
+def settle(output: Output, workers: int, progress: str, overwrite: bool = False) -> None:
     """Carries out what dead runs announced, and removes what they left unfinished.
 
     Args:
         output: held by this run.
         workers: shards at once.
+        progress: how it is shown: ``auto``, ``json`` or ``none``.
         overwrite: nothing of the output is to stay, so that no photo need be taken out of it.
 
     Raises:
-        UsageError: the plan is damaged, or photos are to be taken out of a shard that is; or a record is of another
-            format version.
+        UsageError: the plan is damaged, nothing tells which photos were taken down, or a record is of another format
+            version.
+        JobError: a photo cannot be taken out.
     """
     if not overwrite:
         output_state.check_versions(output, with_commits=False)
+    find_tombstones(output)
     has_begun = roll_forward(output)
     plan = None if overwrite else output_state.read_plan(output)
     if plan:
-        end_take_down(output, workers)
+        end_take_down(output, workers, progress)
         if has_begun and is_carried_out(plan):
             finish_again(output, plan)
     output.sweep()
@@ -40,23 +47,25 @@ def roll_forward_and_sweep(output: Output) -> None:
     output.sweep()
 
 
-def end_take_down(output: Output, workers: int, drop_damaged: bool = False) -> None:
+def end_take_down(output: Output, workers: int, progress: str, drop_missing: bool = False) -> None:
     """Takes out the photos that the plan says are taken down and that are there still.
 
     Args:
         output: held by this run.
         workers: shards at once.
-        drop_damaged: as for :func:`transforms.take_down.take_down`.
+        progress: how it is shown: ``auto``, ``json`` or ``none``.
+        drop_missing: as for :func:`transforms.take_down.take_down`.
 
     Raises:
-        UsageError: they are in a shard that is damaged.
-        JobError: a file cannot be read or written; the next run goes on.
+        JobError: a file is missing, or cannot be read or written; the next run goes on.
     """
+    if is_carried_out(read_record(output, layout.PLAN, Plan)):
+        return
     try:
-        with end_on_signals(output.run_folder(FOLDER)):
-            take_down(output, workers, drop_damaged)
+        with end_on_signals(output.run_folder(FOLDER)), show_progress(progress, 0):
+            take_down(output, workers, drop_missing)
     except OutputError as error:
-        raise UsageError(str(error)) from error
+        raise JobError(f"{error}; photos are still to be taken out, the next run goes on") from error
     except OSError as error:
         raise JobError(
             f"{output}: {error.strerror or error}; photos are still to be taken out, the next run goes on"

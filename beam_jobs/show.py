@@ -58,7 +58,7 @@ def run(argv: typing.Sequence[str]) -> int:
     flags = parse(parser, argv)
     kinds = {IdKind(flags.kind)} if flags.kind else frozenset(IdKind)
     try:
-        dataset = DatasetFiles(os.path.expanduser(flags.output), reach_dataset(flags.output, flags))
+        dataset = DatasetFiles(os.path.expanduser(flags.output), reach_dataset(flags.output, vars(flags)))
     except NoDatasetError as error:
         raise UsageError(str(error)) from error
     try:

@@ -4,7 +4,8 @@ from beam_jobs.build_flags import printable
 from beam_jobs.errors import UsageError
 from transforms.file_digest import DigestingReader
 from transforms.request_signers import S3Options
-from transforms.store_files import as_os_errors, open_file_system
+from transforms.store_errors import as_os_errors
+from transforms.store_files import open_file_system
 from transforms.url_credentials import without_credentials
 
 _MAX_BYTES = 64 << 20

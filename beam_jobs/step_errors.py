@@ -8,6 +8,7 @@ from transforms.image_files import ImagePlaceError
 from transforms.input_files import InputError
 from transforms.output import LeaseLostError
 from transforms.publish import OutputError
+from transforms.store_errors import client_errors
 from transforms.where_condition import ConditionError
 from transforms.worker_pool import PoolStoppedError
 
@@ -42,7 +43,7 @@ def expected_message(error: BaseException | None) -> str | None:
             return f"{error.filename or 'the output'}: {error.strerror}"
         if isinstance(error, MemoryError):
             return f"there is not enough memory ({_WHILE_RUNNING.sub('', str(error))})"
-        if isinstance(error, EXPECTED_ERRORS):
+        if isinstance(error, (*EXPECTED_ERRORS, *client_errors())):
             return _WHILE_RUNNING.sub("", str(error))
         error = error.__cause__ or (error.__context__ if type(error) is RuntimeError else None)
     return None

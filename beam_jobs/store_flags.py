@@ -1,6 +1,5 @@
 """The flags of object stores, named as Beam's."""
 
-import argparse
 import dataclasses
 import typing
 
@@ -40,20 +39,21 @@ def s3_options(flags: typing.Mapping[str, typing.Any]) -> S3Options:
         raise UsageError(str(error)) from error
 
 
-def reach_dataset(url: str, flags: argparse.Namespace) -> S3Options:
-    """Returns how S3 is reached, having looked whether the store that a dataset is read from is.
+def reach_dataset(url: str, flags: typing.Mapping[str, typing.Any], is_written: bool = False) -> S3Options:
+    """Returns how S3 is reached, having looked whether the store of a dataset is.
 
     Args:
         url: of the dataset, local or not.
-        flags: with those of :func:`add_store_flags`.
+        flags: by name, with those of :func:`add_store_flags`; those that are left out count as not given.
+        is_written: the dataset is to be changed, which takes the right to list it.
 
     Raises:
         UsageError: it cannot be reached; says why, and what to do.
     """
-    s3 = s3_options(vars(flags))
+    s3 = s3_options(flags)
     try:
         if is_store_url(url):
-            check_bucket(url, url, s3, FetchOptions())
+            check_bucket(url, url, s3, FetchOptions(), must_list=is_written)
     except ImagePlaceError as error:
         raise UsageError(str(error)) from error
     return s3

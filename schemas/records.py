@@ -158,6 +158,14 @@ class Totals:
 
 
 @dataclasses.dataclass(frozen=True)
+class Tombstone:
+    """A photo that was taken down and must not come back, and the day (UTC, ISO 8601) when that was."""
+
+    photo_id: int
+    date: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Manifest(Record):
     """The truth about a finished dataset; written last.
 
@@ -170,6 +178,7 @@ class Manifest(Record):
         totals: sums over the shards.
         root_hash: of all data files, see :func:`root_hash`.
         run: what differs between runs of the same build: run id, times, host.
+        tombstones: the same as the plan's, should that be lost; left out where there are none.
     """
 
     configuration: dict[str, typing.Any]
@@ -180,6 +189,7 @@ class Manifest(Record):
     totals: Totals
     root_hash: str
     run: dict[str, typing.Any]
+    tombstones: list[Tombstone] = dataclasses.field(default_factory=list, metadata=_OMITTED_IF_NONE)
     format_version: int = FORMAT_VERSION
 
 
@@ -200,14 +210,6 @@ class PlanRows:
     shard: int
     rows: int
     digest: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Tombstone:
-    """A photo that was taken down and must not come back, and the day (UTC, ISO 8601) when that was."""
-
-    photo_id: int
-    date: str
 
 
 @dataclasses.dataclass(frozen=True)

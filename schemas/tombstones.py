@@ -4,7 +4,7 @@ import re
 import typing
 
 from schemas.photo_ids import KEY_DIGITS
-from schemas.records import Plan, Tombstone
+from schemas.records import Manifest, Plan, Tombstone
 
 MAX_ID = 2**63 - 1
 TAKEN_DOWN, UNKNOWN = "taken_down", "taken_down_unknown"
@@ -56,9 +56,9 @@ def is_carried_out(plan: Plan) -> bool:
     return len(plan.tombstones) == plan.counts.get(TAKEN_DOWN, 0) + plan.counts.get(UNKNOWN, 0)
 
 
-def has_tombstones(counts: typing.Mapping[str, int]) -> bool:
-    """Tells whether the plan that counts so has tombstones."""
-    return any(counts.get(name) for name in (TAKEN_DOWN, UNKNOWN))
+def lists_all(manifest: Manifest) -> bool:
+    """Tells whether a manifest lists all tombstones that it counts."""
+    return len(manifest.tombstones) == manifest.counts.get(TAKEN_DOWN, 0) + manifest.counts.get(UNKNOWN, 0)
 
 
 def is_of(ids: typing.Container[int], photo_id: int, raw: bytes) -> bool:

@@ -49,7 +49,8 @@ class S3Server:
         asked: requests since the last objects were put.
         key_id, secret: the key.
         fault: what happens to a request, by method and path: ``slow`` (503, SlowDown), ``cut`` (the connection
-            breaks, and the request has no effect), or '' for nothing.
+            breaks, and the request has no effect), ``short`` (it breaks in the middle of the answer's body), or '' for
+            nothing.
         client: boto3's, with that key.
     """
 
@@ -96,13 +97,15 @@ class S3Server:
         where = {"endpoint_url": self.url, "region_name": "us-east-1"}
         return where | {"aws_access_key_id": key_id, "aws_secret_access_key": secret}
 
-    def _app(self, environ: dict[str, typing.Any], start_response: typing.Callable[..., typing.Any]) -> list[bytes]:
+    def _app(
+        self, environ: dict[str, typing.Any], start_response: typing.Callable[..., typing.Any]
+    ) -> typing.Iterable[bytes]:
         path, is_signed = environ["PATH_INFO"], "HTTP_AUTHORIZATION" in environ
         status = 0
         fault = self.fault(environ["REQUEST_METHOD"], path)
         if fault == "cut":
             environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
-        if fault:
+        if fault in ("cut", "slow"):
             start_response("503 Slow Down", [("Content-Type", "application/xml"), ("Content-Length", str(len(_SLOW)))])
             return [_SLOW]
 
@@ -122,7 +125,12 @@ class S3Server:
         sent = sum(map(len, body))
         range_ = environ.get("HTTP_RANGE", "")
         self.asked.append(Asked(environ["REQUEST_METHOD"], path, range_, is_signed, status, sent))
-        return body
+        return _half(b"".join(body), environ["werkzeug.socket"]) if fault == "short" else body
+
+
+def _half(body: bytes, connection: socket.socket) -> typing.Iterator[bytes]:
+    yield body[: len(body) // 2]
+    connection.shutdown(socket.SHUT_RDWR)
 
 
 class _QuietHandler(WSGIRequestHandler):

@@ -6,6 +6,7 @@ import typing
 from schemas import layout
 from schemas.failures import FailureReason
 from schemas.photo_ids import MAX_FLICKR_ID
+from transforms import progress
 from transforms.byte_budget import ByteBudget
 from transforms.dataset_files import DatasetFiles
 from transforms.fetch_error import FetchError
@@ -69,7 +70,8 @@ async def ask_flickr(
             answers: dict[int, Answer] = {}
 
             async def ask(photo: FlickrPhoto, answers: dict[int, Answer] = answers) -> None:
-                answers[photo.photo_id] = await _ask(photo.url, client, gate, budget)
+                answer = answers[photo.photo_id] = await _ask(photo.url, client, gate, budget)
+                progress.count("failed" if answer is Answer.GONE else "samples")
 
             await for_each(photos, ask, AT_ONCE)
             tell(answers)

@@ -3,10 +3,13 @@
 import pathlib
 import typing
 
+from fsspec.spec import AbstractBufferedFile
+
 from schemas.records import FileDigest
 from transforms.file_digest import READ_BYTES, bytes_digest
 from transforms.request_signers import S3Options
-from transforms.store_files import as_os_errors, open_file_system
+from transforms.store_errors import as_os_errors
+from transforms.store_files import open_file_system
 
 _FILES_AT_ONCE = 1_000
 
@@ -76,12 +79,15 @@ class DatasetFiles:
 
     @as_os_errors()
     def open(self, name: str) -> typing.BinaryIO:
-        """Opens a file for one sequential read.
+        """Opens a file for one sequential read; what the store breaks off is an OSError, too.
 
         Raises:
             OSError: it cannot be opened.
         """
-        return self._fs.open(self._path(name), "rb", block_size=8 * READ_BYTES)
+        file = self._fs.open(self._path(name), "rb", block_size=8 * READ_BYTES)
+        if isinstance(file, AbstractBufferedFile):
+            file.cache.fetcher = as_os_errors()(file.cache.fetcher)
+        return file
 
     @as_os_errors()
     def read(self, name: str) -> bytes:

@@ -78,6 +78,7 @@ def finish_shards(config: FinishConfig, built: typing.Iterable[int] = ()) -> Man
         totals=totals_of(commits),
         root_hash=root_hash_of(commits, digests),
         run={**config.run, "finished": time.time()},
+        tombstones=plan.tombstones,
     )
     check_accounts(manifest.totals, plan.counts["rows"])
     output.write(layout.MANIFEST, manifest.to_json())

@@ -3,7 +3,7 @@
 import pathlib
 
 from transforms.object_store import gs_endpoint
-from transforms.store_files import as_os_errors
+from transforms.store_errors import as_os_errors
 from transforms.store_output import PART_BYTES, ChangedError, ObjectOutput
 
 

@@ -10,9 +10,15 @@ UNREADABLE = (pa.ArrowException, OSError, ValueError)
 
 
 def has_photos(dataset: DatasetFiles, name: str, ids: frozenset[int]) -> bool:
-    """Tells whether a table with a column ``photo_id`` has one of the photos, or cannot be read."""
+    """Tells whether a table with a column ``photo_id`` has one of the photos, or is damaged.
+
+    Raises:
+        OSError: the place does not give it.
+    """
     try:
         with dataset.open(name) as file:
             return not ids.isdisjoint(read_parquet(file, ["photo_id"])["photo_id"].to_pylist())
-    except UNREADABLE:
+    except UNREADABLE as error:
+        if error.__cause__ or getattr(error, "errno", None):
+            raise
         return True

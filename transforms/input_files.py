@@ -59,7 +59,8 @@ def list_files(flag: str, path: str) -> list[tuple[str, bool]]:
         else:
             found, named = fs.glob(root) if any(c in root for c in "*?[") else [], False
     except Exception as error:  # noqa: BLE001  each file system raises errors of its own library
-        raise InputError(f"{flag} {path}: {error}") from error
+        remedy = "; packs on S3 are read with what boto3 finds, not by --s3_*" if path.startswith("s3") else ""
+        raise InputError(f"{flag} {path}: {error}{remedy}") from error
     if named and not fs.isfile(root):
         raise InputError(f"{flag} {path}: is no regular file; inputs are read in parts, so save it as a file first")
     files = [f for f in found if named or (fs.isfile(f) and f.rsplit("/", 1)[-1][0] not in "._")]

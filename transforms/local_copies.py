@@ -12,7 +12,8 @@ from transforms.dataset_files import DatasetFiles
 from transforms.publish import own_temporary_folder, staged_as
 
 STALE_S = 86_400
-"""Copies that a dead run has left are removed when a later one makes its own here, if they are older."""
+"""Copies that a dead run has left are removed when a later one makes its own here, if they are older, or dated so far
+ahead, for then the clock was wrong."""
 
 _PREFIX = "copies-"
 
@@ -53,5 +54,5 @@ def _folder(files: DatasetFiles) -> pathlib.Path:
 def _remove_stale() -> None:
     for folder in own_temporary_folder().glob(f"{_PREFIX}*"):
         with contextlib.suppress(FileNotFoundError):
-            if time.time() - folder.stat().st_mtime > STALE_S:
+            if abs(time.time() - folder.stat().st_mtime) > STALE_S:
                 shutil.rmtree(folder, ignore_errors=True)

@@ -14,6 +14,7 @@ from transforms.fetch_options import FetchOptions
 from transforms.http_fetch import Sign
 from transforms.image_files import ImageFile, ImagePlaceError
 from transforms.request_signers import CredentialsError, S3Options, SignedRequests, Signer, gcs_signer, s3_signer
+from transforms.store_errors import CREDENTIALS_REMEDY
 from transforms.store_requests import Answer, NoAnswerError, ask
 
 _S3, _GS = "s3", "gs"
@@ -22,6 +23,7 @@ _HOST_LABEL = re.compile(r"[a-z0-9-]+")
 """Buckets that are a part of the host's name; others are a part of the path, since certificates cover one label."""
 
 _AWS = "https://s3.amazonaws.com"
+_ELSEWHERE = "give --s3_endpoint_url if it is on another store"
 _PAGE_KEYS = 1000
 _REFUSED = (400, 401, 403)
 _OTHER_REGION = ("AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException")
@@ -96,7 +98,7 @@ def open_bucket(place: str, url: str, s3: S3Options, options: FetchOptions) -> t
     except (CredentialsError, NoAnswerError) as error:
         raise ImagePlaceError(f"{place} cannot be reached: {error}") from error
     except _NoBucketError as error:
-        raise ImagePlaceError(f"{place}: there is no such bucket; check its name") from error
+        raise ImagePlaceError(f"{place}: there is no such bucket on AWS; check its name, or {_ELSEWHERE}") from error
 
 
 def check_bucket(place: str, url: str, s3: S3Options, options: FetchOptions, must_list: bool = False) -> None:
@@ -149,10 +151,7 @@ def refused(bucket: Bucket, answer: Answer) -> ImagePlaceError:
     if bucket.signed:
         remedy = "the credentials that were found do not permit it: use others, or grant them to list and read it"
     else:
-        remedy = (
-            "no credentials were found: give --s3_access_key_id and --s3_secret_access_key, or set AWS_PROFILE or the "
-            "like, and install photobeam[s3]; for gs:// set GOOGLE_APPLICATION_CREDENTIALS and install photobeam[gcs]"
-        )
+        remedy = f"no credentials were found: {CREDENTIALS_REMEDY}"
     return ImagePlaceError(f"{place} is not open to us ({said}); {remedy}")
 
 
@@ -191,7 +190,10 @@ def _opened(scheme: str, name: str, url: str, signer: Signer | None, options: Fe
 
 def _region_of(name: str, options: FetchOptions) -> str:
     """Returns the region of a bucket on AWS, which tells everyone."""
-    answer = ask(f"{_AWS}/{name}", options, method="HEAD")
+    try:
+        answer = ask(f"{_AWS}/{name}", options, method="HEAD")
+    except NoAnswerError as error:
+        raise NoAnswerError(f"{error}, or {_ELSEWHERE}") from error
     if answer.status == 404:
         raise _NoBucketError
     region = answer.headers.get("x-amz-bucket-region", "")

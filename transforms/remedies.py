@@ -12,7 +12,8 @@ JOIN_WITHOUT = (
 INTO_SHARDS = "run `photobeam text OUT --into_shards` again, with its other flags"
 REDO_RECORD = f"`{REPAIR_COMMAND}` restores it"
 JOIN_ANEW = (
-    "remove it and run the same build again: the rows are joined again, and shards whose rows are the same are kept"
+    "put back a copy of it; if no photos were taken down, remove it and rows/ instead, and run the same build again: "
+    "the rows are joined again, and shards whose rows are the same are kept"
 )
 MOVE_AWAY = "move it elsewhere: readers take every file there for data"
 SWEEP = f"a run is under way or has died; if none is, `{REPAIR_COMMAND}` removes it"

@@ -35,6 +35,10 @@ class DamagedShardError(OutputError):
     """A file of a shard is missing, or is not the one that was committed; the message names it and the remedy."""
 
 
+class MissingFileError(DamagedShardError):
+    """A file of a shard is missing: it may have been moved."""
+
+
 def read_rows(dataset: DatasetFiles, commit: CommitRecord) -> ShardRows:
     """Reads the rows that a shard was made from.
 
@@ -170,7 +174,7 @@ def reading(dataset: DatasetFiles, name: str) -> typing.Iterator[None]:
         yield
     except FileNotFoundError as error:
         problem = f"is missing; bring it back if it was moved, else {REDO_SHARD}"
-        raise DamagedShardError(f"{dataset}/{name} {problem}") from error
+        raise MissingFileError(f"{dataset}/{name} {problem}") from error
 
 
 def _spool_pictures(

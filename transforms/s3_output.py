@@ -1,18 +1,19 @@
 """Datasets on S3: every object appears with its last byte, and preconditions keep runs apart."""
 
 import datetime
+import email.utils
 import logging
 import pathlib
 import typing
 
 from schemas import layout
-from transforms.store_files import as_os_errors
+from transforms.store_errors import as_os_errors
 from transforms.store_output import PART_BYTES, ChangedError, ObjectOutput
 
 _log = logging.getLogger("photobeam")
 
 FOREIGN_UPLOAD_AGE = datetime.timedelta(days=1)
-"""Unfinished uploads below the output that are no file of a dataset are ended when they are older."""
+"""Unfinished uploads below the output that are no file of a dataset go when they are older, by the store's clock."""
 
 _PARTS_AT_ONCE = 2
 _OWN_NAMES = frozenset({*layout.SHARD_FOLDERS, layout.TMP, layout.PLAN, layout.MANIFEST})
@@ -51,9 +52,9 @@ class S3Output(ObjectOutput):
 
     def _unfinished_uploads(self) -> typing.Iterator[dict[str, typing.Any]]:
         prefix, marker = self._key(""), dict[str, str]()
-        now = datetime.datetime.now(datetime.timezone.utc)
         while True:
             page = self._fs.call_s3("list_multipart_uploads", Bucket=self._bucket, Prefix=prefix, **marker)
+            now = email.utils.parsedate_to_datetime(page["ResponseMetadata"]["HTTPHeaders"]["date"])
             for upload in page.get("Uploads", ()):
                 is_own = upload["Key"].removeprefix(prefix).partition("/")[0] in _OWN_NAMES
                 if is_own or now - upload["Initiated"] > FOREIGN_UPLOAD_AGE:

@@ -1,9 +1,6 @@
 """File systems of datasets, by fsspec: any URL, with S3 as its flags say, and Google's store or its emulator."""
 
-import contextlib
 import os
-import sys
-import typing
 
 import fsspec
 
@@ -12,15 +9,6 @@ from transforms.request_signers import CredentialsError, S3Options, gcs_signer, 
 
 _ATTEMPTS = 6
 """Of each request to S3, botocore's pauses between them; what throttles or resets is survived for some ten seconds."""
-
-_CLIENT_ERRORS = {
-    "botocore.exceptions": ("BotoCoreError", "ClientError"),
-    "aiohttp": ("ClientError",),
-    "gcsfs.retry": ("HttpError", "ChecksumError"),
-    "google.auth.exceptions": ("GoogleAuthError",),
-    "fsspec.exceptions": ("FSTimeoutError",),
-}
-"""By module: what the clients of stores raise that is no OSError."""
 
 
 def open_file_system(url: str, s3: S3Options) -> tuple[fsspec.AbstractFileSystem, str]:
@@ -78,19 +66,3 @@ def _gs_file_system() -> fsspec.AbstractFileSystem:
         endpoint_url=gs_endpoint(),
         use_listings_cache=False,
     )
-
-
-@contextlib.contextmanager
-def as_os_errors() -> typing.Iterator[None]:
-    """Raises as OSError whatever the client of a store raises when it cannot do something."""
-    try:
-        yield
-    except OSError:
-        raise
-    except _client_errors() as error:
-        raise OSError(f"the store does not do it: {error}") from error
-
-
-def _client_errors() -> tuple[type[Exception], ...]:
-    loaded = {name: sys.modules[name] for name in _CLIENT_ERRORS if name in sys.modules}
-    return tuple(getattr(module, error) for name, module in loaded.items() for error in _CLIENT_ERRORS[name])

@@ -7,6 +7,7 @@ the expiry, the holder is dead. A dead process of the contender's own host is kn
 import contextlib
 import dataclasses
 import logging
+import os
 import threading
 import time
 import typing
@@ -18,6 +19,9 @@ from transforms.store_output import ChangedError, StoreOutput
 _log = logging.getLogger("photobeam")
 
 EXPIRY_S = 60.0
+_held: set[str] = set()
+"""Ids of the holdings of this process: a lease of it that is none of them could not be given back."""
+
 _BEATS = 6
 """Renewals in the time of an expiry."""
 
@@ -54,9 +58,11 @@ class StoreLease:
         beating = threading.Thread(target=self._beat, name="lease", daemon=True)
         beating.start()
         self._output.holder = self._holder.id
+        _held.add(self._holder.id)
         try:
             yield
         finally:
+            _held.remove(self._holder.id)
             self._output.holder = ""
             self._ended.set()
             beating.join()
@@ -68,7 +74,7 @@ class StoreLease:
             found = self._output.read_token(LEASE)
             holder = read_holder(found[0]) if found else None
             token = found[1] if found else None
-            if found is None or (holder and (holder.is_over or holder.is_alive() is False)):
+            if found is None or (holder and _is_over(holder)):
                 if self._wrote(token):
                     return
                 continue
@@ -143,3 +149,9 @@ class StoreLease:
         self._holder = dataclasses.replace(self._holder, is_over=True)
         with contextlib.suppress(OSError, ChangedError):
             self._output.swap(LEASE, self._holder.to_json(), self._token)
+
+
+def _is_over(holder: Holder) -> bool:
+    """Tells whether a holder has given the lease back, is dead, or is this process, which holds it no more."""
+    is_own = holder.is_alive() and holder.pid == os.getpid()
+    return holder.is_over or holder.is_alive() is False or (is_own is True and holder.id not in _held)

@@ -15,7 +15,7 @@ from transforms.object_store import check_bucket, is_store_url
 from transforms.output import Output
 from transforms.publish import OutputError, own_temporary_folder
 from transforms.request_signers import S3Options
-from transforms.store_files import as_os_errors
+from transforms.store_errors import as_os_errors
 
 PART_BYTES = 16 << 20
 """Of an upload in parts."""

@@ -17,8 +17,9 @@ import pyarrow as pa
 from schemas import layout
 from schemas.photo_ids import hash64, shards_of
 from schemas.records import CommitRecord, Plan, PlanRows, rows_digest
-from schemas.tombstones import TAKEN_DOWN, UNKNOWN, is_carried_out
+from schemas.tombstones import TAKEN_DOWN, UNKNOWN
 from schemas.videos import takes_videos
+from transforms import progress
 from transforms.file_digest import bytes_digest, file_digest
 from transforms.finish_shards import finish_again
 from transforms.has_photos import UNREADABLE, has_photos
@@ -30,7 +31,14 @@ from transforms.publish import OutputError
 from transforms.purge_lists import purge_lists
 from transforms.read_parquet import read_parquet
 from transforms.remedies import REDO_ROWS
-from transforms.rewrite_shard import DamagedShardError, failures_of, read_failures, spool_samples, write_again
+from transforms.rewrite_shard import (
+    DamagedShardError,
+    MissingFileError,
+    failures_of,
+    read_failures,
+    spool_samples,
+    write_again,
+)
 from transforms.rows_file import without_photos, write_rows
 from transforms.videos.spool_videos import spool_videos
 from transforms.write_shard import ShardRows
@@ -43,23 +51,23 @@ FOLDER = "take_down"
 Ids = frozenset[int]
 
 
-def take_down(output: Output, workers: int, drop_damaged: bool = False) -> None:
-    """Carries out the tombstones of a plan that are not yet: afterwards no file holds those photos.
+def take_down(output: Output, workers: int, drop_missing: bool = False) -> None:
+    """Carries out the tombstones of a plan: afterwards no file holds those photos.
+
+    A shard with such a photo goes if a file of it is damaged, for a build to make it again; so do its rows and the
+    input failures, and then the plan's rows count as not joined yet.
 
     Args:
         output: the dataset, held by this run.
         workers: shards at once.
-        drop_damaged: a shard with such a photo goes if a file of it is damaged or missing, for a build to make it
-            again; so do its rows and the input failures, and then the plan's rows count as not joined yet.
+        drop_missing: what is missing was not moved, but is lost, and counts as damaged.
 
     Raises:
         FileNotFoundError: there is no plan.
         ValueError: the plan is damaged.
-        OutputError: a file of a shard is not the one that was committed, or the input failures cannot be read.
+        OutputError: files are missing; from all others the photos are gone.
     """
     plan = read_record(output, layout.PLAN, Plan)
-    if is_carried_out(plan):
-        return
     begin_rewrites(output)
     folder = output.run_folder(FOLDER)
     shutil.rmtree(folder, ignore_errors=True)
@@ -69,7 +77,7 @@ def take_down(output: Output, workers: int, drop_damaged: bool = False) -> None:
         if plan.rows is None:
             _drop_shards(output, ids, _shards_with(ids, plan.shards or 0))
         else:
-            plan = _without_photos(output, plan, ids, folder, workers, drop_damaged)
+            plan = _without_photos(output, plan, ids, folder, workers, drop_missing)
         purge_lists(output, ids)
         output.write(layout.PLAN, plan.to_json())
         finish_again(output, plan)
@@ -84,17 +92,21 @@ def _shards_with(ids: Ids, shards: int) -> list[int]:
 
 
 def _without_photos(
-    output: Output, plan: Plan, ids: Ids, folder: pathlib.Path, workers: int, drop_damaged: bool
+    output: Output, plan: Plan, ids: Ids, folder: pathlib.Path, workers: int, drop_missing: bool
 ) -> Plan:
     """Rewrites what holds the photos; returns the plan that fits, without rows if some of these were dropped."""
     rows = {r.shard: r for r in plan.rows or []}
     concerned = [rows[shard] for shard in _shards_with(ids, len(rows))]
+    progress.count("rows", sum(planned.rows for planned in concerned))
 
     def rewrite(planned: PlanRows) -> PlanRows | None:
         try:
-            return _rewrite(output, planned, ids, plan.format, folder, drop_damaged)
+            left = _rewrite(output, planned, ids, plan.format, folder, drop_missing)
+            progress.count("samples", planned.rows)
+            return left
         except DamagedShardError as error:
-            if not drop_damaged:
+            if isinstance(error, MissingFileError) and not drop_missing:
+                _log.error("%s", error)
                 raise
             _log.warning("%s: the rows go, since they may have a photo that is taken down", error)
             _remove_built(output, planned.shard)
@@ -102,8 +114,9 @@ def _without_photos(
             return None
 
     with concurrent.futures.ThreadPoolExecutor(workers) as threads:
-        rewritten = list(threads.map(rewrite, concerned))
-    left = _without_input_failures(output, ids, folder / "input.parquet", drop_damaged)
+        ends = [threads.submit(rewrite, planned) for planned in concerned]
+    rewritten = [end.result() for end in ends]
+    left = _without_input_failures(output, ids, folder / "input.parquet", drop_missing)
     if left is None or None in rewritten:
         return dataclasses.replace(plan, counts={}, rows=None)
     rows |= {r.shard: r for r in rewritten if r}
@@ -120,16 +133,17 @@ def _without_photos(
 
 
 def _without_input_failures(
-    output: Output, ids: Ids, staged: pathlib.Path, drop_damaged: bool
+    output: Output, ids: Ids, staged: pathlib.Path, drop_missing: bool
 ) -> "collections.Counter[str] | None":
     """Writes the input failures again; returns how many are left of each input file, None if they are damaged."""
     name = layout.INPUT_FAILURES
-    data = output.read(name) if output.exists(name) else b""
+    is_there = output.exists(name)
+    if not is_there and not drop_missing:
+        raise OutputError(f"{output}/{name} is missing: bring it back if it was moved, else {REDO_ROWS}")
     try:
-        batches = list(input_failure_batches([pa.BufferReader(data)]))
-    except UNREADABLE as error:
-        if not drop_damaged:
-            raise OutputError(f"{output}/{name} is damaged or missing; {REDO_ROWS}") from error
+        batches = list(input_failure_batches([pa.BufferReader(output.read(name) if is_there else b"")]))
+    except UNREADABLE:
+        _log.warning("%s/%s goes, since it is damaged and may name a photo that is taken down", output, name)
         output.remove(name)
         return None
     return write_input_failures(batches, ids, staged, output)
@@ -141,14 +155,14 @@ def _rewrite(
     ids: Ids,
     plan_format: dict[str, typing.Any],
     folder: pathlib.Path,
-    drop_damaged: bool,
+    drop_missing: bool,
 ) -> PlanRows:
     """Takes photos out of a shard, built or not. One that was made from other rows goes: it is to be built again."""
     shard, name = planned.shard, layout.rows_file(planned.shard)
     try:
         data = output.read(name)
     except FileNotFoundError as error:
-        raise DamagedShardError(
+        raise MissingFileError(
             f"{output}/{name} is missing, and a photo is to be taken out of its shard: bring it back if it was moved, "
             f"else {REDO_ROWS}"
         ) from error
@@ -170,7 +184,7 @@ def _rewrite(
     staged.parent.mkdir(parents=True)
     write_rows(left, staged)
     rows = ShardRows(shard, left, file_digest(staged))
-    new = _write_left(output, commit, rows, plan_format, staging, drop_damaged) if commit and is_built else None
+    new = _write_left(output, commit, rows, plan_format, staging, drop_missing) if commit and is_built else None
     if new:
         replace_shard(new, new.files, staging, output, takes_videos(plan_format))
     else:
@@ -186,7 +200,7 @@ def _write_left(
     rows: ShardRows,
     plan_format: dict[str, typing.Any],
     staging: pathlib.Path,
-    drop_damaged: bool,
+    drop_missing: bool,
 ) -> CommitRecord | None:
     """Writes a shard with what it has of those rows; returns its record, None if it is damaged and to be dropped."""
     ids = set(rows.table["photo_id"].to_pylist())
@@ -197,7 +211,7 @@ def _write_left(
             videos = spool_videos(output, old, rows.table, staging)
             return write_again(rows, images, failures, plan_format, spool, staging, videos, old.added)
     except DamagedShardError as error:
-        if not drop_damaged:
+        if isinstance(error, MissingFileError) and not drop_missing:
             raise
         _log.warning("%s: the shard goes, since a photo of it is taken down; a build makes it again", error)
         return None

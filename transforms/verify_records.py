@@ -110,6 +110,8 @@ def _check_manifest(records: Records, manifest: Manifest) -> list[Fault]:
     problems: list[str] = []
     if records.plan and manifest.counts != records.plan.counts:
         problems.append("its counts are not the plan's")
+    if records.plan and is_carried_out(records.plan) and manifest.tombstones != records.plan.tombstones:
+        problems.append("its tombstones are not the plan's")
     if [s.name for s in manifest.shards] != [layout.shard_name(i) for i in range(records.shards)]:
         problems.append(f"it does not list the {records.shards:,} shards in order")
     entries = {entry.name: entry for entry in manifest.shards}

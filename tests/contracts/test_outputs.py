@@ -1,6 +1,10 @@
 """What every place of a dataset promises: a local folder, S3, Google's store, and any other file system of fsspec's."""
 
+import contextlib
 import dataclasses
+import datetime
+import itertools
+import os
 import pathlib
 import pickle
 import subprocess
@@ -114,8 +118,8 @@ def test_photos_are_taken_out_of_a_dataset(output: Output, tmp_path: pathlib.Pat
     (root / layout.PLAN).write_bytes(dataclasses.replace(plan, tombstones=tombstones).to_json())
     for path in [path for path in root.rglob("*") if path.is_file()]:
         output.publish(staged(tmp_path, path.read_bytes()), str(path.relative_to(root)))
-    settle(output, 2)
-    settle(LocalOutput(root), 2)
+    settle(output, 2, "none")
+    settle(LocalOutput(root), 2, "none")
     names = [name for folder in ("rows", "shards", "failures", "commits") for name in output.names(folder)]
     assert {name: output.read(name) for name in names} == {name: (root / name).read_bytes() for name in names}
     assert output.names(layout.TMP) == []
@@ -219,9 +223,67 @@ def test_sweeping_leaves_the_lease_and_what_is_whole(output: Output) -> None:
         assert not output.run_folder("dead").exists()
 
 
+@pytest.mark.parametrize("year", [1971, 2099])
+def test_no_clock_decides_what_is_swept_and_who_holds_it(
+    make: typing.Callable[[str], Output], monkeypatch: pytest.MonkeyPatch, year: int
+) -> None:
+    output = make("local")
+    assert isinstance(output, LocalOutput)
+    date_s = datetime.datetime(year, 1, 1).timestamp()
+    monkeypatch.setattr(time, "time", lambda: date_s)
+    output.write("_tmp/dead-run/half", b"half")
+    output.write(layout.LEASE, this_process().to_json())
+    for path in (output.path / "_tmp").rglob("*"):
+        os.utime(path, (date_s, date_s))
+    with hold_output(output):
+        for seconds in (0.0, date_s, 4e9):
+            os.utime(output.path / layout.LEASE, (seconds, seconds))
+            with pytest.raises(OutputInUseError):
+                hold_output(LocalOutput(output.path)).__enter__()
+        output.sweep()
+        assert output.names("_tmp") == [layout.LEASE]
+
+
+@pytest.mark.parametrize("year", [1971, 2099])
+@pytest.mark.parametrize("place", ["s3", "faulty"])
+def test_no_clock_decides_whose_lease_is_over(
+    make: typing.Callable[[str], Output], monkeypatch: pytest.MonkeyPatch, place: str, year: int
+) -> None:
+    store = make(place)
+    assert isinstance(store, StoreOutput)
+    jumps, started = itertools.cycle([0.0, 4e9]), f"{year}-01-01T00:00:00Z"
+    monkeypatch.setattr(time, "time", lambda: next(jumps))
+    write_lease(store, host="elsewhere", started=started)
+    with renewed(store, started), pytest.raises(OutputInUseError, match=f"on elsewhere, since {year}"):
+        hold_output(store, expiry_s=3).__enter__()
+    begun = time.monotonic()
+    with hold_output(store, expiry_s=0.6):
+        assert time.monotonic() - begun >= 0.6
+
+
 def write_lease(store: StoreOutput, **changes: typing.Any) -> None:
     holder = dataclasses.replace(this_process(), **changes)
     store.write(layout.LEASE, holder.to_json())
+
+
+@contextlib.contextmanager
+def renewed(store: StoreOutput, started: str = "2026-01-01T00:00:00Z") -> typing.Iterator[None]:
+    """Has a holder elsewhere renew its lease for the length of a ``with`` block."""
+    stopping = threading.Event()
+
+    def renew() -> None:
+        beat = 0
+        while not stopping.wait(0.3):
+            beat += 1
+            write_lease(store, host="elsewhere", started=started, beat=beat)
+
+    thread = threading.Thread(target=renew)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join()
 
 
 def holder_of(store: StoreOutput) -> Holder:
@@ -240,6 +302,20 @@ def test_a_lease_that_is_over_is_taken_at_once(store: StoreOutput, changes: dict
     assert holder_of(store).is_over
 
 
+def test_a_lease_that_could_not_be_given_back_is_taken_again_by_the_same_process(
+    make: typing.Callable[[str], Output], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = make("faulty")
+
+    def refuse(*_: typing.Any) -> str:
+        raise OSError("the store is gone")
+
+    with monkeypatch.context() as patch, hold_output(store):
+        patch.setattr(store, "swap", refuse)
+    with hold_output(store), pytest.raises(OutputInUseError):
+        hold_output(make("faulty")).__enter__()
+
+
 def test_a_silent_holder_elsewhere_is_waited_for_then_taken_over(store: StoreOutput) -> None:
     write_lease(store, host="elsewhere")
     begun = time.monotonic()
@@ -250,22 +326,8 @@ def test_a_silent_holder_elsewhere_is_waited_for_then_taken_over(store: StoreOut
 
 def test_a_holder_elsewhere_that_gives_signs_is_left_alone(store: StoreOutput) -> None:
     write_lease(store, host="elsewhere")
-    stopping = threading.Event()
-
-    def renew() -> None:
-        beat = 0
-        while not stopping.wait(0.3):
-            beat += 1
-            write_lease(store, host="elsewhere", beat=beat)
-
-    thread = threading.Thread(target=renew)
-    thread.start()
-    try:
-        with pytest.raises(OutputInUseError, match="process .* on elsewhere, since 20"):
-            hold_output(store, expiry_s=3).__enter__()
-    finally:
-        stopping.set()
-        thread.join()
+    with renewed(store), pytest.raises(OutputInUseError, match="process .* on elsewhere, since 20"):
+        hold_output(store, expiry_s=3).__enter__()
 
 
 def test_a_lease_that_cannot_be_read_is_waited_for(store: StoreOutput) -> None:

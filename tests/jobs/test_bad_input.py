@@ -5,6 +5,7 @@ import dataclasses
 import os
 import pathlib
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -161,6 +162,7 @@ def test_carriage_returns_and_a_missing_last_newline_are_harmless(tmp_path: path
         (["--direct_num_workers=3"], ["--direct_num_workers"]),
         (["stray"], ["unknown argument stray"]),
         (["--config", "/nowhere.yaml"], ["--config /nowhere.yaml"]),
+        (["--config", "a\0b"], ["'a\\x00b'", "a NUL character"]),
     ],
 )
 def test_a_wrong_flag_is_refused(
@@ -276,8 +278,11 @@ def test_a_damaged_plan_is_named(tmp_path: pathlib.Path, lines: list[str], capsy
     join(source, tmp_path / "out")
     (tmp_path / "out" / layout.PLAN).write_text("{}")
     assert join(source, tmp_path / "out") == 2
-    assert "plan.json is damaged" in capsys.readouterr().err
+    assert "remove it, manifest.json and rows/" in capsys.readouterr().err
+    assert join(source, tmp_path / "out", "--overwrite") == 2
     (tmp_path / "out" / layout.PLAN).unlink()
+    assert join(source, tmp_path / "out") == 2
+    shutil.rmtree(tmp_path / "out" / "rows")
     assert join(source, tmp_path / "out") == 0
 
 

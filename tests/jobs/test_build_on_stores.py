@@ -9,15 +9,20 @@ import sys
 import threading
 import time
 
+import pyarrow.parquet as pq
 import pytest
 
 from beam_jobs import build_dataset, check_dataset, cli, join_metadata
 from schemas import layout
 from schemas.records import Manifest
+from tests.factories import make_dataset
 from tests.fault_server import FaultServer
 from tests.jobs.conftest import write_lines
 from tests.store_servers import GcsServer, S3Server
+from transforms.has_photos import has_photos
 from transforms.lease_holder import read_holder
+from transforms.request_signers import S3Options
+from transforms.s3_output import S3Output
 
 pytestmark = pytest.mark.usefixtures("no_credentials")
 
@@ -129,6 +134,12 @@ def test_a_store_that_is_closed_costs_no_work(
     assert build_dataset.main(arguments(source, mirror, f"s3://{bucket}/out", *where)) == 2
     assert message in capsys.readouterr().err
     assert check_dataset.main([f"s3://{bucket}/out", *where]) > 0
+    capsys.readouterr()
+    for change in (["verify", "--repair"], ["reprocess", "--retry=retryable"]):
+        assert cli.main([change[0], f"s3://{bucket}/out", change[1], *where]) == 2
+        assert message in capsys.readouterr().err
+    assert cli.main(["diff", f"s3://{bucket}/out", f"s3://{bucket}/out", *where]) > 0
+    assert "--s3_access_key_id" in (said := capsys.readouterr().err) or "the credentials that were found" in said
     assert (objects(s3, bucket), mirror.asked) == ({}, [])
 
 
@@ -177,6 +188,32 @@ def test_a_store_that_throttles_and_cuts_is_survived(
         s3.fault = lambda method, path: ""
     assert counts == {"slow": 4, "cut": 4}
     assert check_dataset.main([f"s3://{bucket}/out", *flags(s3)]) == 0
+
+
+def test_an_answer_that_breaks_off_is_an_error_and_no_damage(
+    tmp_path: pathlib.Path,
+    s3: S3Server,
+    bucket: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    root = make_dataset(tmp_path / "data")
+    good = {f"out/{p.relative_to(root)}": p.read_bytes() for p in root.rglob("*") if p.is_file()}
+    s3.put(bucket, good)
+    url, keys = f"s3://{bucket}/out", flags(s3)
+    photo_id = pq.read_table(root / layout.sidecar_file(1))["photo_id"][0].as_py()
+    (tmp_path / "ids").write_text(f"{photo_id}\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(s3, "fault", lambda method, path: "short" if method == "GET" and path[-5:] == "1.tar" else "")
+        assert check_dataset.main([url, *keys]) == 1
+        assert f"{layout.tar_file(1)}: it cannot be read: the store does not do it" in capsys.readouterr().out
+        assert cli.main(["reprocess", url, f"--take_down={tmp_path / 'ids'}", "--progress=none", *keys]) == 1
+        assert "photos are still to be taken out" in capsys.readouterr().err
+        patch.setattr(s3, "fault", lambda method, path: "short" if method == "GET" else "")
+        dataset = S3Output(url, S3Options(endpoint_url=s3.url, access_key_id=s3.key_id, secret_access_key=s3.secret))
+        with pytest.raises(OSError, match="the store does not do it"):
+            has_photos(dataset, layout.sidecar_file(1), frozenset())
+    assert objects(s3, bucket)[layout.tar_file(1)] == good[f"out/{layout.tar_file(1)}"]
 
 
 def test_an_interrupted_run_gives_its_lease_back(

@@ -288,6 +288,11 @@ def test_photos_that_were_taken_down_do_not_come_back(tmp_path: pathlib.Path, ol
     assert verified(new)
     assert set(samples_of(new)["photo_id"].to_pylist()) == left - {second}
     assert [t.photo_id for t in plan_of(new).tombstones] == [first, second]
+    listed.write_text("99")
+    assert reprocess_dataset.main([str(old), "--take_down", str(listed), "--workers=1", "--progress=none"]) == 0
+    assert reprocess(old, new, "--where", "photo_id > 1") == 0
+    assert verified(new)
+    assert [t.photo_id for t in plan_of(new).tombstones] == [99, first, second]
 
 
 def test_a_repair_makes_no_shard_of_other_images(

@@ -33,7 +33,7 @@ from tests.damaged_dataset import (
     root_hash,
     stamps,
 )
-from tests.store_servers import S3Server
+from tests.store_servers import GcsServer, S3Server
 from transforms.dataset_files import DatasetFiles
 from transforms.request_signers import S3Options
 from transforms.verify_dataset import verify
@@ -262,6 +262,18 @@ def test_a_dataset_on_s3_is_repaired(corpus: Corpus, s3: S3Server, bucket: str) 
     assert set(corpus.mirror.asked) == corpus.photos_of(layout.sidecar_file(1))
 
 
+@pytest.mark.usefixtures("no_credentials")
+def test_a_dataset_on_googles_store_is_repaired(
+    corpus: Corpus, gcs: GcsServer, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs.url)
+    good = {name: (corpus.output / name).read_bytes() for name in [*data_of(corpus.output), layout.MANIFEST]}
+    lost = (TAR, ROWS, layout.SHARD_INDEX)
+    gcs.put(bucket, {f"out/{name}": data for name, data in good.items() if name not in lost})
+    assert check_dataset.main([f"gs://{bucket}/out", "--repair", *FLAGS]) == 0
+    assert DatasetFiles(f"gs://{bucket}/out").read_present(list(good)) == good
+
+
 def test_photos_that_were_taken_down_do_not_return(corpus: Corpus, dataset: pathlib.Path) -> None:
     (dataset.parent / "ids").write_text(corpus.lines[1].split("\t")[1])
     assert reprocess_dataset.main([str(dataset), f"--take_down={dataset.parent / 'ids'}", *FLAGS]) == 0
@@ -270,8 +282,11 @@ def test_photos_that_were_taken_down_do_not_return(corpus: Corpus, dataset: path
         (dataset / name).unlink()
     assert repair(dataset) == 0
     assert data_of(dataset) == good
+    plan = (dataset / layout.PLAN).read_bytes()
     (dataset / layout.PLAN).unlink()
-    assert repair(dataset) == 2
+    assert repair(dataset) == 0
+    assert (dataset / layout.PLAN).read_bytes() == plan
+    assert data_of(dataset) == good
 
 
 def test_a_repair_that_died_is_gone_on_with(

@@ -120,10 +120,19 @@ def test_without_the_list_of_those_taken_down_nothing_is_built(
     join = ["--yfcc", str(source), "--output", str(output), "--samples_per_shard=20"]
     for again in (lambda: build(source, mirror, output), lambda: join_metadata.main(join)):
         assert again() == 2
-        assert "the list of photos that were taken down: put back a copy" in capsys.readouterr().err
+        assert "photos were taken down: put back a copy" in capsys.readouterr().err
     assert data_of(output) == before
     (output / layout.PLAN).write_bytes(plan)
     assert build(source, mirror, output) == 0
+    assert data_of(output) == before
+    (output / layout.PLAN).write_bytes(b"{")
+    assert build(source, mirror, output, "--overwrite") == 0
+    assert data_of(output) == before
+    (output / layout.PLAN).write_bytes(b"{")
+    (output / layout.MANIFEST).unlink()
+    for again in (lambda: build(source, mirror, output, "--overwrite"), lambda: build(source, mirror, output)):
+        assert again() == 2
+        assert "nothing else tells which photos were taken down" in capsys.readouterr().err
     assert data_of(output) == before
 
 
@@ -141,7 +150,7 @@ def test_what_a_newer_version_wrote_is_left_as_it_is(
             assert reprocess_dataset.main([str(output), *operation]) == 2
             assert f"{name} was written by a newer photobeam" in capsys.readouterr().err
         with pytest.raises(UsageError, match="newer photobeam"):
-            read_commits(LocalOutput(output), plan) if kind is CommitRecord else settle(LocalOutput(output), 1)
+            read_commits(LocalOutput(output), plan) if kind is CommitRecord else settle(LocalOutput(output), 1, "none")
         assert {p: p.read_bytes() for p in before} == before
         path.write_bytes(good)
 
@@ -176,5 +185,5 @@ def test_what_cannot_be_read_on_the_way_is_said_with_what_is_left_to_do(
     output = make_dataset(tmp_path / "out")
     (output / layout.INPUT_FAILURES).unlink()
     (output / layout.INPUT_FAILURES).mkdir()
-    assert reprocess_dataset.main([str(output), "--take_down", str(ids)]) == 2
+    assert reprocess_dataset.main([str(output), "--take_down", str(ids)]) == 1
     assert "`photobeam verify OUT --repair`" in capsys.readouterr().err

@@ -134,3 +134,18 @@ def test_the_tags_that_refuse_a_photo_can_be_named() -> None:
             fetch("--opt_out_tags", wrong)
     with pytest.raises(UsageError, match="--per_host_rate .*give 0"):
         fetch("--per_host_rate", "-1")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('where: "a\\0b"', "'--where': a value with a NUL character"),
+        ("limit: " + "9" * 5_000, "5000 digits"),
+        ("limit: 2026-99-99", "month must be in"),
+        ("[" * 20_000, "recursion"),
+    ],
+)
+def test_a_file_of_flags_that_cannot_be_read_is_refused(tmp_path: pathlib.Path, text: str, said: str) -> None:
+    (tmp_path / "flags.yaml").write_text(text)
+    with pytest.raises(UsageError, match=said):
+        config_of("--config", str(tmp_path / "flags.yaml"))

@@ -1,5 +1,6 @@
 """Photos that are taken down leave every file; killed before any step, the next start ends what was begun."""
 
+import json
 import multiprocessing
 import os
 import pathlib
@@ -93,7 +94,7 @@ def test_photos_leave_every_file_and_the_accounts_hold(
     assert take_down(root, ids) == 0
     assert not gone & (photos_of(root, "rows") | photos_of(root, "shards") | photos_of(root, "failures"))
     holding = [p for p in root.rglob("*") if p.is_file() and any(name in p.read_bytes() for name in names)]
-    assert [p.name for p in holding] == ["plan.json"]
+    assert {p.name for p in holding} == {layout.PLAN, layout.MANIFEST}
     plan, out = plan_of(root), capsys.readouterr().out
     assert [t.photo_id for t in plan.tombstones] == sorted({*gone, 12345})
     assert plan.counts == {
@@ -182,6 +183,19 @@ def test_garbage_in_the_list_is_refused_by_its_line(
         read_photo_ids(text.splitlines())
 
 
+def test_several_lists_are_all_heard(tmp_path: pathlib.Path, root: pathlib.Path) -> None:
+    lists = [tmp_path / str(i) for i in range(3)]
+    for i, path in enumerate(lists):
+        path.write_text(f"{i}\n")
+    (tmp_path / "flags.yaml").write_text(f"take_down: [{lists[1]}, {lists[2]}]\n")
+    assert reprocess_dataset.main([str(root), *(f"--take_down={path}" for path in lists[:2]), "--workers=1"]) == 0
+    assert [t.photo_id for t in plan_of(root).tombstones] == [0, 1]
+    assert reprocess_dataset.main([str(root), f"--config={tmp_path / 'flags.yaml'}", "--workers=1"]) == 0
+    assert [t.photo_id for t in plan_of(root).tombstones] == [0, 1, 2]
+    lists[2].write_text("x\n")
+    assert reprocess_dataset.main([str(root), *(f"--take_down={path}" for path in lists)]) == 2
+
+
 def test_a_list_that_cannot_be_read_is_refused(
     tmp_path: pathlib.Path, root: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -190,23 +204,25 @@ def test_a_list_that_cannot_be_read_is_refused(
     assert "--take_down" in capsys.readouterr().err
 
 
-def test_damage_in_a_shard_is_named_and_the_next_start_goes_on(
-    root: pathlib.Path, ids: pathlib.Path, capsys: pytest.CaptureFixture[str]
+def test_what_was_moved_is_named_and_the_next_start_goes_on_when_it_is_back(
+    tmp_path: pathlib.Path, root: pathlib.Path, ids: pathlib.Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    tar = root / layout.tar_file(1)
-    good = tar.read_bytes()
-    tar.write_bytes(good[:700] + bytes([good[700] ^ 1]) + good[701:])
-    assert take_down(root, ids) == 2
-    assert "000001.tar is damaged" in capsys.readouterr().err
-    tar.write_bytes(good)
-    settle(LocalOutput(root), 1)
-    assert plan_of(root).counts["taken_down"] == 2
+    gone, other = {int(i) for i in chosen(root)}, pq.read_table(root / layout.sidecar_file(0))["photo_id"][0].as_py()
+    with ids.open("a") as file:
+        file.write(f"{other}\n")
+    (root / layout.tar_file(0)).rename(tmp_path / "tar")
+    assert take_down(root, ids) == 1
+    assert f"{layout.tar_file(0)} is missing; bring it back if it was moved, else" in caplog.text
+    assert not gone & (photos_of(root, "rows") | photos_of(root, "shards"))
+    (tmp_path / "tar").rename(root / layout.tar_file(0))
+    settle(LocalOutput(root), 1, "none")
+    assert plan_of(root).counts["taken_down"] == 3
     assert verify(str(root)).faults == []
 
 
 @pytest.mark.parametrize("name", [layout.tar_file(1), layout.rows_file(1), layout.INPUT_FAILURES])
 @pytest.mark.parametrize("is_lost", [True, False])
-def test_a_repair_drops_what_is_damaged_of_the_photos_and_a_build_goes_on(
+def test_what_is_damaged_of_the_photos_goes_and_a_build_goes_on(
     root: pathlib.Path, ids: pathlib.Path, name: str, is_lost: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Else neither could go on: the photos could not leave a damaged shard, nor the shard be made again with them."""
@@ -215,13 +231,18 @@ def test_a_repair_drops_what_is_damaged_of_the_photos_and_a_build_goes_on(
         (root / name).unlink()
     else:
         (root / name).write_bytes(b"rotten")
-    assert take_down(root, ids) == 2
-    assert f"{name} is " in (said := capsys.readouterr().err)
-    assert "verify OUT --repair" in said
-    check_dataset.main([str(root), "--repair", "--workers=1", "--progress=none"])
+    if is_lost:
+        assert take_down(root, ids) == 1
+        assert f"{name} is missing" in (said := capsys.readouterr().err)
+        assert "verify OUT --repair" in said
+        check_dataset.main([str(root), "--repair", "--workers=1", "--progress=none"])
+    else:
+        assert take_down(root, ids) == 0
+        told = "3 ids: 2 photos taken down" if name == layout.tar_file(1) else "3 ids: 3 taken down"
+        assert told in capsys.readouterr().out
     assert GO_ON in {fault.remedy for fault in verify(str(root)).faults}
     assert not gone & (photos_of(root, "rows") | photos_of(root, "shards") | photos_of(root, "failures"))
-    settle(LocalOutput(root), 1)
+    settle(LocalOutput(root), 1, "none")
 
 
 def test_killed_before_any_change_the_next_start_ends_it(
@@ -235,7 +256,7 @@ def test_killed_before_any_change_the_next_start_ends_it(
         child = multiprocessing.get_context("fork").Process(target=die_at, args=(steps, copy, ids))
         child.start()
         child.join()
-        settle(LocalOutput(copy), 1)
+        settle(LocalOutput(copy), 1, "none")
         begun = bool(plan_of(copy).tombstones)
         assert data_of(copy) == (expected if begun else untouched), steps
         assert verify(str(copy)).faults == [], steps
@@ -248,3 +269,9 @@ def test_killed_before_any_change_the_next_start_ends_it(
         steps += 1
     assert ends == {False, True}
     assert steps > 20
+
+
+def test_progress_is_shown(root: pathlib.Path, ids: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert reprocess_dataset.main([str(root), f"--take_down={ids}", "--progress=json"]) == 0
+    shown, rows = json.loads(capsys.readouterr().err.splitlines()[-1]), pq.read_metadata(root / layout.rows_file(1))
+    assert shown["samples"] == shown["rows"] >= rows.num_rows + 2

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.request_signers import S3Options
-from transforms.store_files import as_os_errors, open_file_system
+from transforms.store_errors import as_os_errors
+from transforms.store_files import open_file_system
 
 if typing.TYPE_CHECKING:
     import onnxruntime as ort

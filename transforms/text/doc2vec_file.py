@@ -16,7 +16,8 @@ import fsspec
 from schemas.records import root_hash
 from transforms.file_digest import DigestingReader
 from transforms.request_signers import S3Options
-from transforms.store_files import as_os_errors, open_file_system
+from transforms.store_errors import as_os_errors
+from transforms.store_files import open_file_system
 from transforms.url_credentials import without_credentials
 
 if typing.TYPE_CHECKING:

@@ -8,7 +8,8 @@ import zipfile
 import zlib
 
 from transforms.request_signers import S3Options
-from transforms.store_files import as_os_errors, open_file_system
+from transforms.store_errors import as_os_errors
+from transforms.store_files import open_file_system
 from transforms.url_credentials import without_credentials
 
 _READ_BYTES = 1 << 20
