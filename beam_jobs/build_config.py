@@ -6,6 +6,7 @@ import typing
 
 from beam_jobs import build_flags
 from beam_jobs.check_runner import check_is_followed, check_runner, check_workers_see
+from beam_jobs.fetch_flags import add_fetch_flags
 from beam_jobs.flags import FlagParser
 from beam_jobs.image_flags import NO_IMAGES, ImageStep, add_image_flags, add_place_flags, add_video_flags, image_format
 from beam_jobs.runner_flags import CORES, RunnerConfig, runner_config
@@ -74,7 +75,7 @@ def add_build_flags(parser: FlagParser) -> None:
     add_place_flags(parser)
     add_image_flags(parser)
     add_video_flags(parser)
-    build_flags.add_fetch_flags(parser)
+    add_fetch_flags(parser)
     add_store_flags(parser)
     build_flags.add_run_flags(parser)
     build_flags.add_failure_flag(parser)
@@ -83,7 +84,7 @@ def add_build_flags(parser: FlagParser) -> None:
 def add_refetch_flags(parser: FlagParser) -> None:
     """Adds how a command on a dataset that is there fetches photos of it again."""
     add_place_flags(parser)
-    build_flags.add_fetch_flags(parser)
+    add_fetch_flags(parser)
     add_store_flags(parser)
     build_flags.add_worker_flags(parser)
     build_flags.add_failure_flag(parser)

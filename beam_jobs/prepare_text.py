@@ -107,14 +107,14 @@ def _checked_nltk_data(options: TextOptions, folder: str) -> str | None:
 
 def _run_held(output: Output, asked: Asked, runner: RunnerConfig, flags: argparse.Namespace) -> int:
     dataset = open_finished(output.root, output.s3)
+    check_dataset(dataset, flags.into_shards)
     source = source_hash(TEXT, dataset)
     record = None if flags.overwrite else standing_product(output, TEXT, asked.as_json(), source)
-    if record and (has_members(dataset, record) or not flags.into_shards):
+    if record and (not flags.into_shards or has_members(dataset, record)):
         sys.stdout.write(f"nothing to do: {output}/{TEXT} fits this dataset and these flags\n")
         return OK
     if not dataset.photos:
         raise UsageError(f"{output} has no photos, so it has no captions")
-    check_dataset(dataset, flags.into_shards)
     with run_folder(output, build_flags.temp_location(vars(flags)), not runner.is_local) as place:
         job = TextJob(
             output=output,

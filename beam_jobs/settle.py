@@ -67,6 +67,5 @@ def end_take_down(output: Output, workers: int, progress: str, drop_missing: boo
     except OutputError as error:
         raise JobError(f"{error}; photos are still to be taken out, the next run goes on") from error
     except OSError as error:
-        raise JobError(
-            f"{output}: {error.strerror or error}; photos are still to be taken out, the next run goes on"
-        ) from error
+        what = f"{error.filename or output}: {error.strerror or error}"
+        raise JobError(f"{what}; photos are still to be taken out, the next run goes on") from error

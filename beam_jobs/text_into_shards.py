@@ -8,15 +8,15 @@ from beam_jobs.errors import JobError, UsageError
 from beam_jobs.text_job import TextJob, on_each_shard
 from schemas import layout
 from schemas.label_files import SINGLE, classes_file, labels_file
-from schemas.product_records import ProductRecord
-from schemas.records import Plan
+from schemas.product_records import FEATURES, ProductRecord, product_manifest
+from schemas.records import Manifest
 from schemas.sample_members import CLASS, TOKENS, AddedMembers, extensions_of
 from schemas.text_files import tokens_file
-from transforms.features.keep_features import keep_features
+from transforms.features.feature_product import finish_features_again, read_standing, sha256_before
 from transforms.file_digest import bytes_digest
-from transforms.finish_shards import finish_again
+from transforms.finish_shards import finish_as
 from transforms.finished_dataset import FinishedDataset
-from transforms.intents import begin_rewrites, end_rewrites
+from transforms.intents import begin_rewrites, end_rewrites, roll_forward
 from transforms.output import Output, read_record
 from transforms.shard_sources import note_sources
 from transforms.text.into_shards import IntoShards
@@ -71,10 +71,17 @@ def put_into_shards(job: TextJob, record: ProductRecord) -> None:
     added = _members(job.output, job.dataset, record, labels)
     note_sources((_tables(record, labels, shard) for shard in range(job.shards)), job.place.scratch.child("text"))
     work = IntoShards(job.output, job.place.scratch.child("text"), job.place.staging, job.dataset.format, added, labels)
+    old = read_record(job.output, layout.MANIFEST, Manifest)
+    before, features = sha256_before(job.output), read_standing(job.output, product_manifest(FEATURES), ProductRecord)
     begin_rewrites(job.output)
     on_each_shard(job, "IntoShards", work)
-    keep_features(job.output)
-    finish_again(job.output, read_record(job.output, layout.PLAN, Plan))
+    roll_forward(job.output)
+    if features:
+        finish_features_again(job.output, features, before)
+    try:
+        finish_as(job.output, old)
+    except ValueError as error:
+        raise JobError(f"{error}; the same command goes on") from error
     end_rewrites(job.output)
     _log.info("%d samples have the members %s", job.dataset.samples, ", ".join(extensions_of(added)))
 
@@ -88,7 +95,7 @@ def _members(output: Output, dataset: FinishedDataset, record: ProductRecord, la
         if several:
             _log.warning("%d photos have no class of %s or several, so that no sample has `%s`", several, labels, CLASS)
         else:
-            sizes[CLASS] = len(json.loads(output.read(classes_file(labels))))
+            sizes[CLASS] = json.loads(output.read(classes_file(labels)))[-1]["id"] + 1
     if not sizes:
         raise JobError(f"{FLAG}: there are no captions, and not every photo has one class: nothing to put into shards")
     return AddedMembers(sizes, _hash(record))

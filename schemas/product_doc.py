@@ -11,7 +11,7 @@ from schemas.vector_files import COVERAGE, DOC2VEC, GLOVE, model_file, vectors_c
 
 def product_sections() -> tuple[str, ...]:
     """Returns the sections, in order."""
-    return _text(), _vectors_and_labels(), _features()
+    return _text() + _into_shards(), _vectors_and_labels(), _features()
 
 
 def _text() -> str:
@@ -44,7 +44,11 @@ tables.
 
 `text/vocabulary.json` is one object, word to id, in the order of ids; `text/vocab.txt` has a word a line, each ending
 with a line feed, in the same order.
+"""
 
+
+def _into_shards() -> str:
+    return f"""
 ### With `--into_shards`
 
 Every sample then has more members, behind its text, and the sidecar their columns, behind those of the images:

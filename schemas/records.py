@@ -299,7 +299,7 @@ def root_hash_of(commits: typing.Iterable[CommitRecord], indexes: typing.Mapping
 
 
 def members_problem(commits: typing.Iterable[CommitRecord]) -> str | None:
-    """Says how many shards have not the added members that others have: those that were built again have none."""
+    """Says how many shards have not the added members that most have: those that were built again have none."""
     of_shards = [commit.added for commit in commits if commit.samples]
     found = collections.Counter(str(added) for added in of_shards if added)
     if not found:
@@ -308,7 +308,7 @@ def members_problem(commits: typing.Iterable[CommitRecord]) -> str | None:
     if most == len(of_shards):
         return None
     names = ", ".join(sorted({name for added in of_shards if added for name in added.sizes}))
-    return f"the samples of {len(of_shards) - most:,} of them have not the members {names} of the others"
+    return f"the samples of {len(of_shards) - most:,} of them have not the same members {names} as the others"
 
 
 def _json_bytes(value: typing.Any) -> bytes:

@@ -4,10 +4,8 @@ The sidecar has what they hold as columns, so that a member can be made again fr
 """
 
 import dataclasses
-import io
 import typing
 
-import numpy as np
 import pyarrow as pa
 
 from schemas.columns import Column
@@ -23,7 +21,7 @@ class AddedMembers:
     """The members that a shard has.
 
     Attributes:
-        sizes: by extension, of :data:`TOKENS` the ids in a row, of :data:`CLASS` how many classes there are.
+        sizes: by extension, of :data:`TOKENS` the ids in a row, of :data:`CLASS` the number above all of the classes'.
         made_from: SHA-256 of the record of the captions and labels that they are of, hex.
     """
 
@@ -51,20 +49,6 @@ def added_columns(added: AddedMembers | None) -> list[Column]:
     return [column for name in extensions_of(added) for column in _columns(name, added.sizes[name])] if added else []
 
 
-def added_members(added: AddedMembers | None, sample: typing.Mapping[str, typing.Any]) -> list[tuple[str, bytes]]:
-    """Returns extension and data of the members of a sample, in the tar's order.
-
-    Args:
-        added: which.
-        sample: has a value for each of :func:`added_columns`.
-
-    Example:
-        >>> added_members(AddedMembers({CLASS: 80}, ""), {"class_id": 16})
-        [('cls', b'16')]
-    """
-    return [(name, _data(name, added.sizes[name], sample)) for name in extensions_of(added)] if added else []
-
-
 def _columns(name: str, size: int) -> list[Column]:
     if name == CLASS:
         return [Column("class_id", pa.int32(), "Number of the photo's single class: the member `cls`.", required=True)]
@@ -77,11 +61,3 @@ def _columns(name: str, size: int) -> list[Column]:
 
 def _element(type_: pa.DataType) -> pa.Field:
     return pa.field("element", type_, nullable=False)
-
-
-def _data(name: str, size: int, sample: typing.Mapping[str, typing.Any]) -> bytes:
-    if name == CLASS:
-        return b"%d" % sample["class_id"]
-    file = io.BytesIO()
-    np.save(file, np.array(sample["token_ids"], np.int32).reshape(-1, size), allow_pickle=False)
-    return file.getvalue()

@@ -78,7 +78,8 @@ def compare_photos(a: ShardTables, b: ShardTables, compare_images: CompareImages
     images: dict[int, list[ImageDifference]] = collections.defaultdict(list)
     for table, of_a, of_b in zip(COMPARED_COLUMNS, a, b, strict=True):
         of_a, of_b = aligned(of_a, of_b)
-        added = [name for name in ADDED_COLUMNS if {name} <= {*of_a.column_names} & {*of_b.column_names}]
+        both = {*of_a.column_names} & {*of_b.column_names}
+        added = [name for name in ADDED_COLUMNS if name in both]
         for photo_id, name in _differing_columns(of_a, of_b, [*COMPARED_COLUMNS[table], *added]):
             columns[photo_id].setdefault(table, []).append(name)
         if table == "samples":

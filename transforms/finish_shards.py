@@ -119,11 +119,19 @@ def finish_again(output: Output, plan: Plan) -> None:
         output.remove(layout.MANIFEST)
         return
     try:
-        old = read_record(output, layout.MANIFEST, Manifest)
-        config = FinishConfig(output=output, configuration=old.configuration, software=old.software, run=old.run)
-        finish_shards(config)
+        finish_as(output, read_record(output, layout.MANIFEST, Manifest))
     except (FileNotFoundError, ValueError):
         output.remove(layout.MANIFEST)
+
+
+def finish_as(output: Output, old: Manifest) -> Manifest:
+    """Writes index and manifest anew, with what an older manifest says besides the shards.
+
+    Raises: as :func:`finish_shards`.
+    """
+    return finish_shards(
+        FinishConfig(output=output, configuration=old.configuration, software=old.software, run=old.run)
+    )
 
 
 def check_accounts(totals: Totals, rows: int) -> None:

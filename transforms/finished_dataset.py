@@ -33,7 +33,7 @@ class FinishedDataset(typing.NamedTuple):
         samples: how many have an image.
         sha256: of the files of each shard, hex, by name; without images of its rows alone.
         has_images: whether it was made with images; else it ends with its rows.
-        added: members of the samples of each shard beside those of a build; none without images.
+        added: members of the samples of each shard beside those of a build; None without any.
     """
 
     root: str
@@ -43,7 +43,7 @@ class FinishedDataset(typing.NamedTuple):
     samples: int
     sha256: list[dict[str, str]]
     has_images: bool
-    added: list[AddedMembers | None]
+    added: typing.Sequence[AddedMembers | None]
 
     @property
     def further_sizes(self) -> list[int]:
@@ -84,10 +84,11 @@ def open_finished(root: str, s3: S3Options | None = None) -> FinishedDataset:
         raise NoDatasetError(f"{root} is not finished; run the same build again: it goes on")
     if manifest is None:
         sha256 = [{layout.rows_file(rows.shard): rows.digest} for rows in plan.rows]
-        return FinishedDataset(root, files, plan.format, sum(r.rows for r in plan.rows), 0, sha256, False, [])
+        photos, added = sum(r.rows for r in plan.rows), [None for _ in plan.rows]
+        return FinishedDataset(root, files, plan.format, photos, 0, sha256, False, added)
     totals, sha256 = manifest.totals, [shard.sha256 for shard in manifest.shards]
-    added = [shard.added for shard in manifest.shards]
-    return FinishedDataset(root, files, plan.format, totals.rows, totals.samples, sha256, True, added)
+    of_shards = [shard.added for shard in manifest.shards]
+    return FinishedDataset(root, files, plan.format, totals.rows, totals.samples, sha256, True, of_shards)
 
 
 def read_shard(dataset: FinishedDataset, shard: int, images: bool = True) -> ShardTables:

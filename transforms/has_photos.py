@@ -10,7 +10,7 @@ UNREADABLE = (pa.ArrowException, OSError, ValueError)
 
 
 def has_photos(dataset: DatasetFiles, name: str, ids: frozenset[int]) -> bool:
-    """Tells whether a table with a column ``photo_id`` has one of the photos, or is damaged.
+    """Tells whether a table with a column ``photo_id`` has one of the photos, or is damaged or missing.
 
     Raises:
         OSError: the place does not give it.
@@ -18,6 +18,8 @@ def has_photos(dataset: DatasetFiles, name: str, ids: frozenset[int]) -> bool:
     try:
         with dataset.open(name) as file:
             return not ids.isdisjoint(read_parquet(file, ["photo_id"])["photo_id"].to_pylist())
+    except FileNotFoundError:
+        return True
     except UNREADABLE as error:
         if error.__cause__ or getattr(error, "errno", None):
             raise

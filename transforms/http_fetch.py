@@ -217,7 +217,7 @@ async def _body(
         async with timeout(clock.left_s()):
             data = await _read(response, max_bytes)
         if options.verify_hash:
-            check_digests(response, [data])
+            await asyncio.to_thread(check_digests, response, [data])
         reservation.shrink(max(len(data), reserved_bytes))
         on_failure.pop_all()
     return data, reservation

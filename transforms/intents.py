@@ -62,18 +62,28 @@ def roll_forward(output: Output) -> bool:
     """
     found = output.names(layout.REWRITES)
     for name in found:
-        if not name.endswith("/intent.json"):
-            continue
-        try:
-            intent = read_record(output, name, Intent)
-        except ValueError as error:
-            _log.warning("%s; it is dropped", error)
-            continue
-        if all(_is_within_reach(intent.commit.shard, file, digest, output) for file, digest in intent.files.items()):
-            _carry_out(intent, output)
-        else:
-            _log.warning("%s/%s: of its files not all are whole; it is dropped", output, name)
+        if name.endswith("/intent.json"):
+            _roll_forward(output, name)
     return bool(found)
+
+
+def roll_forward_shard(output: Output, shard: int) -> None:
+    """Carries out what a killed attempt at a shard announced, if it did."""
+    name = layout.intent_file(shard)
+    if output.exists(name):
+        _roll_forward(output, name)
+
+
+def _roll_forward(output: Output, name: str) -> None:
+    try:
+        intent = read_record(output, name, Intent)
+    except ValueError as error:
+        _log.warning("%s; it is dropped", error)
+        return
+    if all(_is_within_reach(intent.commit.shard, file, digest, output) for file, digest in intent.files.items()):
+        _carry_out(intent, output)
+    else:
+        _log.warning("%s/%s: of its files not all are whole; it is dropped", output, name)
 
 
 def _carry_out(intent: Intent, output: Output) -> None:

@@ -10,7 +10,7 @@ from schemas.videos import takes_videos
 from transforms.build_shard import build_images, staging_of, write_log
 from transforms.fetch_loop import run_in_loop
 from transforms.image_spool import ImageSpool
-from transforms.intents import replace_shard
+from transforms.intents import replace_shard, roll_forward_shard
 from transforms.output import read_record
 from transforms.publish import OutputError
 from transforms.rewrite_shard import failures_of, read_failures, read_rows, spool_samples, write_again
@@ -40,6 +40,7 @@ def retry_shard(shard: int, digest: str, config: ShardConfig) -> CommitRecord:
         ConditionError: the condition fails on some failure.
     """
     started = time.time()
+    roll_forward_shard(config.output, shard)
     old = read_record(config.output, layout.commit_file(shard), CommitRecord)
     rows, failures = read_rows(config.output, old), read_failures(config.output, old)
     if rows.file.sha256 != digest:

@@ -92,7 +92,8 @@ def _read(item: str) -> StatedDigest | None:
         digest = base64.b64decode(value.partition(";")[0].strip().strip(":"), validate=True)
     except (binascii.Error, ValueError):
         return None
-    return StatedDigest(algorithm, digest) if len(digest) == hashlib.new(algorithm).digest_size else None
+    size_bytes = hashlib.new(algorithm, usedforsecurity=False).digest_size
+    return StatedDigest(algorithm, digest) if len(digest) == size_bytes else None
 
 
 def _has_md5_etag(values: dict[str, str]) -> bool:

@@ -159,13 +159,7 @@ def _rewrite(
 ) -> PlanRows:
     """Takes photos out of a shard, built or not. One that was made from other rows goes: it is to be built again."""
     shard, name = planned.shard, layout.rows_file(planned.shard)
-    try:
-        data = output.read(name)
-    except FileNotFoundError as error:
-        raise MissingFileError(
-            f"{output}/{name} is missing, and a photo is to be taken out of its shard: bring it back if it was moved, "
-            f"else {REDO_ROWS}"
-        ) from error
+    data = _read_rows(output, name)
     digest, commit = bytes_digest(data), _commit_of(output, shard)
     is_built = commit is not None and commit.rows_digest == rows_digest(digest.sha256, plan_format)
     if commit and not is_built and digest.sha256 != planned.digest:
@@ -192,6 +186,16 @@ def _rewrite(
         output.publish(staged, name)
     shutil.rmtree(staging)
     return PlanRows(shard, left.num_rows, rows.file.sha256)
+
+
+def _read_rows(output: Output, name: str) -> bytes:
+    try:
+        return output.read(name)
+    except FileNotFoundError as error:
+        raise MissingFileError(
+            f"{output}/{name} is missing, and a photo is to be taken out of its shard: bring it back if it was moved, "
+            f"else {REDO_ROWS}"
+        ) from error
 
 
 def _write_left(

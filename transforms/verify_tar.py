@@ -8,8 +8,9 @@ import pyarrow as pa
 
 from schemas import layout
 from schemas.records import CommitRecord
-from schemas.sample_members import AddedMembers, added_members, extensions_of
+from schemas.sample_members import AddedMembers, extensions_of
 from schemas.samples import image_extensions, image_placement
+from transforms.added_members import added_members
 from transforms.affine import apply
 from transforms.dataset_files import DatasetFiles, Fault, digest_problem, read_checked, unreadable
 from transforms.decode_image import DECODER_ERRORS, DECODERS, open_image

@@ -13,8 +13,9 @@ from schemas.failures import FAILURE_SCHEMA, Failure, FailureReason, failure_col
 from schemas.photo_ids import key
 from schemas.records import CommitRecord, FileDigest, rows_digest
 from schemas.rows import ROW_SCHEMA
-from schemas.sample_members import AddedMembers, added_columns, added_members
+from schemas.sample_members import AddedMembers, added_columns
 from schemas.samples import IMAGE_COLUMNS, SAMPLE_SCHEMA, caption, image_extensions, sample_json, sidecar_schema
+from transforms.added_members import added_members
 from transforms.file_digest import file_digest
 from transforms.image_spool import ImageSpool, SpoolPlace
 from transforms.staged_tables import made_path, write_parquet

@@ -1,5 +1,6 @@
 """`photobeam text --into_shards`: ids and classes are members of every sample, and `verify` knows which lack them."""
 
+import dataclasses
 import pathlib
 import shutil
 import typing
@@ -12,7 +13,7 @@ import webdataset as wds
 
 from beam_jobs import check_dataset, diff_datasets, prepare_text, reprocess_dataset
 from schemas.coco_categories import COCO_CATEGORIES
-from schemas.layout import sidecar_file
+from schemas.layout import failures_file, sidecar_file
 from schemas.photo_ids import hash64, key, shards_of
 from schemas.product_records import FEATURES, made_from
 from schemas.records import CommitRecord
@@ -21,6 +22,7 @@ from tests.annotated_photos import copy, element
 from tests.factories import make_rows, stage_shard, write_input_failures, write_records
 from transforms.features.feature_product import finish_features, read_features
 from transforms.features.shard_features import publish_features, write_array, write_table
+from transforms.file_digest import file_digest
 from transforms.output import LocalOutput
 from transforms.verify_dataset import verify
 
@@ -46,9 +48,17 @@ def make_photos(root: pathlib.Path) -> pathlib.Path:
             row["copies"] = [copy("coco", str(photo))]
             row["boxes"] = [element("boxes", label_id=str(i), label=COCO_CATEGORIES[i]) for i in LABELS[photo]]
         commits.append(stage_shard(shard, pa.Table.from_pylist(rows, ROW_SCHEMA), root, (FAILED,)))
+    commits[0] = with_older_failures(commits[0], root)
     write_input_failures(root)
     write_records(root, commits)
     return root
+
+
+def with_older_failures(commit: CommitRecord, root: pathlib.Path) -> CommitRecord:
+    """Writes the failures of a shard as another version of Parquet's writer would."""
+    name = failures_file(commit.shard)
+    pq.write_table(pq.read_table(root / name), root / name, compression="gzip")
+    return dataclasses.replace(commit, files={**commit.files, name: file_digest(root / name)})
 
 
 def add_features(root: pathlib.Path) -> None:
@@ -152,7 +162,8 @@ def test_photos_that_are_taken_down_leave_and_the_others_keep_their_members(data
     for name, sample in left.items():
         assert sample["cls"] == before[name]["cls"]
         np.testing.assert_array_equal(sample["tokens.npy"], before[name]["tokens.npy"])
-    assert verify(str(dataset)).faults == []
+    [fault] = verify(str(dataset)).faults
+    assert fault.problem == "members of the samples were made from another text/ than is there"
     assert text(dataset) == 0
     assert "cat" not in (dataset / "text/vocab.txt").read_text().splitlines()
     assert verify(str(dataset)).faults == []
@@ -160,7 +171,7 @@ def test_photos_that_are_taken_down_leave_and_the_others_keep_their_members(data
 
 def test_a_repair_that_loses_no_image_keeps_them(dataset: pathlib.Path) -> None:
     before = files_of(dataset, "shards", "commits", "failures")
-    next(iter(dataset.glob("shards/*.idx"))).write_bytes(b"damaged")
+    (dataset / "shards/000001.idx").write_bytes(b"damaged")
     assert check_dataset.main([str(dataset), "--repair"]) == 0
     assert files_of(dataset, "shards", "commits", "failures") == before
 
@@ -185,7 +196,7 @@ def test_shards_that_lack_members_are_named_and_get_them(dataset: pathlib.Path, 
     assert check_dataset.main([str(dataset), "--repair"]) == 1
     [fault] = verify(str(dataset)).faults
     assert (fault.file, fault.problem) == (
-        "shards", "the samples of 1 of them have not the members cls, tokens.npy of the others"
+        "shards", "the samples of 1 of them have not the same members cls, tokens.npy as the others"
     )  # fmt: skip
     assert text(dataset) == 0
     assert files_of(dataset, "shards", "commits") == before

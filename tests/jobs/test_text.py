@@ -81,6 +81,9 @@ def test_real_captions_are_counted_as_by_nltk(tmp_path: pathlib.Path, shared_dat
     assert arrays_of(root, "ids").tolist() == [caption["ids"] for caption in found]
     assert arrays_of(root, "mask").sum(1).tolist() == [caption["length"] for caption in found]
     assert record_of(root).counts["tokens"] == counts.total()
+    before = record_of(root)
+    assert text(root, NO_PUNKT, "--vocabulary_split=all", "--max_tokens=16", "--padding=post") == 0
+    assert record_of(root) == before
     assert verify(str(root)).faults == []
 
 

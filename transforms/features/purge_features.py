@@ -3,20 +3,26 @@
 import io
 import logging
 import shutil
-import typing
 
 import numpy as np
 import pyarrow as pa
 
 from schemas import layout
 from schemas.feature_records import FeaturesRecord, features_array, features_table
-from schemas.product_records import FEATURES, ProductRecord, made_from, product_manifest
-from schemas.records import CommitRecord, Manifest, OtherFormatError, Record
-from transforms.features.feature_product import feature_shards, finish_features, read_features, remove_features
+from schemas.product_records import FEATURES, ProductRecord, product_manifest
+from schemas.records import CommitRecord
+from transforms.features.feature_product import (
+    feature_shards,
+    finish_features_again,
+    read_standing,
+    remove_features,
+    sha256_before,
+    standing_features,
+)
 from transforms.features.shard_features import publish_features, write_array, write_table
 from transforms.file_digest import bytes_digest
 from transforms.has_photos import has_photos
-from transforms.output import Output, read_record
+from transforms.output import Output
 from transforms.publish import staging_in
 from transforms.read_parquet import read_parquet
 
@@ -26,8 +32,6 @@ _FOLDER = "purge_features"
 _GONE = "%s/%s: shard %s goes, since a photo of it is taken down or may be: `photobeam features` makes it anew"
 
 _log = logging.getLogger("photobeam")
-
-R = typing.TypeVar("R", bound=Record)
 
 
 def purge_features(output: Output, ids: frozenset[int]) -> None:
@@ -41,7 +45,7 @@ def purge_features(output: Output, ids: frozenset[int]) -> None:
         ids: photos.
     """
     shards = feature_shards(output)
-    records = _records(output, shards)
+    records = standing_features(output, shards)
     concerned = [s for s in shards if s not in records or has_photos(output, features_table(s), ids)]
     if not concerned:
         return
@@ -57,15 +61,7 @@ def purge_features(output: Output, ids: frozenset[int]) -> None:
             if not commit or commit.samples:
                 _log.warning(_GONE, output, FEATURES, layout.shard_name(shard))
     if product:
-        finish_again(output, product, before)
-
-
-def _records(output: Output, shards: list[int]) -> dict[int, FeaturesRecord]:
-    """Reads the records of shards; of another version of the format, which cannot be read, none counts."""
-    try:
-        return read_features(output, shards)
-    except OtherFormatError:
-        return {}
+        finish_features_again(output, product, before)
 
 
 def _rewrite(output: Output, record: FeaturesRecord, commit: CommitRecord, ids: frozenset[int]) -> bool:
@@ -89,37 +85,3 @@ def _rewrite(output: Output, record: FeaturesRecord, commit: CommitRecord, ids: 
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return True
-
-
-def finish_again(output: Output, product: ProductRecord, before: dict[str, str]) -> None:
-    """Writes the product's record again if it was of the dataset as it was, and all shards with samples have features.
-
-    Args:
-        output: the dataset.
-        product: the record.
-        before: of :func:`sha256_before`.
-    """
-    if product.made_from != made_from(FEATURES, before):
-        return
-    shards = sorted({shard for shard in map(layout.shard_of, before) if shard is not None})
-    commits = [read_standing(output, layout.commit_file(shard), CommitRecord) for shard in shards]
-    records = read_features(output, shards)
-    whole = [commit for commit in commits if commit and (not commit.samples or commit.shard in records)]
-    if len(whole) == len(shards):
-        sha256 = {name: digest.sha256 for commit in whole for name, digest in commit.files.items()}
-        finish_features(output, records.values(), made_from(FEATURES, sha256), product.options, product.software)
-
-
-def sha256_before(output: Output) -> dict[str, str]:
-    """Returns the digests of the dataset's files by the manifest, which is not written anew yet; none without one."""
-    manifest = read_standing(output, layout.MANIFEST, Manifest)
-    shards = manifest.shards if manifest else []
-    return {name: sha256 for shard in shards for name, sha256 in shard.sha256.items()}
-
-
-def read_standing(output: Output, name: str, record: type[R]) -> R | None:
-    """Reads a record; None where it is missing or damaged."""
-    try:
-        return read_record(output, name, record)
-    except (FileNotFoundError, ValueError):
-        return None

@@ -10,9 +10,10 @@ from schemas.records import CommitRecord
 from schemas.sample_members import CLASS, TOKENS, AddedMembers
 from schemas.text_files import tokens_file
 from schemas.videos import takes_videos
+from transforms.features.feature_product import keep_features
 from transforms.finished_dataset import read_columns
 from transforms.image_spool import ImageSpool
-from transforms.intents import replace_shard
+from transforms.intents import replace_shard, roll_forward_shard
 from transforms.output import Output, read_record
 from transforms.publish import staging_in
 from transforms.rewrite_shard import Format, failures_of, read_failures, read_rows, spool_samples, write_again
@@ -47,16 +48,21 @@ class IntoShards:
     def __call__(self, shard: int) -> int:
         """Writes tar, sidecar and index; returns the number of samples.
 
+        A repetition ends what an attempt that was killed has begun.
+
         Raises:
             DamagedShardError: a file of the shard is not the one that was committed.
             DamagedDatasetError: a table of captions or labels is damaged.
         """
+        roll_forward_shard(self.output, shard)
         old = read_record(self.output, layout.commit_file(shard), CommitRecord)
         if old.samples and old.added != self.added:
             with staging_in(self.folder, f"shard-{layout.shard_name(shard)}-") as staging:
-                new = self._write(old, staging)
-                names = [layout.tar_file(shard), layout.sidecar_file(shard), layout.idx_file(shard)]
+                written, names = self._write(old, staging), layout.shard_files(shard)[:3]
+                files = {**old.files, **{name: written.files[name] for name in names}}
+                new = dataclasses.replace(written, files=files)
                 replace_shard(new, names, staging, self.output, takes_videos(self.plan_format))
+            keep_features(self.output, old, new)
         return old.samples
 
     def _write(self, old: CommitRecord, staging: pathlib.Path) -> CommitRecord:
