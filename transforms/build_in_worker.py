@@ -4,11 +4,11 @@ import dataclasses
 import logging
 import typing
 
-from schemas import layout
 from schemas.elements import RowsFile
 from schemas.records import CommitRecord
 from transforms import progress
 from transforms.build_shard import build_shard
+from transforms.done_shards import done_before, note_done
 from transforms.probe_photos import probe_photos
 from transforms.restore_shard import restore_shard
 from transforms.retry_shard import retry_shard
@@ -28,14 +28,11 @@ def build_in_worker(pool: WorkerPool, rows: RowsFile, config: ShardConfig) -> Co
         PoolStoppedError: a child was killed, or has crashed even so.
         Exception: as :func:`transforms.build_shard.build_shard`; each of these stops the pool for all.
     """
-    name = f"{layout.shard_name(rows.shard)}.json"
-    if config.done and config.done.exists(name):
-        with config.done.reading(name) as path:
-            return CommitRecord.from_json(path.read_bytes(), name)
+    built = done_before(rows.shard, config.done, config.output)
+    if built:
+        return built
     commit = _build(pool, rows, config)
-    if config.done:
-        with config.done.writing(name) as path:
-            path.write_bytes(commit.to_json())
+    note_done(commit, config.done)
     return commit
 
 

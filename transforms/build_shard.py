@@ -18,6 +18,7 @@ from schemas.failures import Failure, FailureReason, PhotoError, Stage
 from schemas.records import CommitRecord
 from schemas.videos import max_video_bytes, takes_videos
 from transforms.decode_limit import in_own_process, within_limit
+from transforms.done_shards import note_done
 from transforms.failure_share import check_share
 from transforms.fetch_error import FetchError
 from transforms.fetch_loop import run_in_loop, shared_codec, shared_fetching
@@ -180,7 +181,7 @@ def build_shard(shard: int, digest: str, config: ShardConfig) -> CommitRecord:
             commit = write_shard(
                 rows, images.images, failures, spool, staging, config.format, extension, sizes, images.found_videos
             )
-        _commit(commit, staging, config.output, takes_videos(config.format))
+        _commit(commit, staging, config)
     write_log(shard, started, images, config.output)
     return commit
 
@@ -249,15 +250,16 @@ def _videos(table: pa.Table, config: ShardConfig, staging: pathlib.Path) -> Shar
     return ShardVideos(ids, places.videos, config.old, max_bytes, staging)
 
 
-def _commit(commit: CommitRecord, staging: pathlib.Path, output: Output, with_videos: bool) -> None:
+def _commit(commit: CommitRecord, staging: pathlib.Path, config: ShardConfig) -> None:
     """Replaces the shard's files; an older commit record goes first, the new one comes last."""
-    record = layout.commit_file(commit.shard)
+    record, output = layout.commit_file(commit.shard), config.output
     output.remove(record)
-    for name in layout.shard_files(commit.shard, videos=with_videos):
+    for name in layout.shard_files(commit.shard, videos=takes_videos(config.format)):
         if name in commit.files:
             output.publish(staging / name, name)
         else:
             output.remove(name)
+    note_done(commit, config.done)
     output.write(record, commit.to_json())
 
 

@@ -281,6 +281,11 @@ def test_a_shard_that_this_run_has_built_is_not_built_again(
     assert list((tmp_path / "_tmp/build").iterdir()) == []
     path.unlink()
     assert build_in_worker(pool, rows, config) == built
+    record = tmp_path / layout.commit_file(0)
+    committed = record.read_bytes()
+    record.unlink()
+    assert build_in_worker(pool, rows, config) == built
+    assert record.read_bytes() == committed
     with pytest.raises(FileNotFoundError):
         build_in_worker(pool, rows, dataclasses.replace(config, done=None))
 
