@@ -149,12 +149,12 @@ class Builds:
         output = self._folder / name
         self._mirror.asked.clear()
         until = time.monotonic() + LIMIT_S
-        committed: set[str] = set()
+        committed: dict[str, int] = {}
         with subprocess.Popen([*self._command(output), *runner], cwd=ROOT, stdout=subprocess.DEVNULL) as run:
             for commits, kill in kills:
                 while run.poll() is None and not self._has_come(output, commits):
                     time.sleep(0.05)
-                committed |= {path.stem for path in output.glob("commits/*.json")}
+                committed = self._asked_of({path.stem for path in output.glob("commits/*.json")}, output) | committed
                 if cluster and chance and run.poll() is None:
                     kill(cluster, chance)
             try:
@@ -164,7 +164,12 @@ class Builds:
                 return f"did not end within {LIMIT_S} s"
         return self._judged(output, code, committed)
 
-    def _judged(self, output: pathlib.Path, code: int, committed: set[str]) -> str:
+    def _asked_of(self, shards: typing.Iterable[str], output: pathlib.Path) -> dict[str, int]:
+        """Counts how often the photos of some shards were asked for."""
+        asked = collections.Counter(self._mirror.asked)
+        return {path: asked[path] for path in self._paths_of(output, shards)}
+
+    def _judged(self, output: pathlib.Path, code: int, committed: dict[str, int]) -> str:
         if code:
             return f"exit code {code}"
         found = data_hashes(output)
@@ -172,7 +177,7 @@ class Builds:
         if differing:
             return f"differing: {differing}"
         asked = collections.Counter(self._mirror.asked)
-        again = [path for path in self._paths_of(output, committed) if asked[path] > 1]
+        again = [path for path, before in committed.items() if asked[path] > before]
         return f"fetched again though committed: {again}" if again else "the same bytes"
 
     def _has_come(self, output: pathlib.Path, commits: int) -> bool:
