@@ -12,7 +12,7 @@ from schemas.product_records import FEATURES, ProductRecord, product_manifest
 from schemas.records import Manifest
 from schemas.sample_members import CLASS, TOKENS, AddedMembers, extensions_of
 from schemas.text_files import tokens_file
-from transforms.features.feature_product import finish_features_again, read_standing, sha256_before
+from transforms.features.feature_product import finish_features_again, read_standing
 from transforms.file_digest import bytes_digest
 from transforms.finish_shards import finish_as
 from transforms.finished_dataset import FinishedDataset
@@ -56,9 +56,10 @@ def check_dataset(dataset: FinishedDataset, into_shards: bool) -> None:
 
 def has_members(dataset: FinishedDataset, record: ProductRecord) -> bool:
     """Tells whether all samples have the members that are made from these captions and labels."""
-    names = [layout.tar_file(shard) for shard in range(len(dataset.sha256))]
-    of_shards = zip(dataset.added, names, dataset.sha256, strict=True)
-    return all((added and added.made_from == _hash(record)) or tar not in sha256 for added, tar, sha256 in of_shards)
+    made_from = _hash(record)
+    of_shards = enumerate(zip(dataset.added, dataset.sha256, strict=True))
+    with_samples = [added for shard, (added, sha256) in of_shards if layout.tar_file(shard) in sha256]
+    return all(added and added.made_from == made_from for added in with_samples)
 
 
 def put_into_shards(job: TextJob, record: ProductRecord) -> None:
@@ -69,10 +70,12 @@ def put_into_shards(job: TextJob, record: ProductRecord) -> None:
     """
     labels = next(iter(record.options["labels"] or []), "")
     added = _members(job.output, job.dataset, record, labels)
-    note_sources((_tables(record, labels, shard) for shard in range(job.shards)), job.place.scratch.child("text"))
-    work = IntoShards(job.output, job.place.scratch.child("text"), job.place.staging, job.dataset.format, added, labels)
+    scratch = job.place.scratch.child("text")
+    note_sources((_tables(record, labels, shard) for shard in range(job.shards)), scratch)
+    work = IntoShards(job.output, scratch, job.place.staging, job.dataset.format, added, labels)
     old = read_record(job.output, layout.MANIFEST, Manifest)
-    before, features = sha256_before(job.output), read_standing(job.output, product_manifest(FEATURES), ProductRecord)
+    before = {name: sha256 for files in job.dataset.sha256 for name, sha256 in files.items()}
+    features = read_standing(job.output, product_manifest(FEATURES), ProductRecord)
     begin_rewrites(job.output)
     on_each_shard(job, "IntoShards", work)
     roll_forward(job.output)
