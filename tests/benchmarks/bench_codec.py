@@ -1,6 +1,6 @@
 """CPU of one photo's codec against the floor: the fastest known decode, area downscale and encode alone.
 
-Run: `python tests/benchmarks/bench_codec.py [--json] [--photos shared/data/images/kodak] [--rounds 7]`. Exits with 1 if
+Run: `python tests/benchmarks/bench_codec.py --photos FOLDER [--json] [--rounds 7]`. Exits with 1 if
 a bar is missed. The floor is the faster of two: libjpeg-turbo with OpenCV's area filter, which has to be installed
 (`pip install '.[benchmark]'`), and libjpeg-turbo with this project's, without any check. Photos are photographs in the
 sizes that sources have, encoded at quality 88; 12 megapixels are an enlargement with grain.
@@ -126,11 +126,13 @@ def measure(photos: typing.Sequence[bytes], rounds: int) -> dict[str, float]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--photos", type=pathlib.Path, default=pathlib.Path("shared/data/images/kodak"))
+    parser.add_argument("--photos", type=pathlib.Path, required=True, help="folder of PNG photographs")
     parser.add_argument("--rounds", type=int, default=7)
     flags = parser.parse_args()
     cv2.setNumThreads(1)
     paths = sorted(flags.photos.rglob("*.png"))
+    if not paths:
+        parser.error(f"--photos {flags.photos} has no .png")
     results = {}
     for name, (size, subsampling) in SIZES.items():
         results[name] = measure([photo(path, size, subsampling) for path in paths], flags.rounds)
