@@ -13,6 +13,8 @@ job_server=$cache/job-server-$(cksum < "$here/pom.xml" | cut -d ' ' -f 1)
 job_server_jar=${FLINK_JOB_SERVER_JAR:-$job_server/job-server.jar}
 
 fetch() {
+  [ -z "${FLINK_JOB_SERVER_JAR:-}" ] || [ -f "$FLINK_JOB_SERVER_JAR" ] ||
+    fail "FLINK_JOB_SERVER_JAR $FLINK_JOB_SERVER_JAR is no file: check the path, or unset it"
   check_java
   mkdir -p "$cache"
   (
@@ -63,7 +65,7 @@ fetch_job_server() {
   local part=$job_server.part
   command -v mvn > /dev/null ||
     fail "Maven, which fetches the job server, is not here: install it, or set FLINK_JOB_SERVER_JAR to a jar you have"
-  rm -rf "$part"
+  rm -rf "$part" "$job_server"
   mkdir -p "$part"
   say "fetching $official:$beam_version from Maven Central"
   cp "$here/pom.xml" "$part"

@@ -169,6 +169,17 @@ def test_submit_passes_values_that_hold_commas(submit):
     ]
 
 
+@pytest.mark.parametrize("command", ["jar", "start", "fetch"])
+def test_a_job_server_that_is_named_and_not_there_is_refused_first(tmp_path, command):
+    jar = tmp_path / "no.jar"
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "FLINK_JOB_SERVER_JAR": str(jar)}
+    script = ["bash", _DEPLOY / "flink" / "flink.sh", command]
+    done = subprocess.run(script, env=environment, capture_output=True, text=True, timeout=60)
+    told = f"flink.sh: FLINK_JOB_SERVER_JAR {jar} is no file: check the path, or unset it\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", told)
+    assert not list(tmp_path.iterdir())
+
+
 def test_images_hold_what_setup_asks_for():
     lines = (_DEPLOY / "requirements.txt").read_text("utf-8").splitlines()
     pinned = dict(line.split("==") for line in lines if "==" in line and not line.startswith("#"))
