@@ -6,7 +6,7 @@ import os
 import typing
 
 from beam_jobs.errors import UsageError
-from beam_jobs.flink_cluster import FLINK_VERSION, check_flink
+from beam_jobs.flink_cluster import FLINK_VERSION, check_flink, default_java
 from beam_jobs.flink_options import flink_options
 from beam_jobs.runner_flags import DATAFLOW, FLINK, PRISM, RunnerConfig
 from transforms.output import LocalOutput, Output
@@ -33,7 +33,7 @@ def check_runner(runner: RunnerConfig, output: Output) -> None:
     if runner.name == FLINK:
         options = runner.options
         version, jar = options.get("flink_version") or FLINK_VERSION, options.get("flink_job_server_jar") or ""
-        java = options.get("job_server_java_launcher") or "java"
+        java = options.get("job_server_java_launcher") or default_java()
         for warning in check_flink(options["flink_master"], version, jar, java):
             _log.warning("%s", warning)
         flink_options(options, runner.workers)

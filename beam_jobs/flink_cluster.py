@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import os
 import re
 import subprocess
 import time
@@ -47,7 +48,7 @@ class ClusterState(typing.NamedTuple):
     free_slots: int
 
 
-def check_flink(master: str, flink_version: str, jar: str, java: str = "java") -> list[str]:
+def check_flink(master: str, flink_version: str, jar: str, java: str) -> list[str]:
     """Looks whether a job can be submitted to Flink; changes nothing.
 
     Args:
@@ -168,21 +169,36 @@ def java_version(java: str = "java") -> str | None:
     return match[0].split('"')[1] if match else None
 
 
-def check_java(java: str = "java") -> str:
+def default_java() -> str:
+    """Returns the program that runs the job server where no flag names one: that of ``JAVA_HOME``, or of the path."""
+    home = os.environ.get("JAVA_HOME")
+    return os.path.join(home, "bin", "java") if home else "java"
+
+
+def check_java(java: str) -> str:
     """Returns the version of a Java runtime.
 
     Raises:
         UsageError: there is none, or it is too old.
     """
-    version, releases = java_version(java), " or ".join(map(str, JAVA_RELEASES))
+    version, needed = java_version(java), f"--runner=FlinkRunner needs Java {min(JAVA_RELEASES)} or newer"
     if version is None:
-        raise UsageError(
-            f"--runner=FlinkRunner needs Java {releases}, and `{java} -version` gives none: install one "
-            "(openjdk-17-jre-headless), and have it in PATH, or name its program by --job_server_java_launcher"
-        )
+        raise UsageError(f"{needed}, and `{java} -version` gives none: {_java_remedy(java)}")
     if java_release(version) < min(JAVA_RELEASES):
-        raise UsageError(f"--runner=FlinkRunner needs Java {releases}, `{java}` is {version}: install one of these")
+        raise UsageError(
+            f"{needed}, `{java}` is {version}: install {JAVA_RELEASES[-1]}, or set JAVA_HOME to its folder"
+        )
     return version
+
+
+def _java_remedy(java: str) -> str:
+    home = os.environ.get("JAVA_HOME")
+    if home and java == default_java():
+        return f"JAVA_HOME is {home}; set it to the folder of one, or unset it"
+    return (
+        "install one (openjdk-17-jre-headless), and have it in PATH, or set JAVA_HOME to its folder, or name its "
+        "program by --job_server_java_launcher"
+    )
 
 
 def java_warnings(version: str) -> list[str]:

@@ -7,7 +7,7 @@ import sysconfig
 import typing
 
 from beam_jobs.errors import UsageError
-from beam_jobs.flink_cluster import FLINK_VERSION
+from beam_jobs.flink_cluster import FLINK_VERSION, default_java
 from beam_jobs.versions import software
 from beam_jobs.worker_boot import VERSIONS
 
@@ -34,6 +34,7 @@ def flink_options(given: typing.Mapping[str, typing.Any], slots: int) -> dict[st
     """
     options = {
         "flink_version": FLINK_VERSION,
+        "job_server_java_launcher": default_java(),
         "environment_type": "PROCESS",
         "parallelism": slots,
         "sdk_worker_parallelism": 1,

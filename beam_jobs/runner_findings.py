@@ -13,6 +13,7 @@ from beam_jobs.flink_cluster import (
     LOCAL_MASTERS,
     check_java,
     cluster_warnings,
+    default_java,
     java_warnings,
     read_cluster,
     version_warnings,
@@ -46,7 +47,7 @@ def _look_at_flink(flags: Flags) -> typing.Iterator[Finding]:
     version, master = flags.get("flink_version") or FLINK_VERSION, flags.get("flink_master") or ""
     jar = flags.get("flink_job_server_jar") or ""
     java = flags.get("job_server_java_launcher")
-    yield from _told(f"--job_server_java_launcher {java}" if java else "java", lambda: _java(java or "java"))
+    yield from _told(f"--job_server_java_launcher {java}" if java else "java", lambda: _java(java or default_java()))
     yield from _told("job server", lambda: _job_server(jar, version))
     yield from _told(WORKER, lambda: _worker(flags))
     if not master:

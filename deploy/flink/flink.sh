@@ -27,7 +27,7 @@ Environment:
   FLINK_JOB_SERVER_JAR        a job server you have, for Flink 1.20 (else the cached one)
   PHOTOBEAM                   the command (photobeam)
   PYTHON                      a Python with pip (python3)
-  JAVA_HOME                   Java 11, 17 or 21 (else java of PATH)
+  JAVA_HOME                   folder of Java 11 or newer, best 17 (else java of PATH)
 TEXT
 }
 

@@ -317,6 +317,7 @@ def test_packages_that_lack_are_named_with_the_command(monkeypatch: pytest.Monke
 
 def test_flink_is_looked_at_by_its_flags(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_java(tmp_path, "17.0.15")
+    monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
     jar = str(write_jar(tmp_path / "a.jar"))
     flags = {"runner": "FlinkRunner", "flink_version": "1.20", "flink_job_server_jar": jar}

@@ -13,10 +13,12 @@ from beam_jobs.flink_cluster import (
     check_flink,
     check_java,
     cluster_warnings,
+    default_java,
     java_version,
     java_warnings,
     read_cluster,
 )
+from beam_jobs.flink_options import flink_options
 from beam_jobs.job_server_jar import beam_version, find_jar, jar_warnings
 from tests.fault_server import Answer, FaultServer, closed_port
 from tests.raw_server import raw_server
@@ -122,12 +124,27 @@ def test_java_is_asked_for_its_version(tmp_path: pathlib.Path) -> None:
     java = write_java(tmp_path, "11.0.2")
     assert java_version(java) == check_java(java) == "11.0.2"
     assert java_version(str(tmp_path / "none")) is java_version("/bin/true") is java_version("/bin/false") is None
-    with pytest.raises(UsageError, match="Java 11 or 17, and `/bin/true -version` gives none"):
+    with pytest.raises(UsageError, match="Java 11 or newer, and `/bin/true -version` gives none"):
         check_java("/bin/true")
     with pytest.raises(UsageError, match=r"is 1.8.0_392"):
         check_java(write_java(tmp_path, "1.8.0_392"))
     assert java_warnings("17.0.15") == java_warnings("11.0.2") == []
     assert "not tested" in java_warnings("21")[0]
+
+
+def test_java_home_is_heeded_and_named_where_it_has_none(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    with pytest.raises(UsageError, match=f"`{tmp_path}/bin/java -version` gives none: JAVA_HOME is {tmp_path}; set it"):
+        check_java(default_java())
+    with pytest.raises(UsageError, match="`/bin/true -version` gives none: install one"):
+        check_java("/bin/true")
+    (tmp_path / "bin").mkdir()
+    assert flink_options({}, 1)["job_server_java_launcher"] == write_java(tmp_path / "bin", "17.0.15")
+    assert check_java(default_java()) == "17.0.15"
+    monkeypatch.delenv("JAVA_HOME")
+    assert default_java() == "java"
 
 
 def test_the_jar_that_beam_keeps_is_found(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
