@@ -89,6 +89,10 @@ def leave(message: str) -> typing.NoReturn:
     os._exit(OK)
 
 
+def _say_nothing(error: threading.ExceptHookArgs) -> None:
+    """For threads that miss what is being ended, such as a server that had the signal of the terminal as well."""
+
+
 def _end_elsewhere() -> None:
     for end in reversed(_ends):
         with contextlib.suppress(Exception):
@@ -96,6 +100,7 @@ def _end_elsewhere() -> None:
 
 
 def _end(message: str, code: int) -> typing.NoReturn:
+    threading.excepthook = _say_nothing
     stop_shared_pool()
     ending = threading.Thread(target=_end_elsewhere, daemon=True)
     ending.start()

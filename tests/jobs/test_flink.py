@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import json
+import os
 import pathlib
 import signal
 import subprocess
@@ -44,7 +45,8 @@ def _on(flink: FlinkCluster) -> list[str]:
 @contextlib.contextmanager
 def _begun(arguments: list[str]) -> typing.Iterator["subprocess.Popen[str]"]:
     command = [sys.executable, "-m", "beam_jobs.build_dataset", *arguments]
-    with subprocess.Popen(command, cwd=_ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=_ROOT, text=True, start_new_session=True, **pipes) as run:
         try:
             yield run
         finally:
@@ -118,15 +120,18 @@ def test_a_killed_worker_costs_what_it_had_in_hand(flink, source, mirror, lines,
     assert max(asked.values()) == 2, "what the dead worker had in hand was fetched again"
 
 
-def test_sigterm_takes_the_job_along(flink, source, mirror, tmp_path):
+def test_a_signal_to_all_processes_of_a_terminal_takes_the_job_along(flink, source, mirror, tmp_path):
     mirror.delay_s = 1.0
     output = tmp_path / "out"
     with _begun(_arguments(source, mirror, output, "--concurrency", 1, *_on(flink))) as run:
         _until(lambda: _commits(output), run)
         children = psutil.Process(run.pid).children(recursive=True)
         assert any("java" in child.name() for child in children)
-        run.send_signal(signal.SIGTERM)
-        assert run.wait(60) == 128 + signal.SIGTERM
+        os.killpg(run.pid, signal.SIGINT)
+        told = run.communicate(timeout=60)[1]
+    assert run.returncode == 128 + signal.SIGINT
+    assert told.endswith("\n\nphotobeam: interrupted; what is committed stays, the same command goes on\n")
+    assert "Traceback" not in told
     psutil.wait_procs(children, 10)
     assert [child for child in children if child.is_running()] == []
     assert {job["state"] for job in flink.ask("/jobs/overview")["jobs"]} <= {"FINISHED", "FAILED", "CANCELED"}

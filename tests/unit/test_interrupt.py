@@ -32,3 +32,8 @@ def test_a_lock_of_the_interrupted_thread_does_not_hold_up_the_end() -> None:
 def test_what_cannot_be_ended_does_not_keep_the_rest() -> None:
     ended = _ended("1 / 0")
     assert (ended.returncode, ended.stdout) == (128 + signal.SIGTERM, "ended\n")
+
+
+def test_threads_that_miss_what_was_ended_say_nothing() -> None:
+    ended = _ended("[thread := threading.Thread(target=int, args=('x',)), thread.start(), thread.join()]")
+    assert ended.stderr == "\nphotobeam: interrupted; what is committed stays, the same command goes on\n"
