@@ -7,6 +7,7 @@ and what the operator can mend is told in a sentence.
 import collections
 import contextlib
 import functools
+import json
 import logging
 import typing
 import uuid
@@ -20,7 +21,7 @@ from apache_beam.runners.runner import PipelineResult
 
 from beam_jobs.errors import JobError
 from beam_jobs.flink_cluster import LOCAL_MASTERS, cancel_job
-from beam_jobs.flink_options import flink_options
+from beam_jobs.flink_options import WORKER, flink_options
 from beam_jobs.follow_commits import follow_commits
 from beam_jobs.interrupt import also_ended
 from beam_jobs.runner_flags import FLINK, RunnerConfig
@@ -97,7 +98,15 @@ def _wait(result: PipelineResult, options: typing.Mapping[str, typing.Any]) -> N
         result.wait_until_finish()
     except Exception as error:
         _cancel_here(result, options)
-        raise JobError(f"{message_of(str(error))}; what is committed stays, the same command goes on") from error
+        told = message_of(str(error), _worker(options))
+        raise JobError(f"{told}; what is committed stays, the same command goes on") from error
+
+
+def _worker(options: typing.Mapping[str, typing.Any]) -> str:
+    """Returns the command that starts a worker: what the job server passes on need not name it."""
+    is_command = options.get("environment_type") == "PROCESS"
+    config = json.loads(options.get("environment_config") or "{}") if is_command else {}
+    return str(config.get("command", WORKER))
 
 
 def _cancel_here(result: PipelineResult, options: typing.Mapping[str, typing.Any]) -> None:

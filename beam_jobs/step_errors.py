@@ -49,18 +49,19 @@ def expected_message(error: BaseException | None) -> str | None:
     return None
 
 
-def message_of(told: str) -> str:
+def message_of(told: str, worker: str = "photobeam-worker") -> str:
     """Finds what went wrong in what a runner says of a failed job.
 
     Args:
         told: traces of Python and Java, and lines about them.
+        worker: the command that starts one.
 
     Returns:
         The message of the error that Python raised, without its class if the operator can mend it; else all of it.
     """
     if _NO_WORKER.search(told):
         return (
-            "a worker cannot start photobeam-worker: install photobeam there under the same path as here, or name its "
+            f"a worker cannot start {worker}: install photobeam there under the same path as here, or name its "
             'place with --environment_config=\'{"command": "…/photobeam-worker"}\''
         )
     if "Insufficient number of network buffers" in told:

@@ -146,7 +146,10 @@ def test_a_signal_to_all_processes_of_a_terminal_takes_the_job_along(flink, sour
             {"env": {VERSIONS: json.dumps({"photobeam": "9.9", "pyarrow": "1.0"})}},
             "where the submitter has 9.9, pyarrow",
         ),
-        ({"command": "/nowhere/photobeam-worker"}, "a worker cannot start photobeam-worker: install photobeam there"),
+        (
+            {"command": "/nowhere/photobeam-worker"},
+            "a worker cannot start /nowhere/photobeam-worker: install photobeam there",
+        ),
     ],
 )
 def test_a_worker_that_lacks_photobeam_or_has_another_is_named(

@@ -41,6 +41,7 @@ def test_the_last_of_several_errors_is_told():
 @pytest.mark.parametrize("what", ['Cannot run program "/opt/photobeam-worker"', "error=2, No such file or directory"])
 def test_a_worker_that_is_not_there_is_told_with_what_to_do(what):
     assert message_of(f"java.io.IOException: {what}").startswith("a worker cannot start photobeam-worker: install")
+    assert message_of(f"java.io.IOException: {what}", "/x/worker").startswith("a worker cannot start /x/worker: ")
 
 
 def test_too_few_buffers_are_told_with_what_to_set():
