@@ -47,9 +47,13 @@ def main(argv: typing.Sequence[str] | None = None) -> int:
 
 
 def run_command(command: typing.Callable[[], int]) -> int:
-    """Runs the body of a command; errors that the operator can mend become one line and an exit code."""
+    """Runs the body of a command; errors that the operator can mend become one line and an exit code.
+
+    gcsfs logs, with its traceback, what it raises as well.
+    """
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(message)s", stream=sys.stderr)
     logging.getLogger("photobeam").setLevel(logging.INFO)
+    logging.getLogger("gcsfs").setLevel(logging.CRITICAL)
     try:
         return command()
     except UsageError as error:

@@ -6,6 +6,7 @@ import fsspec
 
 from schemas.open_images import OpenImagesKind
 from schemas.sources import Source
+from transforms.store_errors import network_remedy
 
 MASK_FILES = "mask_files"
 """Kind of an input that is a directory or zip of PNG files."""
@@ -60,7 +61,7 @@ def list_files(flag: str, path: str) -> list[tuple[str, bool]]:
             found, named = fs.glob(root) if any(c in root for c in "*?[") else [], False
     except Exception as error:  # noqa: BLE001  each file system raises errors of its own library
         remedy = "; packs on S3 are read with what boto3 finds, not by --s3_*" if path.startswith("s3") else ""
-        raise InputError(f"{flag} {path}: {error}{remedy}") from error
+        raise InputError(f"{flag} {path}: {error}{network_remedy(error)}{remedy}") from error
     if named and not fs.isfile(root):
         raise InputError(f"{flag} {path}: is no regular file; inputs are read in parts, so save it as a file first")
     files = [f for f in found if named or (fs.isfile(f) and f.rsplit("/", 1)[-1][0] not in "._")]

@@ -13,6 +13,12 @@ _CLIENT_ERRORS = {
 }
 """By module: what the clients of stores raise that is no OSError."""
 
+_UNREACHED = {
+    "botocore.exceptions": ("EndpointConnectionError", "ConnectTimeoutError"),
+    "aiohttp": ("ClientConnectorError",),
+}
+"""By module: what they raise when no server can be reached."""
+
 CREDENTIALS_REMEDY = (
     "give --s3_access_key_id and --s3_secret_access_key, or set AWS_PROFILE or the like, and install photobeam[s3]; "
     "for gs:// set GOOGLE_APPLICATION_CREDENTIALS and install photobeam[gcs]"
@@ -36,5 +42,16 @@ def as_os_errors() -> typing.Iterator[None]:
 
 def client_errors() -> tuple[type[Exception], ...]:
     """Returns what the clients of stores raise that is no OSError, as far as they are in use."""
-    loaded = {name: sys.modules[name] for name in _CLIENT_ERRORS if name in sys.modules}
-    return tuple(getattr(module, error) for name, module in loaded.items() for error in _CLIENT_ERRORS[name])
+    return _loaded(_CLIENT_ERRORS)
+
+
+def network_remedy(error: Exception) -> str:
+    """Returns what to do where a server cannot be reached, '' for any other error."""
+    if not isinstance(error, (ConnectionError, *_loaded(_UNREACHED))):
+        return ""
+    return "; the server cannot be reached from here: check network, name resolution (DNS), firewall and proxy"
+
+
+def _loaded(names: typing.Mapping[str, typing.Iterable[str]]) -> tuple[type[Exception], ...]:
+    loaded = {name: sys.modules[name] for name in names if name in sys.modules}
+    return tuple(getattr(module, error) for name, module in loaded.items() for error in names[name])
