@@ -60,7 +60,10 @@ def find_jar(jar: str, flink_version: str) -> JobServerJar:
     kept = JAR_CACHE.expanduser() / url.rpartition("/")[2]
     if kept.is_file():
         return _read_jar(kept)
-    remedy = f"get it where there is a network, and put it there as {kept}, or give --flink_job_server_jar=PATH"
+    remedy = (
+        f"get it where there is a network, and put it there as {kept}, or give --flink_job_server_jar=PATH, the path "
+        "that `deploy/flink/flink.sh jar` prints"
+    )
     return JobServerJar(_answering(f"--flink_version {flink_version}: the job server {kept.name}", url, remedy))
 
 

@@ -64,6 +64,7 @@ def add_runner_flags(parser: FlagParser, group: argparse._ArgumentGroup) -> None
         help=f"{LOCAL} (this machine, the default), {FLINK}, {PRISM} or {DATAFLOW}; the last three take Beam's flags",
     )
     parser.others = BeamFlags()
+    parser.epilog = "Flags of Beam's runners, such as --flink_master: README.md, On a cluster, and deploy/README.md."
     parser.set_defaults(runner_options={})
 
 

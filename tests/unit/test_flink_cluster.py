@@ -156,7 +156,9 @@ def test_the_jar_that_beam_keeps_is_found(tmp_path: pathlib.Path, monkeypatch: p
     assert jar_warnings(found, "1.20") == []
     with FaultServer() as server:
         monkeypatch.setattr(job_server_jar, "_REPOSITORY", server.url)
-        with pytest.raises(UsageError, match=r"--flink_version 1.19: .*status 404.*put it there as .*or give") as lacks:
+        with pytest.raises(
+            UsageError, match=r"--flink_version 1.19: .*status 404.*put it there as .*or give .*flink.sh jar"
+        ) as lacks:
             find_jar("", "1.19")
         server.answers = {"/a.jar": Answer()}
         assert find_jar(f"{server.url}/a.jar", "1.20") == (f"{server.url}/a.jar", "", "")
