@@ -1,6 +1,5 @@
 """`photobeam text` with word vectors, vectors of texts, and labels; and what it refuses."""
 
-import hashlib
 import io
 import json
 import logging
@@ -157,8 +156,7 @@ def test_what_was_made_is_recorded_and_verified(
     assert text(vectors, f"--glove={shared_data / GLOVE}", "--unknown_words=mean", *TRAIN) == 0
     assert "nothing to do: " in capsys.readouterr().out
     assert text(vectors, *TRAIN) == 2
-    sha256 = hashlib.sha256((shared_data / GLOVE).read_bytes()).hexdigest()
-    assert f"--glove is not given, text/manifest.json has {sha256}" in capsys.readouterr().err
+    assert "--glove is not given, text/manifest.json has a file or folder" in capsys.readouterr().err
 
 
 def test_a_model_that_is_there_gives_the_same_vectors(vectors: pathlib.Path, tmp_path: pathlib.Path) -> None:
