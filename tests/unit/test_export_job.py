@@ -92,6 +92,25 @@ def test_a_tree_that_grows_is_never_dropped(dataset, tmp_path):
     assert (tmp_path / IMAGE).exists()
 
 
+def test_a_tree_that_grows_has_values_of_one_kind(dataset, tmp_path):
+    write(request_of(dataset, tmp_path), EXPORT_RECORD)
+    for values in ({}, {"split": "train"}):
+        with pytest.raises(UsageError, match="--raw is given, export.json has not given; give --overwrite"):
+            export_job._is_done(request_of(dataset, tmp_path, raw=True, **values), FORMATS[FILES])
+    assert not export_job._is_done(request_of(dataset, tmp_path, raw=True, overwrite=True), FORMATS[FILES])
+    assert not export_job._is_done(request_of(dataset, tmp_path, images=ImageMode.COPY), FORMATS[FILES])
+
+
+def test_a_tree_half_replaced_is_not_taken_for_replaced(dataset, tmp_path):
+    """Without the flag its older files would stay, and the record would say otherwise."""
+    write(request_of(dataset, tmp_path), EXPORT_RECORD, IMAGE)
+    replacing = request_of(dataset, tmp_path, raw=True, overwrite=True)
+    begin(replacing)
+    with pytest.raises(UsageError, match="--overwrite is not given, _tmp/export.json has given; give --overwrite"):
+        export_job._is_done(dataclasses.replace(replacing, overwrite=False), FORMATS[FILES])
+    assert not export_job._is_done(replacing, FORMATS[FILES])
+
+
 def test_files_need_no_pass_for_classes(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr(export_job, "run_each_shard", lambda *_: pytest.fail("a pass over the shards"))
     begin(request_of(dataset, tmp_path))
