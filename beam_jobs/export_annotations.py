@@ -92,7 +92,8 @@ def make_parser() -> FlagParser:
     group.add_argument(
         "--overwrite",
         action="store_true",
-        help=f"start again, dropping the export that is there; of {FILES}: replace what is there",
+        help="start again, dropping the export that is there, which must be to the same format: another one needs "
+        f"another DIR; of {FILES}: replace what is there",
     )
     return parser
 

@@ -402,8 +402,9 @@ def test_another_export_is_refused(exported, dataset, tmp_path, capsys):
     assert export(dataset, "voc", tmp_path / "voc", "--split", "val") == 2
     told = capsys.readouterr().err
     assert "holds another export: --split is validation, export.json has not given; give --overwrite" in told
-    assert export(dataset, "yolo", tmp_path / "voc") == 2
-    assert "holds an export to voc" in capsys.readouterr().err
+    for flags in ((), ("--overwrite",)):
+        assert export(dataset, "yolo", tmp_path / "voc", *flags) == 2
+        assert "holds an export to voc; choose another directory" in capsys.readouterr().err
     other = make_boxed_dataset(tmp_path / "other")
     assert export(other, "voc", tmp_path / "voc") == 2
     assert "of another dataset" in capsys.readouterr().err
