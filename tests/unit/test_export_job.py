@@ -16,7 +16,7 @@ from beam_jobs.errors import UsageError
 from beam_jobs.export_job import ExportRequest
 from beam_jobs.runner_flags import RunnerConfig
 from schemas import layout
-from schemas.export_records import EXPORT_BEGUN, EXPORT_RECORD, ExportPart, exported_from, part_record
+from schemas.export_records import EXPORT_BEGUN, EXPORT_RECORD, ExportPart, ExportRecord, exported_from, part_record
 from schemas.records import Plan, Tombstone
 from tests.boxed_dataset import boxed_row, make_boxed_dataset
 from transforms.export.classes import choose_classes
@@ -207,6 +207,12 @@ def test_videos_of_a_join_are_no_images(dataset, tmp_path, to, images, videos):
     )
     assert len([*_kept_images(config, FORMATS[to], table, counts)]) == images
     assert (counts["photos"], counts["images"], counts["videos"]) == (2, images, videos)
+
+
+def test_one_of_a_thing_is_not_many():
+    record = ExportRecord("voc", {}, "", ["dog"], {"images": 1, "boxes": 2, "photos": 1, "videos": 1})
+    told = "voc: 1 image, 2 boxes of 1 class, of 1 photo\n  left out: videos: 1\n"
+    assert export_annotations.describe(record) == told
 
 
 def test_splits_are_told_by_whole_names():
