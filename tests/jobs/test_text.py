@@ -110,8 +110,12 @@ def test_ids_are_those_of_keras(dataset: pathlib.Path, monkeypatch: pytest.Monke
     assert not list((dataset / "text").glob("*.npy"))
 
 
-def test_samples_alone_are_taken_and_words_of_other_splits_are_unknown(dataset: pathlib.Path) -> None:
-    assert text(dataset, NO_PUNKT, "--start_end", "--max_tokens=8", "--truncating=post") == 0
+def test_samples_alone_are_taken_and_words_of_other_splits_are_unknown(
+    dataset: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert text(dataset, NO_PUNKT, "--start_end", "--max_tokens=8", "--truncating=post", "--progress=json") == 0
+    *_, shown = map(json.loads, capsys.readouterr().err.splitlines())
+    assert shown["samples"] == shown["rows"] == len(CAPTIONS) - 1
     sidecars = [pq.read_table(path) for path in sorted(dataset.glob("shards/*.parquet"))]
     tables = [pq.read_table(path) for path in sorted(dataset.glob("text/0*.parquet"))]
     for sidecar, table in zip(sidecars, tables, strict=True):
