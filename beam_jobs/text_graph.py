@@ -72,18 +72,12 @@ def _check_counted(job: TextJob, counted: CountedWords) -> None:
 
 def _report(counted: CountedWords, vocabulary: WrittenVocabulary, ids: CountedIds) -> None:
     captions = counted.captions
+    words_of = "all captions" if counted.split == ALL else f"the captions of split {counted.split}"
     _log.info(
-        "%d photos, %d of them without captions; %d captions, %d left out; %d words of %s in the vocabulary, %d left "
-        "out; %d of %d tokens are unknown, %d captions are empty, %d were cut",
-        captions.photos,
-        captions.photos_without_captions,
-        captions.captions,
-        captions.captions_left_out,
-        vocabulary.words,
-        "all captions" if counted.split == ALL else f"the captions of split {counted.split}",
-        counted.distinct - vocabulary.words,
-        ids.tokens_unknown,
-        ids.tokens,
-        ids.captions_empty,
-        ids.captions_cut,
+        "%s; %s; %s; %s",
+        f"{captions.photos:,} photos, {captions.photos_without_captions:,} of them without captions",
+        f"{captions.captions:,} captions, {captions.captions_left_out:,} left out",
+        f"{vocabulary.words:,} words of {words_of} in the vocabulary, {counted.distinct - vocabulary.words:,} left out",
+        f"{ids.tokens_unknown:,} of {ids.tokens:,} tokens are unknown, {ids.captions_empty:,} captions are empty, "
+        f"{ids.captions_cut:,} were cut",
     )

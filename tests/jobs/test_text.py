@@ -2,7 +2,9 @@
 
 import collections
 import json
+import logging
 import pathlib
+import re
 import shutil
 import typing
 
@@ -202,6 +204,13 @@ def test_what_cannot_be_is_refused(
     assert text(whole, NO_PUNKT, *flags) == code
     assert message in capsys.readouterr().err
     assert not (whole / "text").exists()
+
+
+def test_numbers_of_the_summary_have_separators(dataset: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "photobeam"):
+        assert text(dataset, NO_PUNKT, "--progress=none") == 0
+    assert " of 20,0" in caplog.text
+    assert not re.search(r"\b(photos|captions|tokens|words)\b.*\b\d{4,}\b", "\n".join(caplog.messages))
 
 
 def test_a_dataset_without_captions_or_none_at_all(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
