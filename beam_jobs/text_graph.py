@@ -6,7 +6,6 @@ from beam_jobs.errors import JobError
 from beam_jobs.standing_product import begin_product
 from beam_jobs.text_job import Made, TextJob, on_each_shard
 from schemas.product_records import TEXT
-from transforms.shard_sources import note_sources
 from transforms.text.count_words import CountedWords, CountWords, merged_words
 from transforms.text.shard_files import noted_files
 from transforms.text.text_options import ALL
@@ -31,7 +30,6 @@ def make_tokens(job: TextJob) -> Made:
     """
     if job.options.tokenizer != KERAS:
         preload("nltk")  # Three seconds of CPU.
-    note_sources(job.dataset.sha256, job.place.scratch)
     of_job = (job.output, job.place.scratch, job.options, job.nltk_data)
     on_each_shard(job, "CountWords", CountWords(*of_job))
     with merged_words(job.place.scratch, job.shards, job.options, job.place.staging) as (counted, words):

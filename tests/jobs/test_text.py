@@ -222,7 +222,7 @@ def test_a_dataset_without_captions_or_none_at_all(tmp_path: pathlib.Path, capsy
     said = capsys.readouterr().err
     assert "blank: none of its 3 captions has a word" in said
     assert "blank: no caption of split validation has a word; choose another --vocabulary_split, or all" in said
-    assert text(tmp_path / "nothing", NO_PUNKT) == 2
+    assert text(tmp_path / "nothing", "--glove=nothing", f"--nltk_data={tmp_path}") == 2
     assert "holds no dataset" in capsys.readouterr().err
 
 
