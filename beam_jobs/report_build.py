@@ -13,6 +13,9 @@ from transforms.output import Output, read_record
 
 _log = logging.getLogger("photobeam")
 
+_OF_ALL = {"input", "collapsed"}
+"""What ``_lines`` are counted of, beside kinds and sources."""
+
 
 def report_build(output: Output, max_failure_ratio: float | None) -> int:
     """Prints what the dataset holds.
@@ -45,11 +48,19 @@ def report_build(output: Output, max_failure_ratio: float | None) -> int:
 def accounts(plan: Plan) -> str:
     """Returns what became of the input lines: those of the base, then of each pack and each column of a source."""
     counts = plan.counts
-    kinds = sorted(name.removesuffix("_unmatched") for name in counts if name.endswith("_unmatched"))
-    return (
+    lines = [
         f"{counts['input_lines']:,} lines: {counts['rows']:,} rows, {counts['removed_by_filters']:,} removed by "
         f"filters, {counts['collapsed_lines']:,} repeated, {counts['input_failures']:,} malformed or duplicate\n"
-    ) + "".join(f"  {k}: {counts[f'{k}_lines']:,} lines, {counts[f'{k}_unmatched']:,} without a photo\n" for k in kinds)
+    ]
+    for name in sorted({name.removesuffix("_lines") for name in counts if name.endswith("_lines")} - _OF_ALL):
+        found = {"without a photo": counts.get(f"{name}_unmatched"), "refused": counts.get(f"{name}_failures") or None}
+        told = [f"{number:,} {what}" for what, number in found.items() if number is not None]
+        if told:
+            number = counts[f"{name}_lines"]
+            lines.append(f"  {name}: {number:,} lines, {', '.join(told)}\n")
+    if any(number for name, number in counts.items() if name.endswith("_failures")):
+        lines.append(f"  what was refused, and why: {layout.INPUT_FAILURES}\n")
+    return "".join(lines)
 
 
 def _exit_code(totals: Totals, max_failure_ratio: float) -> int:

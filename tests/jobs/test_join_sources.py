@@ -139,7 +139,7 @@ def test_images_without_a_flickr_url_have_surrogates(tmp_path: pathlib.Path) -> 
 
 
 def test_boxes_of_open_images_alone_have_surrogates_and_a_split(
-    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     boxes = write_csv(
         tmp_path / "validation-annotations-bbox.csv", BOX_HEADER, open_images_box("00000000000000aa"), ["no id"]
@@ -154,6 +154,9 @@ def test_boxes_of_open_images_alone_have_surrogates_and_a_split(
     )
     assert "cannot be joined" in caplog.text
     assert counts_of(tmp_path / "out")["open_images_failures"] == 1
+    told = capsys.readouterr().out
+    assert "  open_images: 2 lines, 1 refused\n" in told
+    assert "what was refused, and why: failures/input.parquet" in told
 
 
 def test_annotations_of_images_in_no_list_are_failures(tmp_path: pathlib.Path) -> None:
