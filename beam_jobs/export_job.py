@@ -170,8 +170,7 @@ def _begun(request: ExportRequest, format_: ExportFormat) -> ExportRecord:
 
 
 def _photos_left(dataset: FinishedDataset, done: typing.Mapping[int, ExportPart]) -> int:
-    photos = dataset.samples if dataset.has_images else dataset.photos
-    return photos - sum(part.counts.get("photos", 0) for part in done.values())
+    return dataset.photos_read - sum(part.counts.get("photos", 0) for part in done.values())
 
 
 def _check_unchanged(request: ExportRequest) -> None:
