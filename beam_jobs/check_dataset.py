@@ -23,6 +23,7 @@ from beam_jobs import build_flags
 from beam_jobs.build_config import add_refetch_flags
 from beam_jobs.cli import run_command
 from beam_jobs.errors import FAILED, OK, UsageError
+from beam_jobs.findings import counted
 from beam_jobs.flags import FlagParser
 from beam_jobs.recorded_flags import Flags, parse_given
 from beam_jobs.repair_dataset import repair
@@ -90,15 +91,17 @@ def _repair(given: Flags) -> int:
 def describe(report: VerifyReport, fast: bool = False) -> str:
     """Returns the report as text: one line a fault, and a summary, which says so if only sizes were looked at."""
     lines = [f"{fault.file}: {fault.problem}; {fault.remedy}" for fault in report.faults]
-    verdict = f"{len(lines):,} fault{'s' if len(lines) > 1 else ''}" if lines else "no fault"
+    verdict = counted(len(lines), "fault") if lines else "no fault"
     verdict += " of records and sizes" if fast else ""
     if report.rows_only:
-        lines.append(f"{verdict} in {report.shards:,} shards of rows, made without images: {report.rows:,} rows")
+        shards = f"{counted(report.shards, 'shard')} of rows, made without images"
+        lines.append(f"{verdict} in {shards}: {counted(report.rows, 'row')}")
     else:
-        videos = f"{report.videos:,} videos + " if report.videos else ""
+        videos = f"{counted(report.videos, 'video')} + " if report.videos else ""
         lines.append(
-            f"{verdict} in {report.shards:,} shards: {report.rows:,} rows = {report.samples:,} samples + {videos}"
-            f"{report.failures:,} failures, {report.bytes:,} bytes"
+            f"{verdict} in {counted(report.shards, 'shard')}: {counted(report.rows, 'row')} = "
+            f"{counted(report.samples, 'sample')} + {videos}{counted(report.failures, 'failure')}, "
+            f"{counted(report.bytes, 'byte')}"
         )
     return "".join(line + "\n" for line in lines)
 

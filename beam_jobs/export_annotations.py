@@ -21,6 +21,7 @@ from beam_jobs.build_flags import add_worker_flags, output_at, temp_location
 from beam_jobs.check_runner import check_is_followed, check_runner, check_workers_see
 from beam_jobs.cli import run_command
 from beam_jobs.errors import OK, JobError, UsageError
+from beam_jobs.findings import counted
 from beam_jobs.flags import FlagParser, parse
 from beam_jobs.output_state import check_apart
 from beam_jobs.runner_flags import runner_config
@@ -92,7 +93,8 @@ def make_parser() -> FlagParser:
     group.add_argument(
         "--overwrite",
         action="store_true",
-        help=f"start again, dropping the export that is there; of {FILES}: replace what is there",
+        help=f"start again, dropping the export that is there (another format needs another DIR); of {FILES}: replace "
+        "what is there",
     )
     return parser
 
@@ -100,11 +102,10 @@ def make_parser() -> FlagParser:
 def describe(record: ExportRecord) -> str:
     """Returns what was exported and what was left out as text."""
     counts = dict(record.counts)
-    images, boxes = counts.pop("images", 0), counts.pop("boxes", 0)
-    photos = counts.pop("photos", 0)
-    lines = [
-        f"{record.format}: {images:,} images, {boxes:,} boxes of {len(record.classes):,} classes, of {photos:,} photos"
-    ]
+    images, boxes = counted(counts.pop("images", 0), "image"), counted(counts.pop("boxes", 0), "box")
+    photos = counted(counts.pop("photos", 0), "photo")
+    classes = counted(len(record.classes), "class")
+    lines = [f"{record.format}: {images}, {boxes} of {classes}, of {photos}"]
     lines += [f"  left out: {name.replace('_', ' ')}: {number:,}" for name, number in sorted(counts.items())]
     return "".join(line + "\n" for line in lines)
 

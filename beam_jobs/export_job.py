@@ -12,6 +12,7 @@ from beam_jobs.progress_line import show_progress
 from beam_jobs.run_each_shard import run_each_shard
 from beam_jobs.run_folder import RunFolder, run_folder
 from beam_jobs.runner_flags import RunnerConfig
+from beam_jobs.standing_product import differences
 from schemas import layout
 from schemas.classes import UnknownClassError
 from schemas.export_records import (
@@ -40,6 +41,7 @@ from transforms.shard_sources import note_sources
 _log = logging.getLogger("photobeam")
 
 _AGAIN = "give --overwrite to start again, or choose another directory"
+_OTHER_DATASET = "of another dataset, or of another state of this one"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -144,7 +146,7 @@ def _begin(request: ExportRequest, format_: ExportFormat, dataset: ExportedDatas
     if request.overwrite or not (begun and begun.is_of_same(request.record)):
         for name in (EXPORT_BEGUN, *UNFINISHED):
             output.remove_tree(name)
-        output.write(EXPORT_BEGUN, request.record.to_json())
+        output.write(EXPORT_BEGUN, _begun(request, format_).to_json())
     try:
         classes = _classes(request, format_, dataset)
     except UnknownClassError as error:
@@ -159,9 +161,16 @@ def _begin(request: ExportRequest, format_: ExportFormat, dataset: ExportedDatas
     return classes
 
 
+def _begun(request: ExportRequest, format_: ExportFormat) -> ExportRecord:
+    """Returns the record of an export under way; of a tree it says if older files go: without the flag they stay."""
+    record = request.record
+    if not (format_.is_added_to and request.overwrite):
+        return record
+    return dataclasses.replace(record, options={**record.options, "overwrite": True})
+
+
 def _photos_left(dataset: FinishedDataset, done: typing.Mapping[int, ExportPart]) -> int:
-    photos = dataset.samples if dataset.has_images else dataset.photos
-    return photos - sum(part.counts.get("photos", 0) for part in done.values())
+    return dataset.photos_read - sum(part.counts.get("photos", 0) for part in done.values())
 
 
 def _check_unchanged(request: ExportRequest) -> None:
@@ -214,18 +223,14 @@ def _is_done(request: ExportRequest, format_: ExportFormat) -> bool:
     if request.overwrite or not standing:
         return False
     if not standing.is_of_same(wanted):
-        if finished and format_.is_added_to:
+        grows = finished is not None and format_.is_added_to
+        name = EXPORT_RECORD if finished else EXPORT_BEGUN
+        asked = {"raw": request.raw} if grows else {**wanted.options, "overwrite": None}
+        different = differences(name, standing.options, asked)
+        if grows and not different:
             return False
-        raise UsageError(f"--output {output} holds an export {_difference(standing, wanted)}: {_AGAIN}")
+        raise UsageError(f"--output {output} holds another export: {different or _OTHER_DATASET}; {_AGAIN}")
     return finished is not None and (begun is None or format_.is_added_to)
-
-
-def _difference(standing: ExportRecord, wanted: ExportRecord) -> str:
-    """Says how an export that stands differs from the one that is asked for."""
-    if standing.options != wanted.options:
-        names = [name for name in wanted.options if standing.options.get(name) != wanted.options[name]]
-        return "with " + ", ".join(f"--{name} {standing.options.get(name) or 'not given'}" for name in names)
-    return "of another dataset, or of another state of this one"
 
 
 def _read(output: Output, name: str, overwrite: bool) -> ExportRecord | None:

@@ -4,11 +4,13 @@
     photobeam features OUT --model m.onnx --input_size 224 --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5 --output_name pool
 
 One row for each sample, in the order of the shard: OUT/features/NNNNNN.npy (float32) and NNNNNN.parquet (photo_id, key,
-features). No model comes with photobeam: docs/features.md says how to export one. Each worker reads it for itself, so
+vector). No model comes with photobeam: docs/features.md says how to export one. Each worker reads it for itself, so
 on a cluster --model names a place that all of them see: a path on a shared disk, or any fsspec URL.
 
 The same command goes on where a run of it has ended, and makes again what no longer fits the dataset. Another model or
 other flags need --overwrite.
+
+Exit code 0: done; 1: failed on the way, or the dataset is damaged; 2: the command cannot be carried out.
 """
 
 import logging

@@ -31,7 +31,7 @@ from beam_jobs.settle import settle
 from beam_jobs.standing_product import begin_product, source_hash, standing_product
 from beam_jobs.store_flags import reach_dataset
 from beam_jobs.text_flags import add_text_flags, text_options
-from beam_jobs.text_into_shards import check_dataset, has_members, put_into_shards
+from beam_jobs.text_into_shards import check_dataset, check_standing, has_members, put_into_shards
 from beam_jobs.text_job import NOTHING, Made, TextJob
 from beam_jobs.vector_flags import VectorOptions, vector_options
 from beam_jobs.versions import software
@@ -41,6 +41,8 @@ from transforms.finished_dataset import open_finished
 from transforms.lease import OutputInUseError
 from transforms.output import Output
 from transforms.publish import OutputError
+from transforms.shard_sources import note_sources
+from transforms.text.read_captions import has_captions
 from transforms.text.text_options import TextOptions
 from transforms.text.tokenizers import KERAS, NLTK, NoNltkError, punkt_sha256, tokenizer
 
@@ -48,12 +50,21 @@ _log = logging.getLogger("photobeam")
 
 
 class Asked(typing.NamedTuple):
-    """What is asked for: tokens always, vectors and labels if they are; and the SHA-256 of the NLTK data they need."""
+    """What is asked for.
+
+    Attributes:
+        options: of tokens.
+        vectors: which, if any.
+        labels: which, if any.
+        nltk_data: SHA-256 of the data that tokens need; None if they need none.
+        labels_alone: there are no captions to make tokens of.
+    """
 
     options: TextOptions
     vectors: VectorOptions
     labels: LabelOptions
     nltk_data: str | None
+    labels_alone: bool
 
     def as_json(self) -> dict[str, typing.Any]:
         """Returns all of it as the record has it."""
@@ -79,12 +90,14 @@ def run(argv: typing.Sequence[str]) -> int:
     flags = parse(parser, argv)
     options, runner = text_options(flags), runner_config(flags)
     check_is_followed(runner, f"`photobeam {TEXT}`")
-    nltk_data = _checked_nltk_data(options, flags.nltk_data)
     s3 = reach_dataset(flags.dataset, vars(flags))
-    asked = Asked(options, vector_options(flags, s3), label_options(flags, s3), nltk_data)
     output = build_flags.output_at("OUT", flags.dataset, s3)
     try:
-        open_finished(output.root, output.s3)
+        dataset = open_finished(output.root, output.s3)
+        is_for_labels = flags.labels and flags.glove is None and flags.doc2vec is None
+        labels_alone = bool(is_for_labels) and not has_captions(dataset)
+        nltk_data = None if labels_alone else _checked_nltk_data(options, flags.nltk_data)
+        asked = Asked(options, vector_options(flags, s3), label_options(flags, s3), nltk_data, labels_alone)
         check_runner(runner, output)
         output.check_writable()
         with held(output):
@@ -113,6 +126,8 @@ def _run_held(output: Output, asked: Asked, runner: RunnerConfig, flags: argpars
     if record and (not flags.into_shards or has_members(dataset, record)):
         sys.stdout.write(f"nothing to do: {output}/{TEXT} fits this dataset and these flags\n")
         return OK
+    if record:
+        check_standing(output, dataset, record)
     if not dataset.photos:
         raise UsageError(f"{output} has no photos, so it has no captions")
     with run_folder(output, build_flags.temp_location(vars(flags)), not runner.is_local) as place:
@@ -137,7 +152,7 @@ def _run_held(output: Output, asked: Asked, runner: RunnerConfig, flags: argpars
 
 def _made_record(job: TextJob, asked: Asked, source: str) -> ProductRecord:
     """Makes everything, and last the record."""
-    made = _make(job)
+    made = _make(job, asked.labels_alone)
     record = ProductRecord(
         kind=TEXT,
         options={**asked.as_json(), **made.found},
@@ -150,13 +165,14 @@ def _made_record(job: TextJob, asked: Asked, source: str) -> ProductRecord:
     return record
 
 
-def _make(job: TextJob) -> Made:
+def _make(job: TextJob, labels_alone: bool) -> Made:
     """Makes one product after the other; a later one may read the files of an earlier one, and the vocabulary."""
     from beam_jobs.text_labels import make_labels
     from beam_jobs.text_vectors import make_doc2vec, make_glove, model_folder
 
+    note_sources(job.dataset.sha256, job.place.scratch)
     with model_folder(job) as folder:
-        tokens = _make_tokens(job)
+        tokens = _begin_labels(job, f"{job.output} has no captions") if labels_alone else _make_tokens(job)
         products = [tokens, make_glove(job, tokens), make_doc2vec(job, tokens, folder), make_labels(job)]
     return Made(
         files={name: digest for made in products for name, digest in made.files.items()},
@@ -174,13 +190,18 @@ def _make_tokens(job: TextJob) -> Made:
     except NoCaptionsError as error:
         if not job.labels.maps or job.vectors.glove or job.vectors.doc2vec:
             raise
-        _log.info("%s; labels alone are made", error)
-        begin_product(job.output, TEXT)
-        return NOTHING
+        return _begin_labels(job, str(error))
+
+
+def _begin_labels(job: TextJob, why: str) -> Made:
+    _log.info("%s; labels alone are made", why)
+    begin_product(job.output, TEXT)
+    return NOTHING
 
 
 def _software(asked: Asked) -> dict[str, str]:
-    used = ["nltk"] * (asked.options.tokenizer != KERAS) + ["gensim"] * bool(asked.vectors.doc2vec)
+    uses_nltk = asked.options.tokenizer != KERAS and not asked.labels_alone
+    used = ["nltk"] * uses_nltk + ["gensim"] * bool(asked.vectors.doc2vec)
     return {**software(), **{name: importlib.metadata.version(name) for name in used}}
 
 

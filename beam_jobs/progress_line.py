@@ -83,8 +83,10 @@ class _Clock:
 
 def _text(state: typing.Mapping[str, typing.Any]) -> str:
     done = state["samples"] + state["videos"] + state["failed"]
-    if not done:
-        return f"joining: {state['lines']:,} lines read, {state['rows']:,} rows" if state["lines"] else "under way"
+    if not done and state["lines"]:
+        return f"joining: {state['lines']:,} lines read, {state['rows']:,} rows"
+    if not state["rows"]:
+        return ""
     eta = "" if state["eta_s"] is None else f", {state['eta_s'] // 60}:{state['eta_s'] % 60:02d} left"
     return f"{done:,} of {state['rows']:,} photos, {state['failed']:,} failed, {state['images_per_s']:,} images/s{eta}"
 
@@ -109,5 +111,5 @@ def _in_log(stop: threading.Event, total_rows: int, mode: str, console: rich.con
 def _report(state: typing.Mapping[str, typing.Any], mode: str) -> None:
     if mode == "json":
         sys.stderr.write(json.dumps(state) + "\n")
-    else:
-        _log.info(_text(state))
+    elif text := _text(state):
+        _log.info(text)

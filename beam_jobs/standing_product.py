@@ -1,6 +1,7 @@
 """What of a product beside a dataset stands already, and whether it is what is asked for."""
 
 import logging
+import re
 import typing
 
 from beam_jobs.errors import UsageError
@@ -10,6 +11,8 @@ from transforms.finished_dataset import FinishedDataset
 from transforms.output import Output, read_record
 
 _log = logging.getLogger("photobeam")
+
+_FILE = "file or folder"
 
 
 def source_hash(kind: str, dataset: FinishedDataset) -> str:
@@ -77,12 +80,23 @@ def check_options(
     Raises:
         UsageError: names those that differ.
     """
-    different = [n for n, value in options.items() if standing.get(n) != value]
+    different = differences(name, standing, options)
     if different:
-        raise UsageError(
-            "; ".join(f"--{n} is {_said(options[n])}, {name} has {_said(standing.get(n))}" for n in different)
-            + ": give --overwrite to make it anew, or its flags"
-        )
+        raise UsageError(f"{different}: give --overwrite to make it anew, or its flags")
+
+
+def differences(name: str, standing: typing.Mapping[str, typing.Any], options: typing.Mapping[str, typing.Any]) -> str:
+    """Says which options differ from those that a record has, '' if none does; of files a record has hashes.
+
+    Example:
+        >>> differences("m.json", {"seed": 1, "model": "0" * 64}, {"seed": 2, "model": "1" * 64})
+        '--seed is 2, m.json has 1; --model is another file or folder than m.json has'
+    """
+    return "; ".join(
+        f"--{option} is {_difference(name, standing.get(option), value)}"
+        for option, value in options.items()
+        if standing.get(option) != value
+    )
 
 
 def begin_product(output: Output, kind: str) -> None:
@@ -96,7 +110,22 @@ def _changed(output: Output, kind: str, files: typing.Mapping[str, FileDigest]) 
     return next((name for name, digest in files.items() if sizes.get(name) != digest.bytes), None)
 
 
+def _difference(name: str, standing: typing.Any, value: typing.Any) -> str:
+    if _is_hash(standing) and _is_hash(value):
+        return f"another {_FILE} than {name} has"
+    return f"{_said(value)}, {name} has {_said(standing)}"
+
+
 def _said(value: typing.Any) -> str:
+    if isinstance(value, bool):
+        return "given" if value else "not given"
     if isinstance(value, list):
         value = ",".join(map(str, value))
-    return "not given" if value in (None, "") else str(value)
+    if value in (None, ""):
+        return "not given"
+    return f"a {_FILE}" if _is_hash(value) else str(value)
+
+
+def _is_hash(value: typing.Any) -> bool:
+    """Tells whether it is the SHA-256 of a file, perhaps after the name of a member of it."""
+    return isinstance(value, str) and re.search(r"(^| )[0-9a-f]{64}$", value) is not None

@@ -6,7 +6,6 @@ from beam_jobs.errors import JobError
 from beam_jobs.standing_product import begin_product
 from beam_jobs.text_job import Made, TextJob, on_each_shard
 from schemas.product_records import TEXT
-from transforms.shard_sources import note_sources
 from transforms.text.count_words import CountedWords, CountWords, merged_words
 from transforms.text.shard_files import noted_files
 from transforms.text.text_options import ALL
@@ -31,7 +30,6 @@ def make_tokens(job: TextJob) -> Made:
     """
     if job.options.tokenizer != KERAS:
         preload("nltk")  # Three seconds of CPU.
-    note_sources(job.dataset.sha256, job.place.scratch)
     of_job = (job.output, job.place.scratch, job.options, job.nltk_data)
     on_each_shard(job, "CountWords", CountWords(*of_job))
     with merged_words(job.place.scratch, job.shards, job.options, job.place.staging) as (counted, words):
@@ -72,18 +70,12 @@ def _check_counted(job: TextJob, counted: CountedWords) -> None:
 
 def _report(counted: CountedWords, vocabulary: WrittenVocabulary, ids: CountedIds) -> None:
     captions = counted.captions
+    words_of = "all captions" if counted.split == ALL else f"the captions of split {counted.split}"
     _log.info(
-        "%d photos, %d of them without captions; %d captions, %d left out; %d words of %s in the vocabulary, %d left "
-        "out; %d of %d tokens are unknown, %d captions are empty, %d were cut",
-        captions.photos,
-        captions.photos_without_captions,
-        captions.captions,
-        captions.captions_left_out,
-        vocabulary.words,
-        "all captions" if counted.split == ALL else f"the captions of split {counted.split}",
-        counted.distinct - vocabulary.words,
-        ids.tokens_unknown,
-        ids.tokens,
-        ids.captions_empty,
-        ids.captions_cut,
+        "%s; %s; %s; %s",
+        f"{captions.photos:,} photos, {captions.photos_without_captions:,} of them without captions",
+        f"{captions.captions:,} captions, {captions.captions_left_out:,} left out",
+        f"{vocabulary.words:,} words of {words_of} in the vocabulary, {counted.distinct - vocabulary.words:,} left out",
+        f"{ids.tokens_unknown:,} of {ids.tokens:,} tokens are unknown, {ids.captions_empty:,} captions are empty, "
+        f"{ids.captions_cut:,} were cut",
     )

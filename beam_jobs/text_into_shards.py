@@ -8,7 +8,7 @@ from beam_jobs.errors import JobError, UsageError
 from beam_jobs.text_job import TextJob, on_each_shard
 from schemas import layout
 from schemas.label_files import SINGLE, classes_file, labels_file
-from schemas.product_records import FEATURES, ProductRecord, product_manifest
+from schemas.product_records import FEATURES, TEXT, ProductRecord, product_manifest
 from schemas.records import Manifest
 from schemas.sample_members import CLASS, TOKENS, AddedMembers, extensions_of
 from schemas.text_files import tokens_file
@@ -62,14 +62,30 @@ def has_members(dataset: FinishedDataset, record: ProductRecord) -> bool:
     return all(added and added.made_from == made_from for added in with_samples)
 
 
+def check_standing(output: Output, dataset: FinishedDataset, record: ProductRecord) -> None:
+    """Checks that captions and labels that are made already give the samples any members.
+
+    Raises:
+        UsageError: they do not; says what to do.
+    """
+    if not _members(output, dataset, record).sizes:
+        raise UsageError(_nothing_to_add(output, dataset, record))
+
+
 def put_into_shards(job: TextJob, record: ProductRecord) -> None:
     """Writes every shard again with the members, and then the manifest.
 
     Raises:
-        JobError: there is nothing to put into them, or a shard is damaged.
+        JobError: there is nothing to put into them, though the captions and labels stand; or a shard is damaged.
     """
-    labels = next(iter(record.options["labels"] or []), "")
-    added = _members(job.output, job.dataset, record, labels)
+    labels, added = _labels(record), _members(job.output, job.dataset, record)
+    if not added.sizes:
+        raise JobError(_nothing_to_add(job.output, job.dataset, record))
+    if labels and CLASS not in added.sizes:
+        several = _without_single(job.dataset, record)
+        _log.warning(
+            "%s photos have no class of %s or several, so that no sample has `%s`", f"{several:,}", labels, CLASS
+        )
     scratch = job.place.scratch.child("text")
     note_sources((_tables(record, labels, shard) for shard in range(job.shards)), scratch)
     work = IntoShards(job.output, scratch, job.place.staging, job.dataset.format, added, labels)
@@ -86,22 +102,36 @@ def put_into_shards(job: TextJob, record: ProductRecord) -> None:
     except ValueError as error:
         raise JobError(f"{error}; the same command goes on") from error
     end_rewrites(job.output)
-    _log.info("%d samples have the members %s", job.dataset.samples, ", ".join(extensions_of(added)))
+    _log.info("%s samples have the members %s", f"{job.dataset.samples:,}", ", ".join(extensions_of(added)))
 
 
-def _members(output: Output, dataset: FinishedDataset, record: ProductRecord, labels: str) -> AddedMembers:
-    sizes: dict[str, int] = {}
+def _members(output: Output, dataset: FinishedDataset, record: ProductRecord) -> AddedMembers:
+    """Returns the members that all samples can have; maybe none."""
+    sizes, labels = dict[str, int](), _labels(record)
     if tokens_file(0) in record.files:
         sizes[TOKENS] = record.options["max_tokens"]
-    if labels:
-        several = dataset.samples - record.counts[f"{labels}_photos_of_one_class"]
-        if several:
-            _log.warning("%d photos have no class of %s or several, so that no sample has `%s`", several, labels, CLASS)
-        else:
-            sizes[CLASS] = json.loads(output.read(classes_file(labels)))[-1]["id"] + 1
-    if not sizes:
-        raise JobError(f"{FLAG}: there are no captions, and not every photo has one class: nothing to put into shards")
+    if labels and not _without_single(dataset, record):
+        sizes[CLASS] = json.loads(output.read(classes_file(labels)))[-1]["id"] + 1
     return AddedMembers(sizes, _hash(record))
+
+
+def _labels(record: ProductRecord) -> str:
+    return next(iter(record.options["labels"] or []), "")
+
+
+def _without_single(dataset: FinishedDataset, record: ProductRecord) -> int:
+    """Returns how many samples have no class, or several."""
+    single: int = record.counts[f"{_labels(record)}_photos_of_one_class"]
+    return dataset.samples - single
+
+
+def _nothing_to_add(output: Output, dataset: FinishedDataset, record: ProductRecord) -> str:
+    several = _without_single(dataset, record)
+    return (
+        f"{FLAG}: no captions, and {several:,} of {dataset.samples:,} samples have no class of {_labels(record)} or "
+        f"several, so that there is nothing to put into shards; {output}/{TEXT} is made: leave {FLAG} out, or give "
+        "--labels of which each photo has one"
+    )
 
 
 def _tables(record: ProductRecord, labels: str, shard: int) -> dict[str, str]:

@@ -69,5 +69,5 @@ def on_each_shard(job: TextJob, name: str, work: typing.Callable[[int], int]) ->
     Raises:
         JobError: it failed for a reason that the operator can mend.
     """
-    with show_progress(job.progress, job.dataset.photos):
+    with show_progress(job.progress, job.dataset.photos_read):
         run_each_shard(name, CountedWork(work), range(job.shards), job.runner, job.output)

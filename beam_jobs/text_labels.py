@@ -29,15 +29,15 @@ def make_labels(job: TextJob) -> Made:
     files, counts = noted_files(job.place.scratch, LABELS_KIND, job.shards)
     for labels, label_map in maps.items():
         _log.info(
-            "labels of %s: %d classes; %d photos have some, %d of these a single one, %d have none; %d labels of other "
-            "classes and %d by machines are left out",
+            "labels of %s: %s classes; %s photos have some, %s of these a single one, %s have none; %s labels of other "
+            "classes and %s by machines are left out",
             labels,
-            len(label_map.classes),
-            counts[f"{labels}_photos_labelled"],
-            counts[f"{labels}_photos_of_one_class"],
-            counts[f"{labels}_photos_without_labels"],
-            counts[f"{labels}_labels_of_unknown_classes"],
-            counts[f"{labels}_labels_by_machines"],
+            f"{len(label_map.classes):,}",
+            f"{counts[f'{labels}_photos_labelled']:,}",
+            f"{counts[f'{labels}_photos_of_one_class']:,}",
+            f"{counts[f'{labels}_photos_without_labels']:,}",
+            f"{counts[f'{labels}_labels_of_unknown_classes']:,}",
+            f"{counts[f'{labels}_labels_by_machines']:,}",
         )
     return Made({**dict(classes.values()), **files}, counts, {})
 

@@ -90,22 +90,22 @@ def make_doc2vec(job: TextJob, tokens: Made, folder: pathlib.Path) -> Made:
     infer = InferVectors(job.output, job.place.scratch, tuple(model), model[model_file(MODEL)].sha256)
     on_each_shard(job, "InferVectors", infer)
     files, counts = noted_files(job.place.scratch, DOC2VEC_KIND, job.shards)
-    _log.info("Doc2Vec: %d tokens are not in the model", counts["doc2vec_unknown_tokens"])
+    _log.info("Doc2Vec: %s tokens are not in the model", f"{counts['doc2vec_unknown_tokens']:,}")
     return Made({**model, **files}, counts, {})
 
 
 def _report(name: str, coverage: Coverage) -> None:
     words = coverage.glove_words_found + coverage.glove_words_missing
     _log.info(
-        "%s has %d of %d words, %.1f %% of the %d tokens counted; %d of its %d lines repeat a word, %d are not UTF-8",
+        "%s has %s of %s words, %.1f %% of the %s tokens counted; %s of its %s lines repeat a word, %s are not UTF-8",
         name,
-        coverage.glove_words_found,
-        words,
+        f"{coverage.glove_words_found:,}",
+        f"{words:,}",
         100 * coverage.glove_tokens_found / max(coverage.glove_tokens, 1),
-        coverage.glove_tokens,
-        coverage.glove_duplicates,
-        coverage.glove_lines,
-        coverage.glove_bad_utf8,
+        f"{coverage.glove_tokens:,}",
+        f"{coverage.glove_duplicates:,}",
+        f"{coverage.glove_lines:,}",
+        f"{coverage.glove_bad_utf8:,}",
     )
     if coverage.glove_is_unended:
         _log.warning("%s: its last line has no line end; it may be cut within its last number", name)

@@ -10,7 +10,7 @@ EXPORT_RECORD = "export.json"
 """Written last, beside the files of the export."""
 
 EXPORT_BEGUN = f"{TMP}/export.json"
-"""The same record while the export is under way."""
+"""The same record while the export is under way; its options also say where `files` that are there are replaced."""
 
 LABELS, PARTS = f"{TMP}/labels", f"{TMP}/parts"
 UNFINISHED = (LABELS, PARTS)

@@ -1,8 +1,9 @@
-"""Exact area average: each written pixel is the mean of the stored ones under it, each by how much of it lies there.
+"""Area average: each written pixel is the mean of the stored ones under it, each by how much of it lies there.
 
 It is separable, so it is two sparse matrix products, of rows and then of columns; a band of rows at a time, so that
-what is worked on stays in the processor's cache and the memory taken does not grow with the image. Products are
-summed in one order, in single precision, so that equal pixels give equal bytes.
+what is worked on stays in the processor's cache and the memory taken does not grow with the image. Weights are whole
+numbers whose sum is a power of two, so equal pixels give equal bytes everywhere. A value of a photograph is at most 1
+from the exact mean, 55 dB and more on the whole.
 """
 
 import functools
@@ -13,15 +14,19 @@ import numpy.typing as npt
 from scipy import sparse
 
 Pixels = npt.NDArray[np.uint8]
+Weights = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 
-_BAND_BYTES = 512 * 1024
-"""Of stored pixels as floats: about what a second-level cache holds."""
+_BAND_BYTES = 256 * 1024
+"""Of stored pixels, two bytes a sample: what stays in a second-level cache beside the results."""
 
 _BAND_ROWS = 8
 """Written rows that a band has at least, however long: shorter ones cost more in calls than the cache saves."""
 
-_WHOLE_PIXEL = {(1, 1): np.uint8, (1, 4): np.uint32, (4, 1): np.float32, (4, 4): np.complex128}
-"""Bytes a sample and samples a pixel to a type that moves a pixel as one."""
+_COARSE_UP_TO = 16
+"""Times that a side shrinks by weights of eight bits; stripes of one pixel then stay within 5 of their mean."""
+
+_PIXEL = {1: np.uint8, 4: np.uint32}
+"""Channels to a type that moves a pixel as one."""
 
 
 class _Band(typing.NamedTuple):
@@ -67,19 +72,28 @@ def area_average_of_rows(
     across, down = extent or (float(width), float(height))
     columns = _weights(width, across, size[0])
     result: Pixels = np.empty((size[1], size[0], channels), np.uint8)
-    for band in _bands(height, down, size[1], _BAND_BYTES // (4 * width * channels)):
+    for band in _bands(height, down, size[1], _BAND_BYTES // (2 * width * channels)):
         rows = rows_of(band.stored_first, band.stored_end).reshape(-1, width * channels)
-        averaged = columns @ _transposed(band.weights @ rows.astype(np.float32), channels)
-        averaged += 0.5
-        result[band.first : band.end] = _transposed(averaged.astype(np.uint8), channels).reshape(-1, size[0], channels)
+        lines = _transposed(_mean(band.weights, rows), channels)
+        averaged = _transposed(_mean(columns, lines), channels)
+        result[band.first : band.end] = averaged.reshape(-1, size[0], channels)
     return result
 
 
-def _transposed(lines: npt.NDArray[typing.Any], channels: int) -> npt.NDArray[typing.Any]:
+def _mean(weights: sparse.csr_array, lines: Pixels) -> Pixels:
+    """Returns the weighted means of lines, rounded."""
+    bits = 4 * weights.dtype.itemsize
+    sums = weights @ lines.astype(weights.dtype)
+    sums += 1 << (bits - 1)
+    sums >>= bits
+    mean: Pixels = sums.astype(np.uint8)
+    return mean
+
+
+def _transposed(lines: Pixels, channels: int) -> Pixels:
     """Turns lines of pixels into columns, the channels of a pixel staying side by side."""
-    pixel = _WHOLE_PIXEL.get((lines.itemsize, channels))
-    if pixel is not None:
-        return np.ascontiguousarray(lines.view(pixel).T).view(lines.dtype)
+    if channels in _PIXEL:
+        return np.ascontiguousarray(lines.view(_PIXEL[channels]).T).view(np.uint8)
     return lines.reshape(len(lines), -1, channels).swapaxes(0, 1).reshape(-1, len(lines) * channels)
 
 
@@ -101,10 +115,12 @@ def _bands(stored: int, extent: float, written: int, stored_rows: int) -> tuple[
     return tuple(bands)
 
 
-def _overlaps(
-    stored: int, extent: float, written: int
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-    """Returns where each written pixel's weights begin, the stored pixels that they are for, and the weights."""
+def _overlaps(stored: int, extent: float, written: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], Weights]:
+    """Returns where each written pixel's weights begin, the stored pixels that they are for, and the weights.
+
+    Those of a written pixel add up to 256, or 65,536 where it is of many stored ones: its area up to one end of a
+    stored pixel, rounded, less that up to the other.
+    """
     edges = np.arange(written + 1) * (extent / written)
     edges[-1] = extent
     first = np.floor(edges[:-1]).astype(np.int32)
@@ -112,14 +128,19 @@ def _overlaps(
     starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
     indices = np.arange(starts[-1], dtype=np.int32) - np.repeat(starts[:-1] - first, counts)
     begins, ends = np.repeat(edges[:-1], counts), np.repeat(edges[1:], counts)
-    shares = np.minimum(ends, indices + 1) - np.maximum(begins, indices)
-    return starts, indices, (shares * (written / extent)).astype(np.float32)
+    dtype = np.uint16 if extent <= _COARSE_UP_TO * written else np.uint32
+    whole = 1 << (4 * np.dtype(dtype).itemsize)
+    until, since = (
+        np.rint((edge - begins) / (ends - begins) * whole)
+        for edge in (np.minimum(ends, indices + 1), np.maximum(begins, indices))
+    )
+    return starts, indices, (until - since).astype(dtype)
 
 
 def _rows_of(
     starts: npt.NDArray[np.int32],
     indices: npt.NDArray[np.int32],
-    data: npt.NDArray[np.float32],
+    data: Weights,
     first: int,
     end: int,
     low: int,

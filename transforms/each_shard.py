@@ -6,6 +6,7 @@ import typing
 import apache_beam as beam
 
 from schemas import layout
+from transforms import progress
 from transforms.worker_pool import died_at, renew_shared_pool, shared_pool, stopping_at_errors
 from transforms.worker_process import WorkerDiedError
 
@@ -87,8 +88,8 @@ class _WorkFn(beam.DoFn):
 
 def _in_child(work: ShardWork, shard: int) -> int:
     pool = shared_pool(work.children)
-    with stopping_at_errors(pool):
+    with stopping_at_errors(pool), progress.lent_slot() as slot:
         try:
-            return pool.call(work.work, shard)
+            return pool.call(progress.counted_in, slot, work.work, shard)
         except WorkerDiedError as error:
             raise died_at(error, f"shard {layout.shard_name(shard)}") from error

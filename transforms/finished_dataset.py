@@ -46,6 +46,11 @@ class FinishedDataset(typing.NamedTuple):
     added: typing.Sequence[AddedMembers | None]
 
     @property
+    def photos_read(self) -> int:
+        """How many photos products are made of: the samples, and where there are no images all."""
+        return self.samples if self.has_images else self.photos
+
+    @property
     def further_sizes(self) -> list[int]:
         """Every ``--image_size`` but the first."""
         return self.format[IMAGE_FLAG][1:]

@@ -18,7 +18,7 @@ Policy, each line tested:
 * An embedded ICC profile is converted to sRGB (perceptual intent), unless it changes no colour by more than 2 of
   255; a broken one, or one of another colour space than the pixels, is ignored; grey takes one of RGB, too. CMYK
   without a profile is converted naively.
-* ``area`` is the exact mean over the area of each written pixel, whatever the format of the file.
+* ``area`` is the mean over the area of each written pixel, rounded, whatever the format of the file.
 * With ``reencode`` auto a JPEG that nothing would happen to keeps its compressed data, as it was encoded, without its
   metadata segments, once it has been decoded whole without a warning.
 * ``keep_exif`` keeps EXIF, where it can be read, with the orientation set to upright.

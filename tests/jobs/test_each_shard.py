@@ -10,6 +10,7 @@ import pytest
 
 from beam_jobs.errors import JobError
 from beam_jobs.local_runner import run_locally
+from transforms import progress
 from transforms.each_shard import EachShard, ShardWork
 
 
@@ -32,6 +33,12 @@ class DieAt:
         return 1
 
 
+def count_rows(shard: int) -> int:
+    for _ in range(30_000):
+        progress.count("rows")
+    return shard
+
+
 def _run(work: ShardWork) -> None:
     def build(pipeline: beam.Pipeline) -> None:
         _ = pipeline | EachShard(work)
@@ -45,6 +52,12 @@ def test_each_shard_is_worked_on_here_or_in_children(tmp_path, children):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "5", "6"]
     here = {path.read_text() for path in tmp_path.iterdir()} == {str(os.getpid())}
     assert here == (children == 0)
+
+
+def test_no_count_of_a_child_is_lost():
+    progress.reset()
+    _run(ShardWork(name="Count", work=count_rows, shards=(1, 2, 3, 4), children=2))
+    assert progress.counts()["rows"] == 120_000
 
 
 def test_no_shard_is_no_work(tmp_path):

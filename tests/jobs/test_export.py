@@ -400,9 +400,11 @@ def test_a_dataset_that_changes_meanwhile_gives_no_export(dataset, tmp_path, mon
 def test_another_export_is_refused(exported, dataset, tmp_path, capsys):
     shutil.copytree(exported("voc"), tmp_path / "voc")
     assert export(dataset, "voc", tmp_path / "voc", "--split", "val") == 2
-    assert "--split not given" in capsys.readouterr().err
-    assert export(dataset, "yolo", tmp_path / "voc") == 2
-    assert "holds an export to voc" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "holds another export: --split is validation, export.json has not given; give --overwrite" in told
+    for flags in ((), ("--overwrite",)):
+        assert export(dataset, "yolo", tmp_path / "voc", *flags) == 2
+        assert "holds an export to voc; choose another directory" in capsys.readouterr().err
     other = make_boxed_dataset(tmp_path / "other")
     assert export(other, "voc", tmp_path / "voc") == 2
     assert "of another dataset" in capsys.readouterr().err

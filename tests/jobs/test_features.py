@@ -17,9 +17,9 @@ import pytest
 from apache_beam.runners.pipeline_context import PipelineContext
 from PIL import Image
 
-from beam_jobs import cli
+from beam_jobs import cli, extract_features
 from schemas import layout
-from schemas.feature_records import FeaturesRecord, features_array, features_record, features_table
+from schemas.feature_records import FeaturesRecord, features_array, features_record, features_schema, features_table
 from schemas.product_records import FEATURES, ProductRecord, product_manifest
 from schemas.records import CommitRecord, OtherFormatError
 from tests import factories
@@ -108,6 +108,12 @@ def test_features_are_those_of_a_direct_call_row_by_row(dataset, model, capsys):
     assert cli.main(["verify", str(dataset)]) == 0
 
 
+def test_the_help_names_the_columns_and_exit_codes():
+    told = " ".join(extract_features.make_parser().format_help().split())
+    assert f"NNNNNN.parquet ({', '.join(features_schema(2).names)})" in told
+    assert "Exit code 0: done" in told
+
+
 def test_two_workers_share_one_model_with_the_command_itself(dataset, model):
     before = load_session.cache_info().misses
     assert _features(dataset, model, *_POOL, "--workers", "2") == 0
@@ -139,7 +145,7 @@ def test_other_flags_or_another_model_are_refused_by_name(dataset, model, tmp_pa
     assert "--batch_size is 4," in capsys.readouterr().err
     model.write_bytes(small_cnn(seed=2))
     assert _features(dataset, model) == 2
-    assert "--model is " in capsys.readouterr().err
+    assert "--model is another file or folder than features/manifest.json has: give" in capsys.readouterr().err
     assert _files(dataset) == before
     assert _features(dataset, model, *_POOL, "--overwrite") == 0
     assert _files(dataset) != before

@@ -2,7 +2,9 @@
 
 import collections
 import json
+import logging
 import pathlib
+import re
 import shutil
 import typing
 
@@ -110,8 +112,12 @@ def test_ids_are_those_of_keras(dataset: pathlib.Path, monkeypatch: pytest.Monke
     assert not list((dataset / "text").glob("*.npy"))
 
 
-def test_samples_alone_are_taken_and_words_of_other_splits_are_unknown(dataset: pathlib.Path) -> None:
-    assert text(dataset, NO_PUNKT, "--start_end", "--max_tokens=8", "--truncating=post") == 0
+def test_samples_alone_are_taken_and_words_of_other_splits_are_unknown(
+    dataset: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert text(dataset, NO_PUNKT, "--start_end", "--max_tokens=8", "--truncating=post", "--progress=json") == 0
+    *_, shown = map(json.loads, capsys.readouterr().err.splitlines())
+    assert shown["samples"] == shown["rows"] == len(CAPTIONS) - 1
     sidecars = [pq.read_table(path) for path in sorted(dataset.glob("shards/*.parquet"))]
     tables = [pq.read_table(path) for path in sorted(dataset.glob("text/0*.parquet"))]
     for sidecar, table in zip(sidecars, tables, strict=True):
@@ -200,6 +206,13 @@ def test_what_cannot_be_is_refused(
     assert not (whole / "text").exists()
 
 
+def test_numbers_of_the_summary_have_separators(dataset: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "photobeam"):
+        assert text(dataset, NO_PUNKT, "--progress=none") == 0
+    assert " of 20,0" in caplog.text
+    assert not re.search(r"\b(photos|captions|tokens|words)\b.*\b\d{4,}\b", "\n".join(caplog.messages))
+
+
 def test_a_dataset_without_captions_or_none_at_all(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = make_captioned(tmp_path / "bare", {1: [], 2: []}, {}, ())
     assert text(root, NO_PUNKT) == 1
@@ -209,7 +222,7 @@ def test_a_dataset_without_captions_or_none_at_all(tmp_path: pathlib.Path, capsy
     said = capsys.readouterr().err
     assert "blank: none of its 3 captions has a word" in said
     assert "blank: no caption of split validation has a word; choose another --vocabulary_split, or all" in said
-    assert text(tmp_path / "nothing", NO_PUNKT) == 2
+    assert text(tmp_path / "nothing", "--glove=nothing", f"--nltk_data={tmp_path}") == 2
     assert "holds no dataset" in capsys.readouterr().err
 
 

@@ -2,6 +2,7 @@
 
 import collections
 import io
+import re
 import typing
 import xml.etree.ElementTree as ET
 
@@ -162,6 +163,24 @@ def test_chosen_classes_keep_the_order():
     assert classes.category_ids == (1, 18, 1_001, 1_002)
     with pytest.raises(UnknownClassError, match="did you mean dog"):
         choose_classes(COCO, {}, ["dgo"])
+
+
+@pytest.mark.parametrize(
+    ("labels", "remedy"),
+    [
+        (
+            [*COCO, *OPEN_IMAGES],
+            "the first are person, bicycle, dog; export.json of an export without the flag has all",
+        ),
+        (COCO, "give of person, bicycle, dog"),
+        ([], "leave the flag out"),
+    ],
+)
+def test_a_class_like_no_other_is_refused_with_some_that_are_there(labels, remedy):
+    count = len({(label.label or label.label_id).lower() for label in labels})
+    message = f"none of the {count} classes of the dataset's boxes is 'Animal'; {remedy}"
+    with pytest.raises(UnknownClassError, match=re.escape(message)):
+        choose_classes(labels, {}, ["Animal"])
 
 
 def test_copies_of_a_photo_have_their_own_boxes():

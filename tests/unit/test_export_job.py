@@ -16,7 +16,7 @@ from beam_jobs.errors import UsageError
 from beam_jobs.export_job import ExportRequest
 from beam_jobs.runner_flags import RunnerConfig
 from schemas import layout
-from schemas.export_records import EXPORT_BEGUN, EXPORT_RECORD, ExportPart, exported_from, part_record
+from schemas.export_records import EXPORT_BEGUN, EXPORT_RECORD, ExportPart, ExportRecord, exported_from, part_record
 from schemas.records import Plan, Tombstone
 from tests.boxed_dataset import boxed_row, make_boxed_dataset
 from transforms.export.classes import choose_classes
@@ -90,6 +90,25 @@ def test_a_tree_that_grows_is_never_dropped(dataset, tmp_path):
     begin(request_of(dataset, tmp_path, overwrite=True))
     assert records(tmp_path) == {EXPORT_BEGUN}
     assert (tmp_path / IMAGE).exists()
+
+
+def test_a_tree_that_grows_has_values_of_one_kind(dataset, tmp_path):
+    write(request_of(dataset, tmp_path), EXPORT_RECORD)
+    for values in ({}, {"split": "train"}):
+        with pytest.raises(UsageError, match="--raw is given, export.json has not given; give --overwrite"):
+            export_job._is_done(request_of(dataset, tmp_path, raw=True, **values), FORMATS[FILES])
+    assert not export_job._is_done(request_of(dataset, tmp_path, raw=True, overwrite=True), FORMATS[FILES])
+    assert not export_job._is_done(request_of(dataset, tmp_path, images=ImageMode.COPY), FORMATS[FILES])
+
+
+def test_a_tree_half_replaced_is_not_taken_for_replaced(dataset, tmp_path):
+    """Without the flag its older files would stay, and the record would say otherwise."""
+    write(request_of(dataset, tmp_path), EXPORT_RECORD, IMAGE)
+    replacing = request_of(dataset, tmp_path, raw=True, overwrite=True)
+    begin(replacing)
+    with pytest.raises(UsageError, match="--overwrite is not given, _tmp/export.json has given; give --overwrite"):
+        export_job._is_done(dataclasses.replace(replacing, overwrite=False), FORMATS[FILES])
+    assert not export_job._is_done(replacing, FORMATS[FILES])
 
 
 def test_files_need_no_pass_for_classes(dataset, tmp_path, monkeypatch):
@@ -188,6 +207,12 @@ def test_videos_of_a_join_are_no_images(dataset, tmp_path, to, images, videos):
     )
     assert len([*_kept_images(config, FORMATS[to], table, counts)]) == images
     assert (counts["photos"], counts["images"], counts["videos"]) == (2, images, videos)
+
+
+def test_one_of_a_thing_is_not_many():
+    record = ExportRecord("voc", {}, "", ["dog"], {"images": 1, "boxes": 2, "photos": 1, "videos": 1})
+    told = "voc: 1 image, 2 boxes of 1 class, of 1 photo\n  left out: videos: 1\n"
+    assert export_annotations.describe(record) == told
 
 
 def test_splits_are_told_by_whole_names():

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from transforms.request_signers import S3Options
 from transforms.text.glove import FoundVectors, UnknownWords, fill_unknown, find_vectors
 from transforms.text.vector_file import VectorFileError, open_vectors
-from transforms.text.write_glove import GloveOptions
+from transforms.text.write_glove import GloveOptions, check_vectors
 
 GENSIM_SAMPLE = "glove/gensim/gensim/test/test_data/test_glove.txt"
 GZIP_SAMPLE = "glove/allenai_allennlp/test_fixtures/embeddings/glove.6B.100d.sample.txt.gz"
@@ -121,8 +122,8 @@ def test_a_cut_packing_is_said(tmp_path: pathlib.Path, packing: object):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (b"", "line 1: b'' is no word with numbers"),
-        (b"word\n", "line 1: b'word' is no word with numbers"),
+        (b"", "vectors.txt: line 1: not a file of word vectors: each line is a word and its numbers"),
+        (b"word\n", "line 1: not a file of word vectors"),
         (THREE + b"dog 1 2\n", "line 4: has 2 numbers, the lines before have 3"),
         (b"\n" + THREE + b"\n\ndog 1 2\n", "line 7: has 2 numbers, the lines before have 3"),
         (THREE + b"dog 1 2", "line 4: ends after 2 of 3 numbers: the file is cut"),
@@ -139,6 +140,15 @@ def test_what_is_no_file_of_vectors_is_said(text: bytes, problem: str):
     with pytest.raises(VectorFileError) as error:
         found_in(text, ["dog"])
     assert problem in str(error.value)
+
+
+@pytest.mark.parametrize(("before", "line"), [(b"\n", 2), (b"9 3\n", 2), (b"", 1)])
+def test_a_text_of_something_else_is_said(tmp_path: pathlib.Path, before: bytes, line: int):
+    (tmp_path / "LICENSE").write_bytes(before + b"   Apache License\n   Version 2.0\n")
+    with pytest.raises(
+        VectorFileError, match=rf"LICENSE: line {line}: not a file of word vectors: each line is a word"
+    ):
+        check_vectors(GloveOptions(url=str(tmp_path / "LICENSE")), S3Options())
 
 
 def test_lines_are_counted():

@@ -25,7 +25,7 @@ from transforms.dataset_files import Fault, NoDatasetError
 from transforms.file_digest import file_digest
 from transforms.remedies import JOIN_WITHOUT, TAKE_OUT
 from transforms.tar_shard import dali_index, write_tar
-from transforms.verify_dataset import verify
+from transforms.verify_dataset import VerifyReport, verify
 
 TAR, SIDECAR, IDX = layout.tar_file(1), layout.sidecar_file(1), layout.idx_file(1)
 ROWS, FAILURES, COMMIT = layout.rows_file(1), layout.failures_file(1), layout.commit_file(1)
@@ -680,6 +680,13 @@ def test_the_command_prints_one_line_a_fault(dataset: pathlib.Path, capsys: pyte
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"{TAR}: it is missing; `photobeam verify OUT --repair` makes the shard again"
     assert lines[-1].startswith("1 fault in 3 shards")
+
+
+def test_one_of_a_thing_is_not_many() -> None:
+    one = VerifyReport([], False, shards=1, rows=2, samples=1, videos=0, failures=1, bytes=5_000)
+    assert check_dataset.describe(one) == "no fault in 1 shard: 2 rows = 1 sample + 1 failure, 5,000 bytes\n"
+    rows = one._replace(rows_only=True, rows=1)
+    assert check_dataset.describe(rows) == "no fault in 1 shard of rows, made without images: 1 row\n"
 
 
 @pytest.mark.parametrize("argv", [["{}/nowhere"], [], ["{}", "--whatever"]])

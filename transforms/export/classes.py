@@ -12,7 +12,7 @@ import typing
 import pyarrow as pa
 
 from schemas.classes import NAMES_SHOWN, Label, UnknownClassError
-from schemas.export_records import labels_file
+from schemas.export_records import EXPORT_RECORD, labels_file
 from schemas.sources import Source
 from transforms.export.read_photos import ExportedDataset, read_photos
 from transforms.output import Output
@@ -122,15 +122,24 @@ def _called(labels: typing.Sequence[Label], name: str) -> list[Label]:
     """Returns the labels that have a name or id, in any case.
 
     Raises:
-        UnknownClassError: none has; suggests some.
+        UnknownClassError: none has; suggests some, or says where all are.
     """
     found = [label for label in labels if name.lower() in (label.label.lower(), label.label_id.lower())]
     if not found:
         names = {_name(label).lower(): _name(label) for label in labels}
         near = difflib.get_close_matches(name.lower(), names, NAMES_SHOWN)
-        hint = f"; did you mean {' or '.join(names[one] for one in near)}?" if near else ""
-        raise UnknownClassError(f"none of the {len(names):,} classes of the dataset's boxes is {name!r}{hint}")
+        hint = f"did you mean {' or '.join(names[one] for one in near)}?" if near else _some(list(names.values()))
+        raise UnknownClassError(f"none of the {len(names):,} classes of the dataset's boxes is {name!r}; {hint}")
     return found
+
+
+def _some(names: typing.Sequence[str]) -> str:
+    """Names the first classes, and where all are."""
+    if not names:
+        return "leave the flag out"
+    if len(names) <= NAMES_SHOWN:
+        return f"give of {', '.join(names)}"
+    return f"the first are {', '.join(names[:NAMES_SHOWN])}; {EXPORT_RECORD} of an export without the flag has all"
 
 
 def _name(label: Label) -> str:

@@ -10,7 +10,9 @@ import pyarrow.compute as pc
 from schemas import layout
 from schemas.rows import ROW_SCHEMA
 from transforms.dataset_files import DatasetFiles
-from transforms.finished_dataset import read_columns
+from transforms.finished_dataset import FinishedDataset, read_columns
+from transforms.has_photos import UNREADABLE
+from transforms.read_parquet import read_parquet
 from transforms.scratch import Scratch
 from transforms.shard_sources import shard_sources
 from transforms.text.text_options import TextOptions
@@ -56,6 +58,15 @@ def read_captions(files: DatasetFiles, scratch: Scratch, shard: int, options: Te
     return ShardCaptions(photos.select(["photo_id", "copies"]), row[wanted], kept, len(captions) - len(kept))
 
 
+def has_captions(dataset: FinishedDataset) -> bool:
+    """Tells whether any photo of a dataset has a caption, a failed one too; ends at the first shard that has some.
+
+    Raises:
+        DamagedDatasetError: rows are missing or cannot be read.
+    """
+    return any(_has_captions(dataset, layout.rows_file(shard)) for shard in range(len(dataset.sha256)))
+
+
 def read_photos(files: DatasetFiles, scratch: Scratch, shard: int, columns: typing.Sequence[str]) -> pa.Table:
     """Reads columns of the rows of a shard, of its photos that have a sample; where there are no images, of all.
 
@@ -78,6 +89,15 @@ def read_photos(files: DatasetFiles, scratch: Scratch, shard: int, columns: typi
         others = _read(files, without_image, sources, ["photo_id"])["photo_id"].combine_chunks()
         photos = photos.filter(pc.invert(pc.is_in(photos["photo_id"], others)))
     return photos
+
+
+def _has_captions(dataset: FinishedDataset, name: str) -> bool:
+    try:
+        with dataset.files.open(name) as file:
+            captions = read_parquet(file, ["captions.list.element.source"])["captions"]
+    except UNREADABLE as error:
+        raise dataset.damaged(name, error) from error
+    return bool(pc.sum(pc.list_value_length(captions)).as_py())
 
 
 def _names(shard: int) -> tuple[str, ...]:

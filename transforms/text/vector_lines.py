@@ -12,7 +12,7 @@ import numpy.typing as npt
 from transforms.text.vector_file import VectorFileError
 
 _MAX_LINE_BYTES = 1 << 20
-_SHOWN_BYTES = 40
+_NO_VECTORS = "not a file of word vectors: each line is a word and its numbers"
 
 
 class VectorLine(typing.NamedTuple):
@@ -52,8 +52,7 @@ class VectorLines:
         self._stated = _header(self._first)
         self.dim = self._stated[1] if self._stated else self._first.count(b" ")
         if self.dim < 1:
-            problem = f"{self._first[:_SHOWN_BYTES]!r} is no word with numbers; GloVe's text form has that"
-            raise self.error(max(1, self._number), problem)
+            raise self.error(max(1, self._number), _NO_VECTORS)
 
     def __iter__(self) -> typing.Iterator[VectorLine]:
         dim = self.dim
@@ -85,6 +84,8 @@ class VectorLines:
             with np.errstate(over="ignore"):
                 vector = np.array([float(field) for field in line.vector.split(b" ")], np.float32)
         except ValueError as error:
+            if self.count <= 1:
+                raise self.error(line.number, _NO_VECTORS) from error
             raise self.error(line.number, f"{error}; save or fetch the file again") from error
         if not np.isfinite(vector).all():
             raise self.error(line.number, "a number is infinite or none; save or fetch the file again")
