@@ -185,9 +185,7 @@ def check_java(java: str) -> str:
     if version is None:
         raise UsageError(f"{needed}, and `{java} -version` gives none: {_java_remedy(java)}")
     if java_release(version) < min(JAVA_RELEASES):
-        raise UsageError(
-            f"{needed}, `{java}` is {version}: install {JAVA_RELEASES[-1]}, or set JAVA_HOME to its folder"
-        )
+        raise UsageError(f"{needed}, `{java}` is {version}: {_java_remedy(java)}")
     return version
 
 

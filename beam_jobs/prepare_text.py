@@ -37,10 +37,11 @@ from beam_jobs.vector_flags import VectorOptions, vector_options
 from beam_jobs.versions import software
 from schemas.product_records import TEXT, ProductRecord, product_manifest
 from transforms.dataset_files import DamagedDatasetError, NoDatasetError
-from transforms.finished_dataset import open_finished
+from transforms.finished_dataset import FinishedDataset, open_finished
 from transforms.lease import OutputInUseError
 from transforms.output import Output
 from transforms.publish import OutputError
+from transforms.request_signers import S3Options
 from transforms.shard_sources import note_sources
 from transforms.text.read_captions import has_captions
 from transforms.text.text_options import TextOptions
@@ -93,20 +94,24 @@ def run(argv: typing.Sequence[str]) -> int:
     s3 = reach_dataset(flags.dataset, vars(flags))
     output = build_flags.output_at("OUT", flags.dataset, s3)
     try:
-        dataset = open_finished(output.root, output.s3)
-        is_for_labels = flags.labels and flags.glove is None and flags.doc2vec is None
-        labels_alone = bool(is_for_labels) and not has_captions(dataset)
-        nltk_data = None if labels_alone else _checked_nltk_data(options, flags.nltk_data)
-        asked = Asked(options, vector_options(flags, s3), label_options(flags, s3), nltk_data, labels_alone)
+        open_finished(output.root, output.s3)
         check_runner(runner, output)
         output.check_writable()
         with held(output):
             settle(output, CORES, flags.progress)
+            asked = _asked(flags, options, s3, open_finished(output.root, output.s3))
             return _run_held(output, asked, runner, flags)
     except (NoDatasetError, OutputError, OutputInUseError) as error:
         raise UsageError(str(error)) from error
     except DamagedDatasetError as error:
         raise JobError(str(error)) from error
+
+
+def _asked(flags: argparse.Namespace, options: TextOptions, s3: S3Options, dataset: FinishedDataset) -> Asked:
+    is_for_labels = flags.labels and flags.glove is None and flags.doc2vec is None
+    labels_alone = bool(is_for_labels) and not has_captions(dataset)
+    nltk_data = None if labels_alone else _checked_nltk_data(options, flags.nltk_data)
+    return Asked(options, vector_options(flags, s3), label_options(flags, s3), nltk_data, labels_alone)
 
 
 def _checked_nltk_data(options: TextOptions, folder: str) -> str | None:

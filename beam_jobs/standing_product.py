@@ -34,15 +34,15 @@ def standing_product(
         source: of :func:`source_hash`.
 
     Raises:
-        UsageError: it was made with other options, or by another version of the format.
+        UsageError: it was made of this state with other options, or by another version of the format.
     """
     record = read_product(output, kind)
     if record is None:
         return None
-    check_options(product_manifest(kind), record.options, options)
     if record.made_from != source:
         _log.info("%s was made from another state of this dataset: it is made anew", product_manifest(kind))
         return None
+    check_options(product_manifest(kind), record.options, options)
     changed = _changed(output, kind, record.files)
     if changed:
         _log.info("%s has changed or is missing: %s is made anew", changed, kind)

@@ -2,8 +2,8 @@
 
 It is separable, so it is two sparse matrix products, of rows and then of columns; a band of rows at a time, so that
 what is worked on stays in the processor's cache and the memory taken does not grow with the image. Weights are whole
-numbers whose sum is a power of two, so equal pixels give equal bytes everywhere. A value of a photograph is at most 1
-from the exact mean, 55 dB and more on the whole.
+numbers whose sum is a power of two, so equal pixels give equal bytes everywhere. Means are rounded twice, and each
+weight to 1/256: in photographs that is 55 dB from the exact mean.
 """
 
 import functools
@@ -17,7 +17,7 @@ Pixels = npt.NDArray[np.uint8]
 Weights = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 
 _BAND_BYTES = 256 * 1024
-"""Of stored pixels, two bytes a sample: what stays in a second-level cache beside the results."""
+"""Of stored pixels, mostly two bytes a sample: what stays in a second-level cache beside the results."""
 
 _BAND_ROWS = 8
 """Written rows that a band has at least, however long: shorter ones cost more in calls than the cache saves."""

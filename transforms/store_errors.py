@@ -47,7 +47,7 @@ def client_errors() -> tuple[type[Exception], ...]:
 
 def network_remedy(error: Exception) -> str:
     """Returns what to do where a server cannot be reached, '' for any other error."""
-    if not isinstance(error, (ConnectionError, *_loaded(_UNREACHED))):
+    if not isinstance(error, (ConnectionRefusedError, *_loaded(_UNREACHED))):
         return ""
     return "; the server cannot be reached from here: check network, name resolution (DNS), firewall and proxy"
 

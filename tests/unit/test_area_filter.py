@@ -39,9 +39,9 @@ def test_it_is_the_mean_by_area(width: int, height: int, channels: int, across: 
     size = max(1, int(extent[0] * across)), max(1, int(extent[1] * down))
     result = area_average(pixels, size, extent if cut else None)
     assert result.shape == (size[1], size[0], channels)
-    fraction = 512 if max(extent[0] / size[0], extent[1] / size[1]) <= 16 else 2**17
-    stored = extent[0] / size[0] + extent[1] / size[1] + 4
-    assert np.abs(result - defined(pixels, size, extent)).max() < 1.001 + 255 * stored / fraction
+    ratios = [stored / written for stored, written in zip(extent, size, strict=True)]
+    of_weights = sum(255 * (ratio + 2) / (512 if ratio <= 16 else 2**17) for ratio in ratios)
+    assert np.abs(result - defined(pixels, size, extent)).max() < 1.001 + of_weights
 
 
 def test_a_photograph_differs_by_a_rounding() -> None:
