@@ -99,8 +99,7 @@ def run(argv: typing.Sequence[str]) -> int:
         output.check_writable()
         with held(output):
             settle(output, CORES, flags.progress)
-            asked = _asked(flags, options, s3, open_finished(output.root, output.s3))
-            return _run_held(output, asked, runner, flags)
+            return _run_held(output, options, runner, flags)
     except (NoDatasetError, OutputError, OutputInUseError) as error:
         raise UsageError(str(error)) from error
     except DamagedDatasetError as error:
@@ -108,10 +107,15 @@ def run(argv: typing.Sequence[str]) -> int:
 
 
 def _asked(flags: argparse.Namespace, options: TextOptions, s3: S3Options, dataset: FinishedDataset) -> Asked:
-    is_for_labels = flags.labels and flags.glove is None and flags.doc2vec is None
-    labels_alone = bool(is_for_labels) and not has_captions(dataset)
+    vectors, labels = vector_options(flags, s3), label_options(flags, s3)
+    labels_alone = _labels_will_do(vectors, labels) and not has_captions(dataset)
     nltk_data = None if labels_alone else _checked_nltk_data(options, flags.nltk_data)
-    return Asked(options, vector_options(flags, s3), label_options(flags, s3), nltk_data, labels_alone)
+    return Asked(options, vectors, labels, nltk_data, labels_alone)
+
+
+def _labels_will_do(vectors: VectorOptions, labels: LabelOptions) -> bool:
+    """Tells whether nothing is asked for that needs captions."""
+    return bool(labels.maps) and not (vectors.glove or vectors.doc2vec)
 
 
 def _checked_nltk_data(options: TextOptions, folder: str) -> str | None:
@@ -123,8 +127,9 @@ def _checked_nltk_data(options: TextOptions, folder: str) -> str | None:
     return punkt_sha256() if options.tokenizer == NLTK else None
 
 
-def _run_held(output: Output, asked: Asked, runner: RunnerConfig, flags: argparse.Namespace) -> int:
+def _run_held(output: Output, options: TextOptions, runner: RunnerConfig, flags: argparse.Namespace) -> int:
     dataset = open_finished(output.root, output.s3)
+    asked = _asked(flags, options, output.s3, dataset)
     check_dataset(dataset, flags.into_shards)
     source = source_hash(TEXT, dataset)
     record = None if flags.overwrite else standing_product(output, TEXT, asked.as_json(), source)
@@ -193,7 +198,7 @@ def _make_tokens(job: TextJob) -> Made:
     try:
         return make_tokens(job)
     except NoCaptionsError as error:
-        if not job.labels.maps or job.vectors.glove or job.vectors.doc2vec:
+        if not _labels_will_do(job.vectors, job.labels):
             raise
         return _begin_labels(job, str(error))
 

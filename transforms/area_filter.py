@@ -82,12 +82,17 @@ def area_average_of_rows(
 
 def _mean(weights: sparse.csr_array, lines: Pixels) -> Pixels:
     """Returns the weighted means of lines, rounded."""
-    bits = 4 * weights.dtype.itemsize
+    bits = _fraction_bits(weights.dtype)
     sums = weights @ lines.astype(weights.dtype)
     sums += 1 << (bits - 1)
     sums >>= bits
     mean: Pixels = sums.astype(np.uint8)
     return mean
+
+
+def _fraction_bits(dtype: "np.dtype[typing.Any]") -> int:
+    """Returns how many bits of a weight are behind the point: half of its type's, so that no sum of bytes overflows."""
+    return 4 * dtype.itemsize
 
 
 def _transposed(lines: Pixels, channels: int) -> Pixels:
@@ -129,7 +134,7 @@ def _overlaps(stored: int, extent: float, written: int) -> tuple[npt.NDArray[np.
     indices = np.arange(starts[-1], dtype=np.int32) - np.repeat(starts[:-1] - first, counts)
     begins, ends = np.repeat(edges[:-1], counts), np.repeat(edges[1:], counts)
     dtype = np.uint16 if extent <= _COARSE_UP_TO * written else np.uint32
-    whole = 1 << (4 * np.dtype(dtype).itemsize)
+    whole = 1 << _fraction_bits(np.dtype(dtype))
     until, since = (
         np.rint((edge - begins) / (ends - begins) * whole)
         for edge in (np.minimum(ends, indices + 1), np.maximum(begins, indices))
