@@ -120,16 +120,20 @@ def test_a_killed_worker_costs_what_it_had_in_hand(flink, source, mirror, lines,
     assert max(asked.values()) == 2, "what the dead worker had in hand was fetched again"
 
 
-def test_a_signal_to_all_processes_of_a_terminal_takes_the_job_along(flink, source, mirror, tmp_path):
+@pytest.mark.parametrize(
+    ("send", "number"), [(os.kill, signal.SIGTERM), (os.killpg, signal.SIGINT)], ids=["kill", "terminal"]
+)
+def test_a_signal_takes_the_job_along(flink, source, mirror, tmp_path, send, number):
+    """SIGTERM goes to the submitter alone, Ctrl-C to all processes of its terminal."""
     mirror.delay_s = 1.0
     output = tmp_path / "out"
     with _begun(_arguments(source, mirror, output, "--concurrency", 1, *_on(flink))) as run:
         _until(lambda: _commits(output), run)
         children = psutil.Process(run.pid).children(recursive=True)
         assert any("java" in child.name() for child in children)
-        os.killpg(run.pid, signal.SIGINT)
+        send(run.pid, number)
         told = run.communicate(timeout=60)[1]
-    assert run.returncode == 128 + signal.SIGINT
+    assert run.returncode == 128 + number
     assert told.endswith("\n\nphotobeam: interrupted; what is committed stays, the same command goes on\n")
     assert "Traceback" not in told
     psutil.wait_procs(children, 10)
