@@ -14,9 +14,12 @@ import numpy.typing as npt
 from scipy import sparse
 
 Pixels = npt.NDArray[np.uint8]
+Samples = npt.NDArray[np.unsignedinteger]
+"""Values of 0 to 255, in a type that is wide enough for what is next."""
+
 Weights = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 
-_BAND_BYTES = 256 * 1024
+_BAND_BYTES = 512 * 1024
 """Of stored pixels, mostly two bytes a sample: what stays in a second-level cache beside the results."""
 
 _BAND_ROWS = 8
@@ -25,8 +28,8 @@ _BAND_ROWS = 8
 _COARSE_UP_TO = 16
 """Times that a side shrinks by weights of eight bits; stripes of one pixel then stay within 5 of their mean."""
 
-_PIXEL = {1: np.uint8, 4: np.uint32}
-"""Channels to a type that moves a pixel as one."""
+_PIXEL = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+"""Bytes of a pixel to a type that moves it as one."""
 
 
 class _Band(typing.NamedTuple):
@@ -74,19 +77,19 @@ def area_average_of_rows(
     result: Pixels = np.empty((size[1], size[0], channels), np.uint8)
     for band in _bands(height, down, size[1], _BAND_BYTES // (2 * width * channels)):
         rows = rows_of(band.stored_first, band.stored_end).reshape(-1, width * channels)
-        lines = _transposed(_mean(band.weights, rows), channels)
-        averaged = _transposed(_mean(columns, lines), channels)
+        lines = _transposed(_mean(band.weights, rows, np.uint16), channels)
+        averaged = _transposed(_mean(columns, lines, np.uint8), channels)
         result[band.first : band.end] = averaged.reshape(-1, size[0], channels)
     return result
 
 
-def _mean(weights: sparse.csr_array, lines: Pixels) -> Pixels:
-    """Returns the weighted means of lines, rounded."""
+def _mean(weights: sparse.csr_array, lines: Samples, dtype: type[np.unsignedinteger]) -> Samples:
+    """Returns the weighted means of lines, rounded, in that type."""
     bits = _fraction_bits(weights.dtype)
-    sums = weights @ lines.astype(weights.dtype)
+    sums = weights @ lines.astype(weights.dtype, copy=False)
     sums += 1 << (bits - 1)
     sums >>= bits
-    mean: Pixels = sums.astype(np.uint8)
+    mean: Samples = sums.astype(dtype, copy=False)
     return mean
 
 
@@ -95,10 +98,10 @@ def _fraction_bits(dtype: "np.dtype[typing.Any]") -> int:
     return 4 * dtype.itemsize
 
 
-def _transposed(lines: Pixels, channels: int) -> Pixels:
+def _transposed(lines: Samples, channels: int) -> Samples:
     """Turns lines of pixels into columns, the channels of a pixel staying side by side."""
-    if channels in _PIXEL:
-        return np.ascontiguousarray(lines.view(_PIXEL[channels]).T).view(np.uint8)
+    if pixel := _PIXEL.get(channels * lines.itemsize):
+        return np.ascontiguousarray(lines.view(pixel).T).view(lines.dtype)
     return lines.reshape(len(lines), -1, channels).swapaxes(0, 1).reshape(-1, len(lines) * channels)
 
 
