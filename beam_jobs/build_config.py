@@ -5,19 +5,19 @@ import dataclasses
 import typing
 
 from beam_jobs import build_flags
-from beam_jobs.check_runner import check_is_followed, check_runner, check_workers_see
 from beam_jobs.fetch_flags import add_fetch_flags
 from beam_jobs.flags import FlagParser
 from beam_jobs.image_flags import NO_IMAGES, ImageStep, add_image_flags, add_place_flags, add_video_flags, image_format
-from beam_jobs.runner_flags import CORES, RunnerConfig, runner_config
+from beam_jobs.runners.check_runner import check_is_followed, check_runner, check_workers_see
+from beam_jobs.runners.runner_flags import CORES, RunnerConfig, runner_config
 from beam_jobs.selection_flags import add_selection_flags, row_selection
 from beam_jobs.store_flags import add_store_flags
 from schemas.sources import Source
-from transforms.fetch_published import PublishedPlaces
-from transforms.filter_rows import RowSelection
-from transforms.image_places import AUTO, list_places
-from transforms.output import Output
-from transforms.scratch import Scratch
+from transforms.join.filter_rows import RowSelection
+from transforms.places.image_places import AUTO, list_places
+from transforms.sources.fetch_published import PublishedPlaces
+from transforms.stores.output import Output
+from transforms.stores.scratch import Scratch
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -27,8 +27,13 @@ from beam_jobs.run_folder import RunFolder, dry_run_folder, run_folder
 from beam_jobs.settle import settle
 from schemas.classes import ChosenClass
 from schemas.records import Plan
-from transforms.fetch_published import fetch_published
-from transforms.find_inputs import (
+from transforms.files.image_files import ImagePlaceError
+from transforms.files.publish import OutputError, check_space
+from transforms.join.read_classes import choose_classes
+from transforms.join.where_condition import ConditionError, check_condition
+from transforms.places.image_places import check_places
+from transforms.sources.fetch_published import fetch_published
+from transforms.sources.find_inputs import (
     FoundInputs,
     check_base,
     check_names_splits,
@@ -36,15 +41,10 @@ from transforms.find_inputs import (
     find_inputs,
     lacks_image_lists,
 )
-from transforms.image_files import ImagePlaceError
-from transforms.image_places import check_places
-from transforms.input_files import InputError
-from transforms.lease import OutputInUseError
-from transforms.output import Output
-from transforms.publish import OutputError, check_space
-from transforms.read_classes import choose_classes
-from transforms.scratch import LocalScratch
-from transforms.where_condition import ConditionError, check_condition
+from transforms.sources.input_files import InputError
+from transforms.stores.lease import OutputInUseError
+from transforms.stores.output import Output
+from transforms.stores.scratch import LocalScratch
 
 _log = logging.getLogger("photobeam")
 

@@ -10,23 +10,23 @@ from beam_jobs.fetch_flags import fetch_values
 from beam_jobs.flags import FlagParser, positive, ratio
 from beam_jobs.image_flags import NO_IMAGES, ImageStep, image_values, video_cap
 from beam_jobs.progress_line import PROGRESS
-from beam_jobs.runner_flags import add_runner_flags, runner_config
+from beam_jobs.runners.runner_flags import add_runner_flags, runner_config
 from beam_jobs.store_flags import SECRET_FLAGS, s3_options
 from schemas.published_sets import PUBLISHED_ROOTS
 from schemas.sources import ALL_SOURCES, Source, default_base
-from transforms.dataset_files import NoDatasetError
-from transforms.env_proxies import env_proxies
-from transforms.fetch_options import FetchOptions
-from transforms.fetch_published import PublishedPlaces
-from transforms.flickr_requests import REQUESTS_PER_S
-from transforms.image_places import AUTO, PlacesConfig
-from transforms.image_plan import ImageOptions
-from transforms.open_output import open_output
-from transforms.output import Output
-from transforms.publish import OutputError
-from transforms.request_signers import S3Options
-from transforms.scratch import TEMP_FLAG
-from transforms.url_credentials import without_credentials
+from transforms.fetch.env_proxies import env_proxies
+from transforms.fetch.fetch_options import FetchOptions
+from transforms.fetch.flickr_requests import REQUESTS_PER_S
+from transforms.files.publish import OutputError
+from transforms.files.url_credentials import without_credentials
+from transforms.images.image_plan import ImageOptions
+from transforms.places.image_places import AUTO, PlacesConfig
+from transforms.sources.fetch_published import PublishedPlaces
+from transforms.stores.dataset_files import NoDatasetError
+from transforms.stores.open_output import open_output
+from transforms.stores.output import Output
+from transforms.stores.request_signers import S3Options
+from transforms.stores.scratch import TEMP_FLAG
 
 SAMPLES_PER_SHARD = 10_000
 MAX_FAILURE_RATIO = 0.5

@@ -6,7 +6,7 @@ import typing
 from beam_jobs import output_state
 from beam_jobs.errors import UsageError
 from schemas.splits import SPLITS, WITHOUT_SPLIT
-from transforms.output import Output
+from transforms.stores.output import Output
 
 _log = logging.getLogger("photobeam")
 

@@ -22,14 +22,14 @@ import typing
 from beam_jobs import build_flags
 from beam_jobs.build_config import add_refetch_flags
 from beam_jobs.cli import run_command
+from beam_jobs.diagnosis.findings import counted
 from beam_jobs.errors import FAILED, OK, UsageError
-from beam_jobs.findings import counted
 from beam_jobs.flags import FlagParser
 from beam_jobs.recorded_flags import Flags, parse_given
-from beam_jobs.repair_dataset import repair
+from beam_jobs.repair.repair_dataset import repair
 from beam_jobs.store_flags import reach_dataset
-from transforms.dataset_files import NoDatasetError
-from transforms.verify_dataset import VerifyReport, verify
+from transforms.stores.dataset_files import NoDatasetError
+from transforms.verify.verify_dataset import VerifyReport, verify
 
 _OF_CHECKS = frozenset({"dataset", "config", "fast"})
 """What a check takes beside the flags of stores; all else is of repairs."""

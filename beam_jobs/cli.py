@@ -7,7 +7,7 @@ import sys
 import typing
 
 from beam_jobs.errors import FAILED, INTERRUPTED, OK, USAGE, JobError, UsageError
-from transforms.store_errors import client_errors
+from transforms.stores.store_errors import client_errors
 
 COMMANDS: typing.Final[dict[str, tuple[str, str]]] = {
     "build": ("build_dataset", "sources and images to shards: the main job"),

@@ -25,11 +25,11 @@ from beam_jobs.errors import FAILED, OK, UsageError
 from beam_jobs.flags import FlagParser, as_given, parse
 from beam_jobs.store_flags import add_store_flags, reach_dataset
 from schemas.photo_ids import key
-from transforms.compare_datasets import Counts, compare_datasets, differing_settings
-from transforms.compare_images import ImageChange, ImageDifference
-from transforms.compare_photos import Change, PhotoDifference
-from transforms.dataset_files import DamagedDatasetError, NoDatasetError
-from transforms.finished_dataset import FinishedDataset, open_finished
+from transforms.compare.compare_datasets import Counts, compare_datasets, differing_settings
+from transforms.compare.compare_images import ImageChange, ImageDifference
+from transforms.compare.compare_photos import Change, PhotoDifference
+from transforms.datasets.finished_dataset import FinishedDataset, open_finished
+from transforms.stores.dataset_files import DamagedDatasetError, NoDatasetError
 
 EXAMPLES = 10
 """Photos that the text names; JSON has all."""

@@ -20,13 +20,10 @@ from beam_jobs import build_flags
 from beam_jobs.build_config import add_build_flags, check_workers_see_inputs
 from beam_jobs.build_dataset import SPOOL_FACTOR
 from beam_jobs.cli import run_command
-from beam_jobs.errors import FAILED, OK, UsageError
-from beam_jobs.findings import FAULT, WARNING, Finding, Look, counted, fault_of, look_at
-from beam_jobs.findings import OK as FINE
-from beam_jobs.flags import FlagParser, parse
-from beam_jobs.image_flags import ImageStep, image_format
-from beam_jobs.input_findings import Inputs, Sources
-from beam_jobs.machine_findings import (
+from beam_jobs.diagnosis.findings import FAULT, WARNING, Finding, Look, counted, fault_of, look_at
+from beam_jobs.diagnosis.findings import OK as FINE
+from beam_jobs.diagnosis.input_findings import Inputs, Sources
+from beam_jobs.diagnosis.machine_findings import (
     look_at_cores,
     look_at_nltk,
     look_at_open_files,
@@ -34,20 +31,23 @@ from beam_jobs.machine_findings import (
     look_at_python,
     look_at_temporary_files,
 )
-from beam_jobs.output_findings import look_at_output, look_at_space, look_at_temp_location
-from beam_jobs.place_findings import look_at_photos, look_at_proxies, places_of
-from beam_jobs.runner_findings import look_at_runner
-from beam_jobs.runner_flags import CORES, FLINK, LOCAL
+from beam_jobs.diagnosis.output_findings import look_at_output, look_at_space, look_at_temp_location
+from beam_jobs.diagnosis.place_findings import look_at_photos, look_at_proxies, places_of
+from beam_jobs.diagnosis.runner_findings import look_at_runner
+from beam_jobs.errors import FAILED, OK, UsageError
+from beam_jobs.flags import FlagParser, parse
+from beam_jobs.image_flags import ImageStep, image_format
+from beam_jobs.runners.runner_flags import CORES, FLINK, LOCAL
 from beam_jobs.selection_flags import row_selection
 from beam_jobs.store_flags import s3_options
 from schemas.sources import ALL_SOURCES, Source
 from schemas.splits import SPLITS
-from transforms.filter_rows import RowSelection
-from transforms.find_inputs import decoded_bytes
-from transforms.first_photos import first_photos
-from transforms.output import LocalOutput
-from transforms.scratch import TEMP_FLAG
-from transforms.where_condition import ConditionError, check_condition
+from transforms.join.filter_rows import RowSelection
+from transforms.join.where_condition import ConditionError, check_condition
+from transforms.sources.find_inputs import decoded_bytes
+from transforms.sources.first_photos import first_photos
+from transforms.stores.output import LocalOutput
+from transforms.stores.scratch import TEMP_FLAG
 
 INPUTS_S, REST_S = 10.0, 17.0
 """Patience with the inputs, which tell what else is looked at, and with all of that together."""

@@ -11,14 +11,14 @@ import rich.console
 import rich.progress
 
 from beam_jobs.progress_line import LOG_S
-from transforms.download_file import Report
+from transforms.sources.download_file import Report
 
 _log = logging.getLogger("photobeam")
 
 
 @contextlib.contextmanager
 def show_download(mode: str) -> typing.Iterator[Report]:
-    """Gives what :func:`transforms.fetch_published.fetch_published` reports to.
+    """Gives what :func:`transforms.sources.fetch_published.fetch_published` reports to.
 
     Args:
         mode: ``auto``, ``json`` or ``none``.

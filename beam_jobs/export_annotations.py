@@ -18,13 +18,13 @@ import typing
 
 from beam_jobs import export_job
 from beam_jobs.build_flags import add_worker_flags, output_at, temp_location
-from beam_jobs.check_runner import check_is_followed, check_runner, check_workers_see
 from beam_jobs.cli import run_command
+from beam_jobs.diagnosis.findings import counted
 from beam_jobs.errors import OK, JobError, UsageError
-from beam_jobs.findings import counted
 from beam_jobs.flags import FlagParser, parse
 from beam_jobs.output_state import check_apart
-from beam_jobs.runner_flags import runner_config
+from beam_jobs.runners.check_runner import check_is_followed, check_runner, check_workers_see
+from beam_jobs.runners.runner_flags import runner_config
 from beam_jobs.selection_flags import class_names
 from beam_jobs.store_flags import add_store_flags, reach_dataset, s3_options
 from schemas import layout
@@ -32,14 +32,14 @@ from schemas.export_records import ExportRecord
 from schemas.records import Plan
 from schemas.splits import UnknownSplitError, read_split
 from schemas.tombstones import is_carried_out
-from transforms.dataset_files import DamagedDatasetError, NoDatasetError
+from transforms.datasets.finished_dataset import FinishedDataset, open_finished
+from transforms.datasets.remedies import TAKE_OUT
 from transforms.export.export_shard import ImageMode
 from transforms.export.formats import FILES, FORMATS
-from transforms.finished_dataset import FinishedDataset, open_finished
-from transforms.lease import OutputInUseError
-from transforms.output import LocalOutput, Output, read_record
-from transforms.publish import OutputError
-from transforms.remedies import TAKE_OUT
+from transforms.files.publish import OutputError
+from transforms.stores.dataset_files import DamagedDatasetError, NoDatasetError
+from transforms.stores.lease import OutputInUseError
+from transforms.stores.output import LocalOutput, Output, read_record
 
 
 def main(argv: typing.Sequence[str] | None = None) -> int:

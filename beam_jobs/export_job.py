@@ -9,9 +9,9 @@ from beam_jobs.errors import JobError, UsageError
 from beam_jobs.interrupt import held
 from beam_jobs.output_state import entries
 from beam_jobs.progress_line import show_progress
-from beam_jobs.run_each_shard import run_each_shard
 from beam_jobs.run_folder import RunFolder, run_folder
-from beam_jobs.runner_flags import RunnerConfig
+from beam_jobs.runners.run_each_shard import run_each_shard
+from beam_jobs.runners.runner_flags import RunnerConfig
 from beam_jobs.standing_product import differences
 from schemas import layout
 from schemas.classes import UnknownClassError
@@ -26,7 +26,8 @@ from schemas.export_records import (
     labels_file,
 )
 from schemas.records import OtherFormatError
-from transforms.dataset_files import NoDatasetError
+from transforms.datasets.finished_dataset import FinishedDataset, open_finished
+from transforms.datasets.shard_sources import note_sources
 from transforms.export.classes import ExportClasses, choose_classes, read_labels
 from transforms.export.export_format import ExportFormat
 from transforms.export.export_shard import ExportConfig, ExportShard, ImageMode, ListLabels
@@ -34,9 +35,8 @@ from transforms.export.finish_export import finish_export, read_parts
 from transforms.export.formats import export_format
 from transforms.export.read_photos import ExportedDataset
 from transforms.export.write_files import flush
-from transforms.finished_dataset import FinishedDataset, open_finished
-from transforms.output import Output, read_record
-from transforms.shard_sources import note_sources
+from transforms.stores.dataset_files import NoDatasetError
+from transforms.stores.output import Output, read_record
 
 _log = logging.getLogger("photobeam")
 

@@ -26,8 +26,8 @@ from beam_jobs.flags import FlagParser, parse
 from beam_jobs.interrupt import held
 from beam_jobs.progress_line import show_progress
 from beam_jobs.run_folder import run_folder
-from beam_jobs.run_graph import run_graph
-from beam_jobs.runner_flags import CORES
+from beam_jobs.runners.run_graph import run_graph
+from beam_jobs.runners.runner_flags import CORES
 from beam_jobs.settle import settle
 from beam_jobs.standing_product import begin_product, check_options, read_product, source_hash
 from beam_jobs.store_flags import add_store_flags
@@ -36,15 +36,15 @@ from schemas import layout
 from schemas.feature_records import FeaturesRecord, features_record
 from schemas.product_records import FEATURES, product_manifest
 from schemas.records import Manifest, OtherFormatError
-from transforms.dataset_files import DamagedDatasetError, NoDatasetError
+from transforms.datasets.finished_dataset import FinishedDataset
 from transforms.features.feature_product import finish_features, read_features, remove_others
 from transforms.features.onnx_model import ModelError
 from transforms.features.preprocess import Preprocessing
 from transforms.features.shard_features import FeaturesConfig
-from transforms.finished_dataset import FinishedDataset
-from transforms.lease import OutputInUseError
-from transforms.output import Output, read_record
-from transforms.publish import OutputError
+from transforms.files.publish import OutputError
+from transforms.stores.dataset_files import DamagedDatasetError, NoDatasetError
+from transforms.stores.lease import OutputInUseError
+from transforms.stores.output import Output, read_record
 
 if typing.TYPE_CHECKING:
     import apache_beam as beam

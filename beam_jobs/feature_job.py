@@ -6,15 +6,16 @@ import os
 import typing
 
 from beam_jobs import build_flags
-from beam_jobs.check_runner import check_is_followed, check_runner, check_workers_see
 from beam_jobs.errors import UsageError
 from beam_jobs.feature_flags import BATCH_SIZE, as_recorded, preprocessing_of
 from beam_jobs.flags import as_given
-from beam_jobs.runner_flags import RunnerConfig, runner_config
+from beam_jobs.runners.check_runner import check_is_followed, check_runner, check_workers_see
+from beam_jobs.runners.runner_flags import RunnerConfig, runner_config
 from beam_jobs.store_flags import reach_dataset
 from schemas.product_records import FEATURES
 from schemas.samples import image_extensions
-from transforms.dataset_records import IMAGE_FLAG
+from transforms.datasets.dataset_records import IMAGE_FLAG
+from transforms.datasets.finished_dataset import FinishedDataset, open_finished
 from transforms.features.onnx_model import (
     ModelError,
     ModelFile,
@@ -25,8 +26,7 @@ from transforms.features.onnx_model import (
     model_file,
 )
 from transforms.features.preprocess import Preprocessing
-from transforms.finished_dataset import FinishedDataset, open_finished
-from transforms.output import Output
+from transforms.stores.output import Output
 
 
 class FeaturesJob(typing.NamedTuple):
@@ -90,7 +90,7 @@ def finished(output: Output) -> FinishedDataset:
 
     Raises:
         UsageError: it has none.
-        NoDatasetError, DamagedDatasetError: as :func:`transforms.finished_dataset.open_finished`.
+        NoDatasetError, DamagedDatasetError: as :func:`transforms.datasets.finished_dataset.open_finished`.
     """
     dataset = open_finished(output.root, output.s3)
     if not dataset.has_images:

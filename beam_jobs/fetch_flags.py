@@ -5,7 +5,7 @@ import dataclasses
 import typing
 
 from beam_jobs.flags import FlagParser
-from transforms.fetch_options import FetchOptions
+from transforms.fetch.fetch_options import FetchOptions
 
 
 def add_fetch_flags(parser: FlagParser) -> None:

@@ -6,7 +6,7 @@ from beam_jobs.errors import UsageError
 from schemas import layout
 from schemas.records import Manifest, OtherFormatError, Plan, Tombstone
 from schemas.tombstones import lists_all
-from transforms.output import Output, read_record
+from transforms.stores.output import Output, read_record
 
 
 def find_tombstones(output: Output) -> list[Tombstone]:

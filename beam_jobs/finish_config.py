@@ -5,7 +5,7 @@ import time
 
 from beam_jobs.build_config import BuildConfig
 from beam_jobs.versions import software
-from transforms.finish_shards import FinishConfig
+from transforms.building.finish_shards import FinishConfig
 
 
 def finish_config(config: BuildConfig, run_id: str) -> FinishConfig:

@@ -8,23 +8,23 @@ import apache_beam as beam
 from beam_jobs.build_config import BuildConfig
 from beam_jobs.image_flags import ImageStep
 from beam_jobs.run_folder import RunFolder
-from beam_jobs.run_graph import run_graph
-from beam_jobs.runner_flags import RunnerConfig
+from beam_jobs.runners.run_graph import run_graph
+from beam_jobs.runners.runner_flags import RunnerConfig
 from schemas.classes import ChosenClass
 from schemas.elements import RowsFile
 from schemas.records import Plan
 from schemas.splits import SPLITS
-from transforms.annotation_files import AnnotationFiles
-from transforms.build_shards import BuildShards, ShardsConfig
-from transforms.filter_rows import RowSelection
-from transforms.find_inputs import bucket_bits
-from transforms.finish_shards import FinishConfig
-from transforms.input_files import InputFile
-from transforms.input_ranges import ranges_of
-from transforms.join_rows import JoinConfig, JoinRows
-from transforms.output import Output
-from transforms.shard_config import ShardConfig
-from transforms.shard_remains import Remains
+from transforms.building.build_shards import BuildShards, ShardsConfig
+from transforms.building.finish_shards import FinishConfig
+from transforms.building.shard_config import ShardConfig
+from transforms.building.shard_remains import Remains
+from transforms.join.filter_rows import RowSelection
+from transforms.join.join_rows import JoinConfig, JoinRows
+from transforms.sources.annotation_files import AnnotationFiles
+from transforms.sources.find_inputs import bucket_bits
+from transforms.sources.input_files import InputFile
+from transforms.sources.input_ranges import ranges_of
+from transforms.stores.output import Output
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -7,11 +7,11 @@ import typing
 from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser, positive
 from schemas.videos import MAX_VIDEO_BYTES, VIDEOS
-from transforms.fetch_options import FetchOptions
-from transforms.flickr_requests import REQUESTS_PER_S
-from transforms.image_places import PlacesConfig
-from transforms.image_plan import ImageOptions
-from transforms.tar_shard import MAX_MEMBER_BYTES
+from transforms.fetch.fetch_options import FetchOptions
+from transforms.fetch.flickr_requests import REQUESTS_PER_S
+from transforms.images.image_plan import ImageOptions
+from transforms.places.image_places import PlacesConfig
+from transforms.shards.tar_shard import MAX_MEMBER_BYTES
 
 DEFAULT_MAX_VIDEO_BYTES = 500_000_000
 
@@ -147,7 +147,7 @@ def check_video_flags(flags: argparse.Namespace) -> None:
 
 
 def image_values(flags: argparse.Namespace) -> dict[str, typing.Any]:
-    """Returns the fields of :class:`transforms.image_plan.ImageOptions`."""
+    """Returns the fields of :class:`transforms.images.image_plan.ImageOptions`."""
     values = vars(flags) | {"image_size": flags.image_size[0], "further_sizes": tuple(flags.image_size[1:])}
     return {f.name: values[f.name] for f in dataclasses.fields(ImageOptions)}
 

@@ -11,9 +11,9 @@ import types
 import typing
 
 from beam_jobs.errors import FAILED, OK
-from transforms.lease import hold_output
-from transforms.output import Output
-from transforms.worker_pool import stop_shared_pool
+from transforms.stores.lease import hold_output
+from transforms.stores.output import Output
+from transforms.workers.worker_pool import stop_shared_pool
 
 SHOW_CURSOR = "\x1b[?25h"
 SIGNALS = (signal.SIGINT, signal.SIGTERM)

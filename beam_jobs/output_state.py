@@ -19,9 +19,9 @@ from schemas.records import (
     rows_digest,
 )
 from schemas.videos import with_videos_stated
-from transforms.dataset_files import DatasetFiles
-from transforms.output import Output, read_record
-from transforms.publish import OutputError
+from transforms.files.publish import OutputError
+from transforms.stores.dataset_files import DatasetFiles
+from transforms.stores.output import Output, read_record
 
 SHARDS, ORIGINALS = "shards", "originals"
 """Where a dataset that is made of another one has its images from."""

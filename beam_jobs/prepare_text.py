@@ -19,30 +19,30 @@ import sys
 import typing
 
 from beam_jobs import build_flags
-from beam_jobs.check_runner import check_is_followed, check_runner
 from beam_jobs.cli import run_command
 from beam_jobs.errors import OK, JobError, UsageError
 from beam_jobs.flags import FlagParser, parse
 from beam_jobs.interrupt import held
-from beam_jobs.label_flags import LabelOptions, label_options
 from beam_jobs.run_folder import run_folder
-from beam_jobs.runner_flags import CORES, RunnerConfig, runner_config
+from beam_jobs.runners.check_runner import check_is_followed, check_runner
+from beam_jobs.runners.runner_flags import CORES, RunnerConfig, runner_config
 from beam_jobs.settle import settle
 from beam_jobs.standing_product import begin_product, source_hash, standing_product
 from beam_jobs.store_flags import reach_dataset
-from beam_jobs.text_flags import add_text_flags, text_options
-from beam_jobs.text_into_shards import check_dataset, check_standing, has_members, put_into_shards
-from beam_jobs.text_job import NOTHING, Made, TextJob
-from beam_jobs.vector_flags import VectorOptions, vector_options
+from beam_jobs.text.label_flags import LabelOptions, label_options
+from beam_jobs.text.text_flags import add_text_flags, text_options
+from beam_jobs.text.text_into_shards import check_dataset, check_standing, has_members, put_into_shards
+from beam_jobs.text.text_job import NOTHING, Made, TextJob
+from beam_jobs.text.vector_flags import VectorOptions, vector_options
 from beam_jobs.versions import software
 from schemas.product_records import TEXT, ProductRecord, product_manifest
-from transforms.dataset_files import DamagedDatasetError, NoDatasetError
-from transforms.finished_dataset import FinishedDataset, open_finished
-from transforms.lease import OutputInUseError
-from transforms.output import Output
-from transforms.publish import OutputError
-from transforms.request_signers import S3Options
-from transforms.shard_sources import note_sources
+from transforms.datasets.finished_dataset import FinishedDataset, open_finished
+from transforms.datasets.shard_sources import note_sources
+from transforms.files.publish import OutputError
+from transforms.stores.dataset_files import DamagedDatasetError, NoDatasetError
+from transforms.stores.lease import OutputInUseError
+from transforms.stores.output import Output
+from transforms.stores.request_signers import S3Options
 from transforms.text.read_captions import has_captions
 from transforms.text.text_options import TextOptions
 from transforms.text.tokenizers import KERAS, NLTK, NoNltkError, punkt_sha256, tokenizer
@@ -177,8 +177,8 @@ def _made_record(job: TextJob, asked: Asked, source: str) -> ProductRecord:
 
 def _make(job: TextJob, labels_alone: bool) -> Made:
     """Makes one product after the other; a later one may read the files of an earlier one, and the vocabulary."""
-    from beam_jobs.text_labels import make_labels
-    from beam_jobs.text_vectors import make_doc2vec, make_glove, model_folder
+    from beam_jobs.text.text_labels import make_labels
+    from beam_jobs.text.text_vectors import make_doc2vec, make_glove, model_folder
 
     note_sources(job.dataset.sha256, job.place.scratch)
     with model_folder(job) as folder:
@@ -193,7 +193,7 @@ def _make(job: TextJob, labels_alone: bool) -> Made:
 
 def _make_tokens(job: TextJob) -> Made:
     """Makes tokens; where there are no captions, labels alone will do, if nothing else is asked for."""
-    from beam_jobs.text_graph import NoCaptionsError, make_tokens
+    from beam_jobs.text.text_graph import NoCaptionsError, make_tokens
 
     try:
         return make_tokens(job)

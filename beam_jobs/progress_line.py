@@ -11,7 +11,7 @@ import typing
 import rich.console
 import rich.live
 
-from transforms import progress
+from transforms.workers import progress
 
 PROGRESS = "auto"
 """What is meant if ``--progress`` is not given."""

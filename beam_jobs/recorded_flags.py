@@ -6,15 +6,15 @@ import typing
 
 from beam_jobs import build_flags
 from beam_jobs.build_config import BuildConfig, add_build_flags, config_of
-from beam_jobs.check_runner import check_is_followed
 from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser, parse
 from beam_jobs.output_state import source_dataset
+from beam_jobs.runners.check_runner import check_is_followed
 from schemas import layout
 from schemas.records import Manifest, OtherFormatError, Plan
 from schemas.sources import Source
-from transforms.dataset_records import IMAGE_FLAG
-from transforms.output import Output, read_record
+from transforms.datasets.dataset_records import IMAGE_FLAG
+from transforms.stores.output import Output, read_record
 
 _OF_ONE_RUN = frozenset(
     {"output", "overwrite", "by_split", "config", "workers", "progress", "runner", "runner_options", "temp_location"}

@@ -9,7 +9,7 @@ from schemas import layout
 from schemas.failures import FailureReason
 from schemas.records import Manifest, Plan, Totals
 from schemas.videos import takes_videos
-from transforms.output import Output, read_record
+from transforms.stores.output import Output, read_record
 
 _log = logging.getLogger("photobeam")
 

@@ -9,7 +9,7 @@ In place one operation a call. Where a flag is not given, it is as the build had
 import sys
 import typing
 
-from beam_jobs import build_flags, check_alive, derive_dataset, output_state, retry_failures, take_down
+from beam_jobs import build_flags, output_state
 from beam_jobs.build_config import add_refetch_flags
 from beam_jobs.cli import run_command
 from beam_jobs.errors import UsageError
@@ -17,15 +17,16 @@ from beam_jobs.flags import FlagParser
 from beam_jobs.interrupt import held
 from beam_jobs.progress_line import PROGRESS
 from beam_jobs.recorded_flags import Flags, parse_given
-from beam_jobs.runner_flags import CORES
+from beam_jobs.reprocess import check_alive, derive_dataset, retry_failures, take_down
+from beam_jobs.runners.runner_flags import CORES
 from beam_jobs.settle import settle
 from beam_jobs.store_flags import reach_dataset
 from schemas import layout
 from schemas.records import Plan
-from transforms.image_files import ImagePlaceError
-from transforms.lease import OutputInUseError
-from transforms.output import Output
-from transforms.publish import OutputError
+from transforms.files.image_files import ImagePlaceError
+from transforms.files.publish import OutputError
+from transforms.stores.lease import OutputInUseError
+from transforms.stores.output import Output
 
 
 class Operation(typing.Protocol):

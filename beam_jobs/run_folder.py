@@ -13,10 +13,10 @@ import uuid
 
 from beam_jobs.interrupt import also_ended, end_on_signals
 from schemas import layout
-from transforms.output import LocalOutput, Output
-from transforms.publish import OutputError
-from transforms.scratch import TEMP_FLAG, Scratch, scratch_of
-from transforms.url_credentials import without_credentials
+from transforms.files.publish import OutputError
+from transforms.files.url_credentials import without_credentials
+from transforms.stores.output import LocalOutput, Output
+from transforms.stores.scratch import TEMP_FLAG, Scratch, scratch_of
 
 _log = logging.getLogger("photobeam")
 
@@ -53,7 +53,7 @@ def run_folder(
 
     Args:
         output: the dataset, held by this run.
-        temp_location, is_shared: as :func:`transforms.scratch.scratch_of`.
+        temp_location, is_shared: as :func:`transforms.stores.scratch.scratch_of`.
 
     Raises:
         OutputError: the place cannot be written, or would be taken for something else in the output.

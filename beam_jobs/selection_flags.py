@@ -5,8 +5,8 @@ import argparse
 from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser, positive, ratio
 from schemas.splits import SPLITS, UnknownSplitError, read_split
-from transforms.class_evidence import Evidence
-from transforms.filter_rows import RowSelection
+from transforms.join.class_evidence import Evidence
+from transforms.join.filter_rows import RowSelection
 
 
 def add_selection_flags(parser: FlagParser) -> None:

@@ -8,11 +8,11 @@ from beam_jobs.progress_line import show_progress
 from schemas import layout
 from schemas.records import Plan
 from schemas.tombstones import is_carried_out
-from transforms.finish_shards import finish_again
-from transforms.intents import roll_forward
-from transforms.output import Output, read_record
-from transforms.publish import OutputError
-from transforms.take_down import FOLDER, take_down
+from transforms.building.finish_shards import finish_again
+from transforms.files.publish import OutputError
+from transforms.reprocess.take_down import FOLDER, take_down
+from transforms.stores.intents import roll_forward
+from transforms.stores.output import Output, read_record
 
 
 def settle(output: Output, workers: int, progress: str, overwrite: bool = False) -> None:
@@ -54,7 +54,7 @@ def end_take_down(output: Output, workers: int, progress: str, drop_missing: boo
         output: held by this run.
         workers: shards at once.
         progress: how it is shown: ``auto``, ``json`` or ``none``.
-        drop_missing: as for :func:`transforms.take_down.take_down`.
+        drop_missing: as for :func:`transforms.reprocess.take_down.take_down`.
 
     Raises:
         JobError: a file is missing, or cannot be read or written; the next run goes on.

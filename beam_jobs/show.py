@@ -22,8 +22,7 @@ from beam_jobs.cli import run_command
 from beam_jobs.errors import OK, JobError, UsageError
 from beam_jobs.flags import FlagParser, parse
 from beam_jobs.store_flags import add_store_flags, reach_dataset
-from transforms.dataset_files import DamagedDatasetError, DatasetFiles, NoDatasetError
-from transforms.show_photo import (
+from transforms.datasets.show_photo import (
     IdKind,
     NoPictureError,
     PhotoNotFoundError,
@@ -31,6 +30,7 @@ from transforms.show_photo import (
     find_photo,
     read_picture,
 )
+from transforms.stores.dataset_files import DamagedDatasetError, DatasetFiles, NoDatasetError
 
 _log = logging.getLogger("photobeam")
 

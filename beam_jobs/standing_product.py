@@ -7,8 +7,8 @@ import typing
 from beam_jobs.errors import UsageError
 from schemas.product_records import ProductRecord, made_from, product_manifest
 from schemas.records import FileDigest, OtherFormatError
-from transforms.finished_dataset import FinishedDataset
-from transforms.output import Output, read_record
+from transforms.datasets.finished_dataset import FinishedDataset
+from transforms.stores.output import Output, read_record
 
 _log = logging.getLogger("photobeam")
 

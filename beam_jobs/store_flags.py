@@ -5,10 +5,10 @@ import typing
 
 from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser
-from transforms.fetch_options import FetchOptions
-from transforms.image_files import ImagePlaceError
-from transforms.object_store import check_bucket, is_store_url
-from transforms.request_signers import S3Options
+from transforms.fetch.fetch_options import FetchOptions
+from transforms.files.image_files import ImagePlaceError
+from transforms.stores.object_store import check_bucket, is_store_url
+from transforms.stores.request_signers import S3Options
 
 SECRET_FLAGS = frozenset(("s3_access_key_id", "s3_secret_access_key", "s3_session_token"))
 """Flags that are written nowhere."""

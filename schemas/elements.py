@@ -1,7 +1,7 @@
 """What travels between Beam stages: references and counts, never rows or image bytes.
 
-Files are named as the run's :class:`transforms.scratch.Scratch` has them. Each element is a NamedTuple with Beam's
-RowCoder: deterministic, about a hundred bytes; a SpoolFile has 14 more per piece.
+Files are named as the run's :class:`transforms.stores.scratch.Scratch` has them. Each element is a NamedTuple with
+Beam's RowCoder: deterministic, about a hundred bytes; a SpoolFile has 14 more per piece.
 """
 
 import typing
@@ -16,7 +16,7 @@ class InputRange(typing.NamedTuple):
         unit: running number over all ranges, in the order of files and places.
         url: the file.
         source: value of :class:`schemas.sources.Source`.
-        kind: what the file holds, as :class:`transforms.input_files.InputFile` has it.
+        kind: what the file holds, as :class:`transforms.sources.input_files.InputFile` has it.
         fields: number of fields of its lines; 0 where that does not matter.
         size: of the whole file, bytes.
         start: first byte of the range.
@@ -69,7 +69,7 @@ class SpoolFile(typing.NamedTuple):
     Attributes:
         unit: of the range.
         name: the spool file.
-        pieces: packed records of :data:`transforms.spool_file.PIECE`, in file order.
+        pieces: packed records of :data:`transforms.join.spool_file.PIECE`, in file order.
         failures_name: file of what is malformed; '' if there is none.
         lines: lines or entries read, malformed ones included.
         malformed: those that are.

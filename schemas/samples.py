@@ -53,7 +53,7 @@ IMAGE_COLUMNS = (
         " `image_id` null if not known. Then every copy that can be placed, in the order of `copies`, from the units in"
         " which its source publishes: pixels of its `width` and `height`, or for Open Images `normalised` to the copy"
         " before its `rotation`; one that would repeat the first is left out. The inverse takes predictions back"
-        " (`transforms.affine.to_source`).",
+        " (`transforms.geometry.affine.to_source`).",
         required=True,
     ),
 )

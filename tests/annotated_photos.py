@@ -9,9 +9,9 @@ from PIL import Image
 
 from schemas.annotations import ELEMENTS, NORMALISED, PIXELS
 from tests.factories import make_row
-from transforms import affine
-from transforms.image_plan import TURNED_BACK
-from transforms.map_masks import encode_rle
+from transforms.geometry import affine
+from transforms.geometry.map_masks import encode_rle
+from transforms.images.image_plan import TURNED_BACK
 
 Element = dict[str, typing.Any]
 

@@ -10,7 +10,7 @@ from schemas.photo_ids import hash64, key, shards_of
 from schemas.rows import ROW_SCHEMA
 from tests.annotated_photos import copy, element
 from tests.factories import SHARDS, make_row, stage_shard, write_input_failures, write_records
-from transforms.map_masks import encode_rle
+from transforms.geometry.map_masks import encode_rle
 
 Row = dict[str, typing.Any]
 

@@ -5,7 +5,7 @@ import signal
 import typing
 
 from tests import crashing
-from transforms import image_codec
+from transforms.images import image_codec
 
 SEGFAULT, HANG, KILL = b"#segfault#", b"#hang#", b"#kill#"
 

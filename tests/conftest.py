@@ -7,7 +7,7 @@ import typing
 
 import pytest
 
-from transforms.dataset_files import DatasetFiles
+from transforms.stores.dataset_files import DatasetFiles
 
 if typing.TYPE_CHECKING:
     from tests.flink_cluster import FlinkCluster

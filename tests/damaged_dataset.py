@@ -14,7 +14,7 @@ from schemas.records import Manifest
 from tests.fault_server import Answer, FaultServer
 from tests.jobs.conftest import picture, write_lines
 from tests.yfcc_corpus import dataset_line, mirror_path
-from transforms.verify_dataset import verify
+from transforms.verify.verify_dataset import verify
 
 PHOTOS, SHARDS = 24, 3
 OF_SHARD = {

@@ -28,9 +28,9 @@ from schemas.records import (
     totals_of,
 )
 from schemas.rows import ROW_SCHEMA
-from transforms.image_spool import ImageSpool
-from transforms.tar_shard import IndexedTar, wids_index
-from transforms.write_shard import ShardRows, SpooledImage, file_digest, write_shard
+from transforms.shards.image_spool import ImageSpool
+from transforms.shards.tar_shard import IndexedTar, wids_index
+from transforms.shards.write_shard import ShardRows, SpooledImage, file_digest, write_shard
 
 FORMAT = {"base": "yfcc", "samples_per_shard": 8, "image_size": [32], "format": "jpg"}
 PHOTO_IDS = [*range(6_985_418_911, 6_985_418_931), 7, 999_999_999_999, 2**62 + 5]

@@ -8,7 +8,7 @@ import typing
 
 from tests import fault_fs
 from tests.killed_runs import data_hashes
-from transforms.verify_dataset import verify
+from transforms.verify.verify_dataset import verify
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _BUILD = "import sys, tests.fault_fs; from beam_jobs import build_dataset; sys.exit(build_dataset.main(sys.argv[1:]))"

@@ -13,8 +13,8 @@ from PIL import Image, ImageCms, ImageOps
 
 from schemas.failures import FailureReason, PhotoError
 from tests.process_memory import memory_bytes, reset_peak_memory
-from transforms.image_codec import EncodedImage, ImageOptions, encode_image
-from transforms.image_formats import sniff
+from transforms.images.image_codec import EncodedImage, ImageOptions, encode_image
+from transforms.images.image_formats import sniff
 
 LEAST_DB = {"png": 40.0, "jpg": 30.0}
 SLOWEST_S = 10.0

@@ -109,7 +109,7 @@ def write_instances(path: pathlib.Path, size: int, seed: int) -> int:
 
 def read_with_photobeam(file: str) -> int:
     """Makes both passes and all record batches; returns the number of boxes."""
-    from transforms.read_coco import read_coco, read_image_ids
+    from transforms.sources.read_coco import read_coco, read_image_ids
 
     return sum(part.batches["boxes"].num_rows for part in read_coco(read_image_ids(file)) if "boxes" in part.batches)
 

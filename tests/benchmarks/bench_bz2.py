@@ -17,8 +17,8 @@ import typing
 
 import numpy as np
 
-from transforms.bz2_blocks import read_blocks
-from transforms.line_ranges import open_reader, read_line_blocks, split_ranges
+from transforms.sources.bz2_blocks import read_blocks
+from transforms.sources.line_ranges import open_reader, read_line_blocks, split_ranges
 
 BAR = 1.15
 """Most CPU a split reader may use, in that of `bz2.open`. Where indexed_bzip2 is installed, which ends the process on a

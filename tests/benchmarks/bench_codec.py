@@ -22,10 +22,10 @@ import PIL
 import simplejpeg
 from PIL import Image
 
-from transforms.area_filter import area_average
-from transforms.image_codec import ImageOptions, encode_image
-from transforms.image_plan import image_plans
-from transforms.jpeg_pixels import decoded_fraction, jpeg_pixels
+from transforms.images.area_filter import area_average
+from transforms.images.image_codec import ImageOptions, encode_image
+from transforms.images.image_plan import image_plans
+from transforms.images.jpeg_pixels import decoded_fraction, jpeg_pixels
 
 BAR = 1.35
 """Most CPU that a photo may take, in that of the floor."""

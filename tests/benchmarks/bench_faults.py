@@ -28,14 +28,14 @@ from schemas import layout
 from schemas.photo_ids import key
 from schemas.rows import ROW_SCHEMA
 from tests.factories import make_row
-from transforms import build_shard, fetch_loop
-from transforms.fetch_options import FetchOptions
-from transforms.image_codec import ImageOptions
-from transforms.image_places import PlacesConfig
-from transforms.output import LocalOutput
-from transforms.remote_copies import RemoteCopy
-from transforms.remote_place import MIRROR, Http, RemotePlace
-from transforms.shard_config import ShardConfig
+from transforms.building import build_shard, fetch_loop
+from transforms.building.shard_config import ShardConfig
+from transforms.fetch.fetch_options import FetchOptions
+from transforms.images.image_codec import ImageOptions
+from transforms.places.image_places import PlacesConfig
+from transforms.places.remote_copies import RemoteCopy
+from transforms.places.remote_place import MIRROR, Http, RemotePlace
+from transforms.stores.output import LocalOutput
 
 HOSTS = ("127.0.0.1", "127.0.0.2")
 LATENCY_S = 0.05

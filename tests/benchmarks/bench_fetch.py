@@ -13,11 +13,11 @@ import time
 
 import aiohttp
 
-from transforms.byte_budget import ByteBudget
-from transforms.fetch_options import FetchOptions
-from transforms.for_each import for_each
-from transforms.http_client import HttpClient
-from transforms.http_fetch import fetch_bytes
+from transforms.fetch.byte_budget import ByteBudget
+from transforms.fetch.fetch_options import FetchOptions
+from transforms.fetch.http_client import HttpClient
+from transforms.fetch.http_fetch import fetch_bytes
+from transforms.workers.for_each import for_each
 
 BODY = bytes(100_000)
 

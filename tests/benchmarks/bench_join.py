@@ -29,8 +29,8 @@ sys.path.insert(0, str(ROOT))
 
 from schemas.annotations import ANNOTATION_COLUMNS, SOURCE_IMAGE_COLUMNS  # noqa: E402
 from tests.yfcc_corpus import write_corpus  # noqa: E402
-from transforms.cut_rows import count_shards  # noqa: E402
-from transforms.rows_file import ROW_GROUP_ROWS  # noqa: E402
+from transforms.join.cut_rows import count_shards  # noqa: E402
+from transforms.join.rows_file import ROW_GROUP_ROWS  # noqa: E402
 
 BAR = 1.5
 THREADS = 2

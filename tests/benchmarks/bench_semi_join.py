@@ -27,18 +27,18 @@ from schemas.sources import Source  # noqa: E402
 from schemas.yfcc import MAX_LINE_BYTES, read_dataset  # noqa: E402
 from tests.source_files import coco_image, write_coco  # noqa: E402
 from tests.yfcc_corpus import write_corpus  # noqa: E402
-from transforms.annotation_files import AnnotationFiles  # noqa: E402
-from transforms.base_photos import base_photos  # noqa: E402
-from transforms.filter_rows import RowSelection  # noqa: E402
-from transforms.find_inputs import bucket_bits, find_inputs  # noqa: E402
-from transforms.index_images import index_images, lists_images, merge_indexes  # noqa: E402
-from transforms.input_ranges import ranges_of  # noqa: E402
-from transforms.join_bucket import join_bucket, write_spool_index  # noqa: E402
-from transforms.line_ranges import open_reader, read_line_blocks  # noqa: E402
-from transforms.scratch import LocalScratch  # noqa: E402
-from transforms.split_lines import split_lines  # noqa: E402
-from transforms.spool_annotations import spool_annotations  # noqa: E402
-from transforms.spool_lines import BLOCK_BYTES, spool_lines  # noqa: E402
+from transforms.join.base_photos import base_photos  # noqa: E402
+from transforms.join.filter_rows import RowSelection  # noqa: E402
+from transforms.join.index_images import index_images, lists_images, merge_indexes  # noqa: E402
+from transforms.join.join_bucket import join_bucket, write_spool_index  # noqa: E402
+from transforms.join.spool_annotations import spool_annotations  # noqa: E402
+from transforms.join.spool_lines import BLOCK_BYTES, spool_lines  # noqa: E402
+from transforms.sources.annotation_files import AnnotationFiles  # noqa: E402
+from transforms.sources.find_inputs import bucket_bits, find_inputs  # noqa: E402
+from transforms.sources.input_ranges import ranges_of  # noqa: E402
+from transforms.sources.line_ranges import open_reader, read_line_blocks  # noqa: E402
+from transforms.sources.split_lines import split_lines  # noqa: E402
+from transforms.stores.scratch import LocalScratch  # noqa: E402
 
 BAR_RATIO = 1.3
 

@@ -38,7 +38,7 @@ from schemas.records import Plan, PlanRows  # noqa: E402
 from schemas.rows import ROW_SCHEMA  # noqa: E402
 from tests.annotated_photos import element  # noqa: E402
 from tests.factories import make_rows  # noqa: E402
-from transforms.file_digest import file_digest  # noqa: E402
+from transforms.files.file_digest import file_digest  # noqa: E402
 
 BAR_RATIO, BAR_MEMORY = 3.0, 1.25
 PHOTOS, CAPTIONS = 2_000, 5

@@ -21,9 +21,9 @@ import typing
 from schemas import layout
 from tests import factories
 from tests.generated_photo import photo
-from transforms.compare_datasets import compare_datasets
-from transforms.finished_dataset import open_finished
-from transforms.verify_dataset import verify
+from transforms.compare.compare_datasets import compare_datasets
+from transforms.datasets.finished_dataset import open_finished
+from transforms.verify.verify_dataset import verify
 
 BAR_S, BAR_S_PER_SHARD = 2.0, 0.001
 _PICTURES = 40

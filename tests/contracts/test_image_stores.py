@@ -13,14 +13,14 @@ import zipfile
 import pytest
 
 from tests.store_servers import GcsServer, S3Server
-from transforms.byte_budget import ByteBudget
-from transforms.fetch_error import FetchError
-from transforms.fetch_options import FetchOptions
-from transforms.http_client import HttpClient
-from transforms.image_places import FoundImage, PlacesConfig, check_places, fetch_image, list_places, open_places
-from transforms.photo_refs import CopyRef, PhotoRef
-from transforms.request_signers import S3Options
-from transforms.scratch import LocalScratch
+from transforms.fetch.byte_budget import ByteBudget
+from transforms.fetch.fetch_error import FetchError
+from transforms.fetch.fetch_options import FetchOptions
+from transforms.fetch.http_client import HttpClient
+from transforms.places.image_places import FoundImage, PlacesConfig, check_places, fetch_image, list_places, open_places
+from transforms.places.photo_refs import CopyRef, PhotoRef
+from transforms.stores.request_signers import S3Options
+from transforms.stores.scratch import LocalScratch
 
 PLACES = ("directory", "zip", "tar", "s3 prefix", "s3 zip", "s3 tar", "gs prefix", "s3 prefix, public")
 ON_S3, ZIPS = ("s3 prefix", "s3 zip", "s3 tar", "s3 prefix, public"), ("zip", "s3 zip")

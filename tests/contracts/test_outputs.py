@@ -23,15 +23,15 @@ from schemas.records import Plan, Tombstone
 from tests import fault_fs
 from tests.factories import make_dataset
 from tests.store_servers import GcsServer, S3Server
-from transforms import s3_output
-from transforms.dataset_files import DatasetFiles
-from transforms.lease import OutputInUseError, hold_output
-from transforms.lease_holder import Holder, read_holder, this_process
-from transforms.open_output import open_output
-from transforms.output import LeaseLostError, LocalOutput, Output
-from transforms.publish import OutputError
-from transforms.request_signers import S3Options
-from transforms.store_output import PART_BYTES, ChangedError, StoreOutput
+from transforms.files.publish import OutputError
+from transforms.stores import s3_output
+from transforms.stores.dataset_files import DatasetFiles
+from transforms.stores.lease import OutputInUseError, hold_output
+from transforms.stores.lease_holder import Holder, read_holder, this_process
+from transforms.stores.open_output import open_output
+from transforms.stores.output import LeaseLostError, LocalOutput, Output
+from transforms.stores.request_signers import S3Options
+from transforms.stores.store_output import PART_BYTES, ChangedError, StoreOutput
 
 pytestmark = pytest.mark.usefixtures("no_credentials")
 

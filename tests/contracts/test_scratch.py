@@ -11,11 +11,11 @@ import pytest
 
 import tests.fault_fs  # noqa: F401  gives fsspec faulty://
 from tests.store_servers import GcsServer, S3Server
-from transforms import local_copies
-from transforms.open_output import open_output
-from transforms.publish import OutputError
-from transforms.request_signers import S3Options
-from transforms.scratch import LocalScratch, Range, Scratch, StoreScratch, scratch_of
+from transforms.files.publish import OutputError
+from transforms.stores import local_copies
+from transforms.stores.open_output import open_output
+from transforms.stores.request_signers import S3Options
+from transforms.stores.scratch import LocalScratch, Range, Scratch, StoreScratch, scratch_of
 
 pytestmark = pytest.mark.usefixtures("no_credentials")
 

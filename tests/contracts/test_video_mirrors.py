@@ -7,15 +7,15 @@ import pytest
 
 from tests.small_videos import small_mp4
 from tests.store_servers import S3Server
-from transforms.byte_budget import ByteBudget
-from transforms.fetch_error import FetchError
-from transforms.fetch_options import FetchOptions
-from transforms.http_client import HttpClient
-from transforms.image_places import PlacesConfig
-from transforms.photo_refs import PhotoRef
-from transforms.remote_place import Http
-from transforms.request_signers import S3Options
-from transforms.saved_bodies import Saved
+from transforms.fetch.byte_budget import ByteBudget
+from transforms.fetch.fetch_error import FetchError
+from transforms.fetch.fetch_options import FetchOptions
+from transforms.fetch.http_client import HttpClient
+from transforms.fetch.saved_bodies import Saved
+from transforms.places.image_places import PlacesConfig
+from transforms.places.photo_refs import PhotoRef
+from transforms.places.remote_place import Http
+from transforms.stores.request_signers import S3Options
 from transforms.videos.video_mirror import VideoMirror
 
 HASH = "4e2f7a26a1dfbf165a7e30bdabf7e72a"

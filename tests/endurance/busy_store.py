@@ -24,8 +24,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from beam_jobs import build_dataset, check_dataset, reprocess_dataset  # noqa: E402
-from beam_jobs.demo_corpus import MIRROR, PACKS, write_corpus  # noqa: E402
-from beam_jobs.demo_server import serve  # noqa: E402
+from beam_jobs.demo_data.demo_corpus import MIRROR, PACKS, write_corpus  # noqa: E402
+from beam_jobs.demo_data.demo_server import serve  # noqa: E402
 from tests.free_port import free_port  # noqa: E402
 from tests.killed_runs import DATA_FOLDERS, data_hashes  # noqa: E402
 

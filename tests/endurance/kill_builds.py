@@ -16,10 +16,10 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from beam_jobs.demo_corpus import MIRROR, PACKS, write_corpus  # noqa: E402
-from beam_jobs.demo_server import serve  # noqa: E402
+from beam_jobs.demo_data.demo_corpus import MIRROR, PACKS, write_corpus  # noqa: E402
+from beam_jobs.demo_data.demo_server import serve  # noqa: E402
 from tests.killed_runs import data_hashes, kill_and_resume  # noqa: E402
-from transforms.verify_dataset import verify  # noqa: E402
+from transforms.verify.verify_dataset import verify  # noqa: E402
 
 
 def main() -> int:

@@ -16,7 +16,7 @@ import typing
 
 from tests.mutated_images import SLOWEST_S, Verdict, judge, mutations
 from tests.odd_images import odd_images
-from transforms.image_codec import ImageOptions
+from transforms.images.image_codec import ImageOptions
 
 EXACT = ImageOptions(format="png", resize="none")
 WRITTEN = ImageOptions()

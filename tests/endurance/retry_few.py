@@ -25,7 +25,7 @@ from schemas.photo_ids import hash64, shards_of  # noqa: E402
 from tests.fault_server import Answer, FaultServer  # noqa: E402
 from tests.jobs.conftest import picture, write_lines  # noqa: E402
 from tests.yfcc_corpus import dataset_line, mirror_path  # noqa: E402
-from transforms.verify_dataset import verify  # noqa: E402
+from transforms.verify.verify_dataset import verify  # noqa: E402
 
 
 def main() -> int:

@@ -24,7 +24,7 @@ from tests.fault_server import Answer, FaultServer
 from tests.jobs.conftest import write_lines
 from tests.jobs.test_build_yfcc import build, data_hashes, manifest_of
 from tests.worker_processes import worker_processes
-from transforms import find_inputs
+from transforms.sources import find_inputs
 
 BAD_ROOTS = [
     "http://",

@@ -15,7 +15,7 @@ from tests.jobs.conftest import picture, write_lines
 from tests.jobs.test_build_yfcc import build, data_hashes, manifest_of
 from tests.worker_processes import worker_processes
 from tests.yfcc_corpus import mirror_path
-from transforms.shard_config import ShardConfig
+from transforms.building.shard_config import ShardConfig
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CUSTOMIZE = "import sys\nif 'from multiprocessing' in ' '.join(sys.orig_argv):\n    import tests.broken_decoder\n"

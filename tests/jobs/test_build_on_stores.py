@@ -19,10 +19,10 @@ from tests.factories import make_dataset
 from tests.fault_server import FaultServer
 from tests.jobs.conftest import write_lines
 from tests.store_servers import GcsServer, S3Server
-from transforms.has_photos import has_photos
-from transforms.lease_holder import read_holder
-from transforms.request_signers import S3Options
-from transforms.s3_output import S3Output
+from transforms.datasets.has_photos import has_photos
+from transforms.stores.lease_holder import read_holder
+from transforms.stores.request_signers import S3Options
+from transforms.stores.s3_output import S3Output
 
 pytestmark = pytest.mark.usefixtures("no_credentials")
 

@@ -25,7 +25,8 @@ from schemas.samples import SIDECAR_SCHEMA
 from tests.fault_server import Answer, FaultServer
 from tests.jobs.conftest import picture, write_lines
 from tests.yfcc_corpus import mirror_path
-from transforms import input_ranges, join_rows, spool_lines
+from transforms.join import join_rows, spool_lines
+from transforms.sources import input_ranges
 
 Flags = typing.Sequence[typing.Any]
 
@@ -143,7 +144,7 @@ def test_bytes_do_not_depend_on_order_splitting_or_workers(
     monkeypatch.setattr(input_ranges, "PLAIN_RANGE_BYTES", range_bytes)
     monkeypatch.setattr(input_ranges, "BZ2_RANGE_BYTES", range_bytes)
     monkeypatch.setattr(spool_lines, "BLOCK_BYTES", block_bytes)
-    monkeypatch.setattr("transforms.find_inputs.BUCKET_BYTES", bucket_bytes)
+    monkeypatch.setattr("transforms.sources.find_inputs.BUCKET_BYTES", bucket_bytes)
     build(tmp_path / "in", mirror, tmp_path / "out", "--workers", workers)
     assert data_hashes(tmp_path / "out") == data_hashes(tmp_path / "reference")
     assert manifest_of(tmp_path / "out").root_hash == manifest_of(tmp_path / "reference").root_hash

@@ -7,15 +7,16 @@ import typing
 import pyarrow.parquet as pq
 import pytest
 
-from beam_jobs import check_alive, reprocess_dataset
+from beam_jobs import reprocess_dataset
+from beam_jobs.reprocess import check_alive
 from schemas import layout
 from tests.factories import PHOTO_IDS, make_dataset
 from tests.fault_server import Answer, FaultServer
-from transforms import flickr_requests
-from transforms.check_alive import Answer as Told
-from transforms.check_alive import FlickrPhoto, ask_flickr
-from transforms.fetch_loop import run_in_loop
-from transforms.fetch_options import FetchOptions
+from transforms.building.fetch_loop import run_in_loop
+from transforms.fetch import flickr_requests
+from transforms.fetch.fetch_options import FetchOptions
+from transforms.reprocess.check_alive import Answer as Told
+from transforms.reprocess.check_alive import FlickrPhoto, ask_flickr
 
 PLACEHOLDER = b"\x89PNG" + bytes(flickr_requests.PLACEHOLDER_BYTES - 4)
 OPTIONS = FetchOptions(timeout_s=0.5, retries=0, allow_private_hosts=True)
@@ -83,7 +84,7 @@ def test_what_is_gone_is_listed_and_can_be_taken_down(
     monkeypatch.setattr(check_alive, "REQUESTS_PER_S", 1_000.0)
     root = make_dataset(tmp_path / "data")
     samples = [i for n in (0, 1) for i in pq.read_table(root / layout.sidecar_file(n))["photo_id"].to_pylist()]
-    from transforms import check_alive as asking
+    from transforms.reprocess import check_alive as asking
 
     monkeypatch.setattr(asking, "_flickr_url", lambda row: f"{flickr.url}/{row['photo_id']}")
     flickr.answers = {f"/{photo_id}": Answer(b"x", 206) for photo_id in samples[2:]}

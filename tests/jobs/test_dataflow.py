@@ -91,7 +91,7 @@ def test_a_template_is_made_without_the_service(source, tmp_path, bucket, monkey
     from apache_beam.options.pipeline_options import GoogleCloudOptions
     from apache_beam.runners.dataflow.internal import apiclient
 
-    from beam_jobs import dataflow_runner
+    from beam_jobs.runners import dataflow_runner
 
     staged, left = {}, []
 

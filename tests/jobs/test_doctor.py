@@ -14,12 +14,13 @@ import urllib.request
 
 import pytest
 
-from beam_jobs import doctor, job_server_jar
-from beam_jobs.findings import FAULT, OK, WARNING, Finding, look_at
-from beam_jobs.machine_findings import look_at_cores, look_at_open_files, look_at_packages
-from beam_jobs.output_findings import look_at_temp_location
-from beam_jobs.place_findings import look_at_server
-from beam_jobs.runner_findings import look_at_runner
+from beam_jobs import doctor
+from beam_jobs.diagnosis.findings import FAULT, OK, WARNING, Finding, look_at
+from beam_jobs.diagnosis.machine_findings import look_at_cores, look_at_open_files, look_at_packages
+from beam_jobs.diagnosis.output_findings import look_at_temp_location
+from beam_jobs.diagnosis.place_findings import look_at_server
+from beam_jobs.diagnosis.runner_findings import look_at_runner
+from beam_jobs.runners import job_server_jar
 from schemas import layout
 from tests.factories import make_dataset
 from tests.fault_server import Answer, FaultServer, closed_port
@@ -28,13 +29,13 @@ from tests.raw_server import raw_server
 from tests.source_files import write_four_sources
 from tests.store_servers import GcsServer, S3Server
 from tests.unit.test_flink_cluster import OVERVIEW, write_jar, write_java
-from transforms import store_requests
-from transforms.fetch_options import FetchOptions
-from transforms.lease import hold_output
-from transforms.open_output import open_output
-from transforms.output import LocalOutput
-from transforms.reach_server import UnreachableError, reach
-from transforms.request_signers import S3Options
+from transforms.fetch.fetch_options import FetchOptions
+from transforms.places.reach_server import UnreachableError, reach
+from transforms.stores import store_requests
+from transforms.stores.lease import hold_output
+from transforms.stores.open_output import open_output
+from transforms.stores.output import LocalOutput
+from transforms.stores.request_signers import S3Options
 
 pytestmark = pytest.mark.usefixtures("no_credentials")
 

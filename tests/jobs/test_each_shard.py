@@ -9,9 +9,9 @@ import apache_beam as beam
 import pytest
 
 from beam_jobs.errors import JobError
-from beam_jobs.local_runner import run_locally
-from transforms import progress
-from transforms.each_shard import EachShard, ShardWork
+from beam_jobs.runners.local_runner import run_locally
+from transforms.workers import progress
+from transforms.workers.each_shard import EachShard, ShardWork
 
 
 @dataclasses.dataclass(frozen=True)

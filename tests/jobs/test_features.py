@@ -29,8 +29,8 @@ from transforms.features.onnx_model import ModelFile, ModelFit, load_session
 from transforms.features.preprocess import PRESETS
 from transforms.features.run_model import ExtractFeatures
 from transforms.features.shard_features import FeaturesConfig
-from transforms.output import LocalOutput
-from transforms.request_signers import S3Options
+from transforms.stores.output import LocalOutput
+from transforms.stores.request_signers import S3Options
 
 _SHARDS = (0, 1)
 """Those of the dataset that have samples."""

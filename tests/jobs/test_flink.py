@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from beam_jobs import build_dataset, check_dataset
-from beam_jobs.worker_boot import VERSIONS
+from beam_jobs.runners.worker_boot import VERSIONS
 from tests.fault_server import FaultServer
 from tests.flink_cluster import SHORT_LIVED, FlinkCluster
 from tests.jobs.conftest import write_lines

@@ -22,9 +22,9 @@ from tests.annotated_photos import copy, element
 from tests.factories import make_rows, stage_shard, write_input_failures, write_records
 from transforms.features.feature_product import finish_features, read_features
 from transforms.features.shard_features import publish_features, write_array, write_table
-from transforms.file_digest import file_digest
-from transforms.output import LocalOutput
-from transforms.verify_dataset import verify
+from transforms.files.file_digest import file_digest
+from transforms.stores.output import LocalOutput
+from transforms.verify.verify_dataset import verify
 
 CAPTIONS = {1: ["a dog runs"], 2: [], 3: ["a cat", "a dog and a cat sit"], 4: ["a failure"], 5: ["a hat"]}
 LABELS = {1: [18, 18], 2: [17], 3: [17], 4: [], 5: [18]}

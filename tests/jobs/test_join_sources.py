@@ -24,7 +24,8 @@ from tests.source_files import (
     write_csv,
     write_four_sources,
 )
-from transforms import find_inputs, input_ranges, read_coco, spool_file
+from transforms.join import spool_file
+from transforms.sources import find_inputs, input_ranges, read_coco
 
 Rows = dict[int, dict[str, typing.Any]]
 

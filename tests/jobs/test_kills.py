@@ -7,7 +7,7 @@ import sys
 from tests.fault_server import FaultServer
 from tests.jobs.conftest import write_lines
 from tests.killed_runs import data_hashes, kill_and_resume
-from transforms.verify_dataset import verify
+from transforms.verify.verify_dataset import verify
 
 KILLS = 3
 """More of them: tests/endurance/kill_builds.py."""

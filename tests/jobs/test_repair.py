@@ -34,9 +34,9 @@ from tests.damaged_dataset import (
     stamps,
 )
 from tests.store_servers import GcsServer, S3Server
-from transforms.dataset_files import DatasetFiles
-from transforms.request_signers import S3Options
-from transforms.verify_dataset import verify
+from transforms.stores.dataset_files import DatasetFiles
+from transforms.stores.request_signers import S3Options
+from transforms.verify.verify_dataset import verify
 
 TAR, ROWS, COMMIT = layout.tar_file(1), layout.rows_file(1), layout.commit_file(1)
 
@@ -296,7 +296,9 @@ def test_a_repair_that_died_is_gone_on_with(
     for name in (layout.MANIFEST, layout.SHARD_INDEX, TAR):
         (dataset / name).unlink()
     with monkeypatch.context() as patch:
-        patch.setattr("beam_jobs.repair_dataset._repair_records", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(
+            "beam_jobs.repair.repair_dataset._repair_records", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+        )
         assert repair(dataset, f"--mirror=yfcc={corpus.mirror.url}") == 130
     assert faults(dataset).keys() == {layout.MANIFEST, layout.SHARD_INDEX}
     corpus.mirror.asked.clear()

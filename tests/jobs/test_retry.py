@@ -22,7 +22,7 @@ from tests.jobs.test_build_sources import build as build_sources
 from tests.jobs.test_build_sources import mirrors, serve_four_sources
 from tests.source_files import write_four_sources
 from tests.yfcc_corpus import dataset_line, mirror_path
-from transforms.output import LocalOutput
+from transforms.stores.output import LocalOutput
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 

@@ -102,7 +102,7 @@ def test_limits_choose_the_same_rows_for_any_buckets_and_order(
     classes = ("--classes", "cat,hot dog,cow", "--samples_per_shard", 4)
     assert join(coco, tmp_path / "a", *classes, *flags) == 0
     write_coco(coco, seed=9)
-    monkeypatch.setattr("transforms.find_inputs.BUCKET_BYTES", 500)
+    monkeypatch.setattr("transforms.sources.find_inputs.BUCKET_BYTES", 500)
     assert join(coco, tmp_path / "b", *classes, *flags) == 0
     files = sorted(p.name for p in (tmp_path / "a/rows").iterdir())
     assert files == sorted(p.name for p in (tmp_path / "b/rows").iterdir())

@@ -14,8 +14,8 @@ from schemas import layout
 from schemas.photo_ids import hash64, key, shards_of
 from schemas.samples import SAMPLE_SCHEMA, sample_json
 from tests import factories
-from transforms.dataset_files import DatasetFiles
-from transforms.show_photo import IdKind, find_photo, read_picture
+from transforms.datasets.show_photo import IdKind, find_photo, read_picture
+from transforms.stores.dataset_files import DatasetFiles
 
 
 def _of_shard(shard: int) -> list[int]:

@@ -20,7 +20,7 @@ from schemas.records import CommitRecord, Manifest, Plan
 from tests.factories import make_dataset
 from tests.fault_server import FaultServer
 from tests.jobs.conftest import write_lines
-from transforms.output import LocalOutput
+from transforms.stores.output import LocalOutput
 
 GONE = (10_007, 10_070, 10_014)
 """A sample, a failure and a duplicate of the corpus."""

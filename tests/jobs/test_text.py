@@ -19,7 +19,7 @@ from beam_jobs import join_metadata, prepare_text, reprocess_dataset
 from schemas.product_records import ProductRecord
 from tests.captioned_photos import CAPTIONS, FAILED, SPLITS, captions_in_order, make_captioned
 from tests.store_servers import S3Server
-from transforms.verify_dataset import verify
+from transforms.verify.verify_dataset import verify
 
 NO_PUNKT = "--tokenizer=nltk_no_punkt"
 SPECIAL = ["<pad>", "<start>", "<end>", "<unk>"]

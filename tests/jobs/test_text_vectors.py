@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from beam_jobs import prepare_text
-from beam_jobs.label_flags import LabelOptions
 from beam_jobs.run_folder import RunFolder
-from beam_jobs.text_job import TextJob
-from beam_jobs.text_vectors import model_folder
-from beam_jobs.vector_flags import VectorOptions
+from beam_jobs.text.label_flags import LabelOptions
+from beam_jobs.text.text_job import TextJob
+from beam_jobs.text.text_vectors import model_folder
+from beam_jobs.text.vector_flags import VectorOptions
 from schemas.coco_categories import COCO_CATEGORIES
 from schemas.columns import vector_of
 from schemas.product_records import ProductRecord
@@ -26,13 +26,13 @@ from tests.annotated_photos import element
 from tests.captioned_photos import make_captioned
 from tests.gensim_vectors import infer_directly, needs_siphash13
 from tests.store_servers import S3Server
-from transforms.finished_dataset import open_finished
-from transforms.output import LocalOutput
-from transforms.scratch import LocalScratch
+from transforms.datasets.finished_dataset import open_finished
+from transforms.stores.output import LocalOutput
+from transforms.stores.scratch import LocalScratch
 from transforms.text.text_options import TextOptions
 from transforms.text.tokenizers import tokenizer
 from transforms.text.write_doc2vec import InferVectors, publish_model
-from transforms.verify_dataset import verify
+from transforms.verify.verify_dataset import verify
 
 CAPTIONS = {
     11: ["A dog runs on the beach .", "the dog runs"],

@@ -26,8 +26,8 @@ from tests.fault_server import Answer, FaultServer
 from tests.jobs.conftest import picture, write_lines
 from tests.small_videos import small_mp4
 from tests.yfcc_corpus import dataset_line, mirror_path, video_line, video_path
-from transforms import show_photo
-from transforms.dataset_files import DatasetFiles
+from transforms.datasets import show_photo
+from transforms.stores.dataset_files import DatasetFiles
 
 PHOTOS, VIDEOS, SHARDS = 14, 9, 3
 CAP_BYTES = 1_500_000

@@ -10,6 +10,12 @@ import pytest
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _LAYERS = ("schemas", "transforms", "beam_jobs")
+_PACKAGES = (
+    *("files", "workers", "images", "geometry", "fetch", "stores", "places", "sources", "join", "datasets", "shards"),
+    *("verify", "compare", "videos", "building", "features", "text", "reprocess", "export"),
+)
+"""Of `transforms`, from the lowest to the highest."""
+
 _MODULES_OF = {layer: sorted((_ROOT / layer).glob("**/*.py")) for layer in _LAYERS}
 _MODULES = [path for paths in _MODULES_OF.values() for path in paths]
 _PAGES = [_ROOT / "README.md", _ROOT / "CHANGELOG.md", *sorted((_ROOT / "docs").glob("*.md"))]
@@ -41,6 +47,18 @@ def test_a_layer_imports_only_itself_and_those_below(layer):
     assert {name: layers - allowed for name, layers in found.items() if layers - allowed} == {}
 
 
+def test_packages_of_transforms_stand_in_one_order():
+    places = {package: place for place, package in enumerate(_PACKAGES)}
+    assert {path.parent.name for path in (_ROOT / "transforms").glob("*/__init__.py")} == places.keys()
+    upwards = {
+        f"{path.relative_to(_ROOT)} imports {name}"
+        for path in (_ROOT / "transforms").glob("*/*.py")
+        for name in _imports(path)
+        if name.startswith("transforms.") and places[name.split(".")[1]] > places[path.parent.name]
+    }
+    assert upwards == set()
+
+
 def test_annotations_stay_objects():
     """Beam reads them; as text it takes them all for Any."""
     assert len(_MODULES) > 30
@@ -50,7 +68,7 @@ def test_annotations_stay_objects():
 @pytest.mark.parametrize(
     "module",
     [
-        "transforms.build_shard",
+        "transforms.building.build_shard",
         "beam_jobs.build_dataset",
         "beam_jobs.check_dataset",
         "beam_jobs.diff_datasets",

@@ -10,12 +10,12 @@ import yarl
 
 from schemas.failures import FailureReason
 from tests.fault_server import BODY, Answer, FaultServer
-from transforms.address_guard import AddressGuard, is_public
-from transforms.byte_budget import ByteBudget
-from transforms.fetch_error import FetchError
-from transforms.fetch_options import FetchOptions
-from transforms.http_client import HttpClient
-from transforms.http_fetch import fetch_bytes
+from transforms.fetch.address_guard import AddressGuard, is_public
+from transforms.fetch.byte_budget import ByteBudget
+from transforms.fetch.fetch_error import FetchError
+from transforms.fetch.fetch_options import FetchOptions
+from transforms.fetch.http_client import HttpClient
+from transforms.fetch.http_fetch import fetch_bytes
 
 PRIVATE = [
     "127.0.0.1", "127.8.8.8", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1",
@@ -102,7 +102,7 @@ def test_a_name_that_changes_its_address_does_not_slip_through(
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers), port))]
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    monkeypatch.setattr("transforms.address_guard.is_public", lambda address: str(address) == "192.0.2.1")
+    monkeypatch.setattr("transforms.fetch.address_guard.is_public", lambda address: str(address) == "192.0.2.1")
     for _ in range(3):
         assert failure(f"http://rebound.example:{port}/a", timeout_s=0.2).reason is not None
     assert server.asked == []

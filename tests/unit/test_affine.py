@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from transforms import affine
-from transforms.image_codec import EncodedImage, ImageOptions, encode_image
-from transforms.image_plan import RESIZE_MODES, TURNED_UPRIGHT
+from transforms.geometry import affine
+from transforms.images.image_codec import EncodedImage, ImageOptions, encode_image
+from transforms.images.image_plan import RESIZE_MODES, TURNED_UPRIGHT
 
 Pixels = npt.NDArray[np.int64]
 

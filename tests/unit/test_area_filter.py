@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.generated_photo import photo
-from transforms import area_filter
-from transforms.area_filter import area_average
+from transforms.images import area_filter
+from transforms.images.area_filter import area_average
 
 
 def shares(stored: int, extent: float, written: int) -> npt.NDArray[np.float64]:

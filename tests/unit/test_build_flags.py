@@ -7,11 +7,11 @@ import pytest
 
 from beam_jobs import build_dataset
 from beam_jobs.errors import UsageError
-from transforms.fetch_options import OPT_OUT_TAGS, FetchOptions
-from transforms.flickr_requests import REQUESTS_PER_S
-from transforms.image_places import PlacesConfig
-from transforms.remote_copies import MIRROR_ROOTS
-from transforms.request_signers import S3Options
+from transforms.fetch.fetch_options import OPT_OUT_TAGS, FetchOptions
+from transforms.fetch.flickr_requests import REQUESTS_PER_S
+from transforms.places.image_places import PlacesConfig
+from transforms.places.remote_copies import MIRROR_ROOTS
+from transforms.stores.request_signers import S3Options
 
 
 def places(*flags: str) -> PlacesConfig:

@@ -26,16 +26,17 @@ from schemas.samples import SAMPLE_COLUMNS
 from tests.annotated_photos import CENTRES, MARKS, OPEN_IMAGES_ID, SIZE, annotated_row, mapped_box, photo_file
 from tests.factories import make_row
 from tests.unit.test_map_masks import beyond_a_pixel
-from transforms import affine, build_shard
-from transforms.fetch_loop import run_in_loop, shared_fetching
-from transforms.fetch_options import FetchOptions
-from transforms.image_codec import ImageOptions
-from transforms.image_places import FoundImage, PhotoRef, PlacesConfig
-from transforms.image_plan import RESIZE_MODES
-from transforms.map_masks import decode_rle
-from transforms.output import LocalOutput
-from transforms.shard_config import ShardConfig
-from transforms.verify_geometry import geometry_problems
+from transforms.building import build_shard
+from transforms.building.fetch_loop import run_in_loop, shared_fetching
+from transforms.building.shard_config import ShardConfig
+from transforms.fetch.fetch_options import FetchOptions
+from transforms.geometry import affine
+from transforms.geometry.map_masks import decode_rle
+from transforms.images.image_codec import ImageOptions
+from transforms.images.image_plan import RESIZE_MODES
+from transforms.places.image_places import FoundImage, PhotoRef, PlacesConfig
+from transforms.stores.output import LocalOutput
+from transforms.verify.verify_geometry import geometry_problems
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
@@ -296,5 +297,5 @@ def test_order_of_arrival_and_pieces_move_no_value(
     rows = [annotated_row(i, 90) if i % 3 else make_row(i) for i in range(1, 12)]
     files = {i: (photo_file(), "flickr", "") for i in range(1, 12)}
     whole = build(rows, files, resize="crop")
-    monkeypatch.setattr("transforms.write_shard._ROWS_AT_A_TIME", 2)
+    monkeypatch.setattr("transforms.shards.write_shard._ROWS_AT_A_TIME", 2)
     assert build(rows, files, resize="crop").table.equals(whole.table)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms import bz2_bits
-from transforms.bz2_blocks import Block, CorruptInputError, is_bz2, read_block, read_blocks
+from transforms.sources import bz2_bits
+from transforms.sources.bz2_blocks import Block, CorruptInputError, is_bz2, read_block, read_blocks
 
 NAME = "packs/autotags.bz2"
 

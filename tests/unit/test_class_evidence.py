@@ -12,8 +12,8 @@ import pytest
 from schemas.classes import ChosenClass, Label
 from schemas.rows import ROW_SCHEMA
 from tests.factories import make_row
-from transforms.class_evidence import Evidence, evidence, only_classes
-from transforms.filter_rows import in_split
+from transforms.join.class_evidence import Evidence, evidence, only_classes
+from transforms.join.filter_rows import in_split
 
 Row = dict[str, typing.Any]
 LABELS = [

@@ -16,11 +16,11 @@ from schemas.elements import JoinedBucket, ShardCut
 from schemas.photo_ids import CLASS_SALT, LIMIT_SALT, buckets_of, hash64
 from schemas.rows import ROW_SCHEMA
 from tests.factories import make_row
-from transforms import join_bucket
-from transforms.cut_rows import cut_shard, keep_rows, write_bucket_list
-from transforms.filter_rows import RowSelection, select_rows
-from transforms.output import LocalOutput
-from transforms.scratch import LocalScratch
+from transforms.join import join_bucket
+from transforms.join.cut_rows import cut_shard, keep_rows, write_bucket_list
+from transforms.join.filter_rows import RowSelection, select_rows
+from transforms.stores.output import LocalOutput
+from transforms.stores.scratch import LocalScratch
 
 NAMES = ("cat", "dog", "cow", "yak")
 CLASSES = [ChosenClass(name, (Label("coco", name, name),)) for name in NAMES]

@@ -10,9 +10,9 @@ from schemas.class_hierarchy import Hierarchy
 from schemas.classes import ChosenClass, KnownClasses, Label, UnknownClassError
 from schemas.sources import Source
 from schemas.splits import UnknownSplitError, read_split, split_pattern
-from transforms.filter_rows import RowSelection
-from transforms.input_files import InputError, InputFile
-from transforms.read_classes import choose_classes
+from transforms.join.filter_rows import RowSelection
+from transforms.join.read_classes import choose_classes
+from transforms.sources.input_files import InputError, InputFile
 
 NAMES = {
     "/m/fruit": "Fruit", "/m/apple": "Apple", "/m/pine": "Pineapple", "/m/clock": "Alarm clock", "/m/bat1": "Bat",

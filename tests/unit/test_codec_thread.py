@@ -6,7 +6,7 @@ import typing
 
 import pytest
 
-from transforms.codec_thread import CodecThread
+from transforms.workers.codec_thread import CodecThread
 
 
 def _in_thread(use: typing.Callable[[CodecThread], typing.Coroutine[typing.Any, typing.Any, typing.Any]]) -> typing.Any:

@@ -12,10 +12,10 @@ from schemas.failures import FAILURE_SCHEMA
 from schemas.photo_ids import shards_of
 from schemas.samples import SIDECAR_SCHEMA
 from tests.factories import make_rows
-from transforms.compare_datasets import hash_ranges
-from transforms.compare_images import ImageChange, compare_pictures
-from transforms.compare_photos import aligned, compare_photos, differing_places
-from transforms.finished_dataset import ShardTables
+from transforms.compare.compare_datasets import hash_ranges
+from transforms.compare.compare_images import ImageChange, compare_pictures
+from transforms.compare.compare_photos import aligned, compare_photos, differing_places
+from transforms.datasets.finished_dataset import ShardTables
 
 
 @pytest.mark.parametrize(("a", "b"), [(1, 1), (3, 3), (1, 7), (5, 3), (10, 4), (1000, 999), (0, 0), (0, 2)])

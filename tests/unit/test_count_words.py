@@ -5,10 +5,10 @@ import pathlib
 import pytest
 
 from tests.captioned_photos import make_captioned
-from transforms.finished_dataset import open_finished
-from transforms.output import LocalOutput
-from transforms.scratch import LocalScratch
-from transforms.shard_sources import note_sources
+from transforms.datasets.finished_dataset import open_finished
+from transforms.datasets.shard_sources import note_sources
+from transforms.stores.output import LocalOutput
+from transforms.stores.scratch import LocalScratch
 from transforms.text.count_words import CountWords, merged_words
 from transforms.text.text_options import TextOptions
 

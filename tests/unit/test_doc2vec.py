@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.gensim_vectors import infer_directly, needs_siphash13
-from transforms.request_signers import S3Options
+from transforms.stores.request_signers import S3Options
 from transforms.text.doc2vec import PRESETS, Doc2VecOptions, infer, train
 from transforms.text.doc2vec_file import ModelError, fetch_model, load_model
 from transforms.text.python_hash import stable_hash

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from schemas.photo_ids import hash64
 from schemas.yfcc import Pack
-from transforms.duplicate_lines import unique_lines
+from transforms.join.duplicate_lines import unique_lines
 
 
 def dataset_line(photo_id: int, content: str, number: str = "1", hash_: str = "abc") -> bytes:

@@ -6,10 +6,10 @@ import typing
 import pytest
 
 from tests.fault_server import BODY, Answer, FaultServer
-from transforms.byte_budget import ByteBudget
-from transforms.fetch_options import FetchOptions
-from transforms.http_client import HttpClient
-from transforms.http_fetch import fetch_bytes
+from transforms.fetch.byte_budget import ByteBudget
+from transforms.fetch.fetch_options import FetchOptions
+from transforms.fetch.http_client import HttpClient
+from transforms.fetch.http_fetch import fetch_bytes
 
 URL = "http://mirror.invalid/a"
 

@@ -14,21 +14,21 @@ import pytest
 from beam_jobs import export_annotations, export_job
 from beam_jobs.errors import UsageError
 from beam_jobs.export_job import ExportRequest
-from beam_jobs.runner_flags import RunnerConfig
+from beam_jobs.runners.runner_flags import RunnerConfig
 from schemas import layout
 from schemas.export_records import EXPORT_BEGUN, EXPORT_RECORD, ExportPart, ExportRecord, exported_from, part_record
 from schemas.records import Plan, Tombstone
 from tests.boxed_dataset import boxed_row, make_boxed_dataset
+from transforms.datasets.finished_dataset import open_finished
+from transforms.datasets.shard_sources import note_sources
 from transforms.export.classes import choose_classes
 from transforms.export.export_shard import ExportConfig, ImageMode, ListLabels, _kept_images
 from transforms.export.formats import FILES, FORMATS
 from transforms.export.images import split_of
 from transforms.export.read_photos import ExportedDataset, read_photos
 from transforms.export.write_files import write_files
-from transforms.finished_dataset import open_finished
-from transforms.output import LeaseLostError, LocalOutput
-from transforms.scratch import LocalScratch
-from transforms.shard_sources import note_sources
+from transforms.stores.output import LeaseLostError, LocalOutput
+from transforms.stores.scratch import LocalScratch
 
 IMAGE = "img/7/7.jpg"
 

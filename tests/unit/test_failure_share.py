@@ -3,8 +3,8 @@
 import pytest
 
 from schemas.failures import FailureReason
-from transforms import progress
-from transforms.failure_share import TooManyFailuresError, check_sample, check_share
+from transforms.workers import progress
+from transforms.workers.failure_share import TooManyFailuresError, check_sample, check_share
 
 
 @pytest.fixture(autouse=True)

@@ -13,13 +13,13 @@ from schemas import published_sets
 from schemas.sources import Source
 from tests.fault_server import Answer, FaultServer, closed_port
 from tests.published_server import PublishedServer, Served
-from transforms import download_file
-from transforms.download_cache import cache_path
-from transforms.download_file import DownloadError
-from transforms.fetch_options import FetchOptions
-from transforms.fetch_published import PublishedPlaces, fetch_published
-from transforms.find_inputs import find_inputs
-from transforms.input_files import InputError
+from transforms.fetch.fetch_options import FetchOptions
+from transforms.sources import download_file
+from transforms.sources.download_cache import cache_path
+from transforms.sources.download_file import DownloadError
+from transforms.sources.fetch_published import PublishedPlaces, fetch_published
+from transforms.sources.find_inputs import find_inputs
+from transforms.sources.input_files import InputError
 
 _ZIP = "/annotations/annotations_trainval2017.zip"
 

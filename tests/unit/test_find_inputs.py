@@ -10,8 +10,8 @@ import pytest
 from schemas.sources import Source
 from schemas.yfcc import Pack
 from tests.yfcc_corpus import dataset_line
-from transforms.find_inputs import FoundInputs, bucket_bits, find_inputs
-from transforms.input_files import InputError
+from transforms.sources.find_inputs import FoundInputs, bucket_bits, find_inputs
+from transforms.sources.input_files import InputError
 
 LINE = dataset_line(0, 42, random.Random(0))
 LINE_23 = "\t".join(f for i, f in enumerate(LINE.split("\t")) if i not in (0, 2))

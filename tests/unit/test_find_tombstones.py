@@ -15,7 +15,7 @@ from beam_jobs.output_state import Standing, begin
 from schemas import layout
 from schemas.records import Manifest, Plan, Tombstone
 from tests.factories import make_dataset
-from transforms.output import LocalOutput
+from transforms.stores.output import LocalOutput
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 import pytest
 
 from schemas.records import CommitRecord, FileDigest
-from transforms.finish_shards import _check_sizes
-from transforms.output import LocalOutput
-from transforms.publish import OutputError
+from transforms.building.finish_shards import _check_sizes
+from transforms.files.publish import OutputError
+from transforms.stores.output import LocalOutput
 
 
 def _commit(shard, name, size_bytes):

@@ -22,8 +22,8 @@ from schemas.flickr8k import (
 )
 from schemas.merge_annotations import merge_elements
 from schemas.surrogate_ids import surrogate_id
-from transforms.annotation_parts import PART_TYPES
-from transforms.read_flickr8k import Flickr8kFile, find_flickr8k, read_flickr8k, read_splits, refusal_of
+from transforms.sources.annotation_parts import PART_TYPES
+from transforms.sources.read_flickr8k import Flickr8kFile, find_flickr8k, read_flickr8k, read_splits, refusal_of
 
 BAD_NAME = "2258277193_586949ec62.jpg.1"
 CAPTION = "1000268201_693b08cb0e.jpg#0\tA child in a pink dress ."

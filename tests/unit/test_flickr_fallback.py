@@ -9,15 +9,15 @@ import pytest
 import yarl
 
 from tests.fault_server import BODY, Answer, FaultServer
-from transforms import flickr_requests
-from transforms.byte_budget import ByteBudget
-from transforms.fetch_error import FetchError
-from transforms.fetch_options import FetchOptions
-from transforms.flickr_requests import FlickrGate
-from transforms.http_client import HttpClient
-from transforms.image_places import FoundImage, PlacesConfig, fetch_image, open_places
-from transforms.photo_refs import CopyRef, PhotoRef
-from transforms.remote_copies import MIRROR_ROOTS
+from transforms.fetch import flickr_requests
+from transforms.fetch.byte_budget import ByteBudget
+from transforms.fetch.fetch_error import FetchError
+from transforms.fetch.fetch_options import FetchOptions
+from transforms.fetch.flickr_requests import FlickrGate
+from transforms.fetch.http_client import HttpClient
+from transforms.places.image_places import FoundImage, PlacesConfig, fetch_image, open_places
+from transforms.places.photo_refs import CopyRef, PhotoRef
+from transforms.places.remote_copies import MIRROR_ROOTS
 
 MD5 = hashlib.md5(BODY).hexdigest()
 ORIGINAL, MEDIUM = "/1/42_b_o.jpg", "/1/42_b.jpg"

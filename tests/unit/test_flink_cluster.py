@@ -6,9 +6,9 @@ import zipfile
 
 import pytest
 
-from beam_jobs import job_server_jar
 from beam_jobs.errors import UsageError
-from beam_jobs.flink_cluster import (
+from beam_jobs.runners import job_server_jar
+from beam_jobs.runners.flink_cluster import (
     ClusterState,
     check_flink,
     check_java,
@@ -18,8 +18,8 @@ from beam_jobs.flink_cluster import (
     java_warnings,
     read_cluster,
 )
-from beam_jobs.flink_options import flink_options
-from beam_jobs.job_server_jar import beam_version, find_jar, jar_warnings
+from beam_jobs.runners.flink_options import flink_options
+from beam_jobs.runners.job_server_jar import beam_version, find_jar, jar_warnings
 from tests.fault_server import Answer, FaultServer, closed_port
 from tests.raw_server import raw_server
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from transforms.for_each import for_each, while_it_helps
+from transforms.workers.for_each import for_each, while_it_helps
 
 
 def test_all_are_done_and_so_many_at_once() -> None:

@@ -8,7 +8,7 @@ from beam_jobs import build_dataset
 from schemas import format_doc, records
 from schemas.failures import FailureReason
 from schemas.sources import Source
-from transforms.filter_rows import RowSelection
+from transforms.join.filter_rows import RowSelection
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -22,7 +22,7 @@ def test_the_page_is_current():
 def test_every_reason_is_explained_and_the_unused_ones_are_unused():
     assert set(format_doc.REASON_DOCS) == set(FailureReason)
     code = "".join(
-        p.read_text("utf-8") for folder in ("transforms", "beam_jobs") for p in (_ROOT / folder).glob("*.py")
+        p.read_text("utf-8") for folder in ("transforms", "beam_jobs") for p in (_ROOT / folder).rglob("*.py")
     )
     used = {FailureReason[name] for name in re.findall(r"FailureReason\.([A-Z_]+)\b", code)}
     assert used == set(FailureReason)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.request_signers import S3Options
+from transforms.stores.request_signers import S3Options
 from transforms.text.glove import FoundVectors, UnknownWords, fill_unknown, find_vectors
 from transforms.text.vector_file import VectorFileError, open_vectors
 from transforms.text.write_glove import GloveOptions, check_vectors

@@ -7,11 +7,11 @@ import typing
 import pytest
 
 from schemas.failures import FailureReason, Stage
-from transforms import host_limits
-from transforms.fetch_error import FetchError
-from transforms.for_each import while_it_helps
-from transforms.host_limits import HostLimits
-from transforms.shards_under_way import SHARD_RANK, is_oldest, ranked
+from transforms.fetch import host_limits
+from transforms.fetch.fetch_error import FetchError
+from transforms.fetch.host_limits import HostLimits
+from transforms.workers.for_each import while_it_helps
+from transforms.workers.shards_under_way import SHARD_RANK, is_oldest, ranked
 
 FAILED = FetchError(FailureReason.SERVER_ERROR, Stage.FETCH, "HTTP status 503", 503)
 

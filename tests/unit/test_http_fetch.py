@@ -13,12 +13,12 @@ import yarl
 
 from schemas.failures import FailureReason
 from tests.fault_server import BODY, Answer, FaultServer, closed_port
-from transforms import http_fetch
-from transforms.byte_budget import ByteBudget
-from transforms.fetch_error import FetchError
-from transforms.fetch_options import FetchOptions
-from transforms.http_client import HttpClient
-from transforms.http_fetch import Ask, fetch_bytes
+from transforms.fetch import http_fetch
+from transforms.fetch.byte_budget import ByteBudget
+from transforms.fetch.fetch_error import FetchError
+from transforms.fetch.fetch_options import FetchOptions
+from transforms.fetch.http_client import HttpClient
+from transforms.fetch.http_fetch import Ask, fetch_bytes
 
 FAST = {"timeout_s": 0.5, "deadline_s": 5.0, "retries": 0, "allow_private_hosts": True}
 

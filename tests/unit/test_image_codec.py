@@ -16,9 +16,9 @@ from PIL import Image, ImageCms
 
 from schemas.failures import FailureReason, PhotoError
 from tests.generated_photo import photo, saved
-from transforms.image_codec import EncodedImage, ImageOptions, encode_image
-from transforms.image_colours import is_srgb
-from transforms.image_plan import FILTERS, FORMATS, RESIZE_MODES, image_plans
+from transforms.images.image_codec import EncodedImage, ImageOptions, encode_image
+from transforms.images.image_colours import is_srgb
+from transforms.images.image_plan import FILTERS, FORMATS, RESIZE_MODES, image_plans
 
 Pixels = npt.NDArray[np.int64]
 ORIENTATIONS = range(1, 9)

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from tests.process_memory import memory_bytes, reset_peak_memory
-from transforms.decode_image import PIXEL_COPIES
-from transforms.image_codec import ImageOptions, encode_image
+from transforms.images.decode_image import PIXEL_COPIES
+from transforms.images.image_codec import ImageOptions, encode_image
 
 SIDE_PX = 2600
 WITH_ALPHA = ("PNG", "TIFF", "WEBP", "AVIF", "JPEG2000")

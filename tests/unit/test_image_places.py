@@ -13,14 +13,14 @@ import pytest
 
 from schemas.yfcc import mirror_key
 from tests.fault_server import BODY, Answer, FaultServer
-from transforms import flickr_requests
-from transforms.byte_budget import ByteBudget
-from transforms.fetch_error import FetchError
-from transforms.fetch_options import FetchOptions
-from transforms.http_client import HttpClient
-from transforms.image_places import FoundImage, PlacesConfig, check_places, fetch_image, open_places
-from transforms.photo_refs import CopyRef, PhotoRef
-from transforms.remote_copies import MIRROR_ROOTS, default_mirror_url, mirror_copies
+from transforms.fetch import flickr_requests
+from transforms.fetch.byte_budget import ByteBudget
+from transforms.fetch.fetch_error import FetchError
+from transforms.fetch.fetch_options import FetchOptions
+from transforms.fetch.http_client import HttpClient
+from transforms.places.image_places import FoundImage, PlacesConfig, check_places, fetch_image, open_places
+from transforms.places.photo_refs import CopyRef, PhotoRef
+from transforms.places.remote_copies import MIRROR_ROOTS, default_mirror_url, mirror_copies
 
 URL = "http://farm8.staticflickr.com/7205/6985418911_df7747990d.jpg"
 HASH = "4e2f7a26a1dfbf165a7e30bdabf7e72a"

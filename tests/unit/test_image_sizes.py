@@ -15,9 +15,9 @@ from PIL import Image
 from schemas.failures import PhotoError
 from tests.generated_photo import photo, saved
 from tests.unit.test_keep_jpegs import compressed, exif
-from transforms import jpeg_pixels
-from transforms.image_codec import EncodedImage, ImageOptions, encode_image
-from transforms.image_plan import FILTERS, FORMATS, RESIZE_MODES
+from transforms.images import jpeg_pixels
+from transforms.images.image_codec import EncodedImage, ImageOptions, encode_image
+from transforms.images.image_plan import FILTERS, FORMATS, RESIZE_MODES
 
 SCALED = [mode for mode in RESIZE_MODES if mode != "none"]
 

@@ -12,11 +12,11 @@ import pytest
 from schemas import layout
 from schemas.records import CommitRecord
 from tests.factories import SHARDS, make_dataset, make_rows, read_commit, stage_shard
-from transforms.file_digest import file_digest
-from transforms.intents import replace_shard, roll_forward
-from transforms.output import LocalOutput
-from transforms.rewrite_shard import read_rows
-from transforms.verify_dataset import verify
+from transforms.files.file_digest import file_digest
+from transforms.shards.rewrite_shard import read_rows
+from transforms.stores.intents import replace_shard, roll_forward
+from transforms.stores.output import LocalOutput
+from transforms.verify.verify_dataset import verify
 
 STEPS = 16
 """More than there are."""

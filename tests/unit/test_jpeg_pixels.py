@@ -13,11 +13,11 @@ from PIL import Image
 
 from schemas.failures import FailureReason, PhotoError
 from tests.generated_photo import photo, saved
-from transforms import decode_image
-from transforms.image_codec import ImageOptions, encode_image
-from transforms.image_plan import FILTERS
-from transforms.jpeg_pixels import RefusedJpegError, jpeg_damage, jpeg_pixels
-from transforms.jpeg_segments import COM, END, read_segments
+from transforms.images import decode_image
+from transforms.images.image_codec import ImageOptions, encode_image
+from transforms.images.image_plan import FILTERS
+from transforms.images.jpeg_pixels import RefusedJpegError, jpeg_damage, jpeg_pixels
+from transforms.images.jpeg_segments import COM, END, read_segments
 
 PNG = ImageOptions(format="png")
 FAULTS = (FailureReason.NOT_AN_IMAGE, FailureReason.TRUNCATED_IMAGE, FailureReason.CORRUPT_IMAGE)

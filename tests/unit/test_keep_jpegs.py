@@ -8,9 +8,9 @@ from PIL import Image, ImageCms
 
 from schemas.failures import PhotoError
 from tests.generated_photo import photo, saved
-from transforms.image_codec import ImageOptions, encode_image
-from transforms.jpeg_segments import COM, END, EOI, SOI, picture_alone, read_segments
-from transforms.upright_exif import upright_exif
+from transforms.images.image_codec import ImageOptions, encode_image
+from transforms.images.jpeg_segments import COM, END, EOI, SOI, picture_alone, read_segments
+from transforms.images.upright_exif import upright_exif
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 

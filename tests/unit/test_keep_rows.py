@@ -16,15 +16,15 @@ from schemas.failures import INPUT_FAILURE_SCHEMA, AccountingError
 from schemas.photo_ids import hash64, key, key_order, shards_of
 from schemas.records import Plan
 from tests.factories import PHOTO_IDS, SHARDS, make_dataset
-from transforms.cut_kept import complete_rows, cut_shards, plan_cuts
-from transforms.dataset_files import DatasetFiles
-from transforms.image_plan import ImageOptions
-from transforms.keep_rows import count_dropped, find_duplicates, keep_rows, kept_ids
-from transforms.old_dataset import OldDataset, OldPhotos
-from transforms.output import LocalOutput
-from transforms.publish import OutputError
-from transforms.rows_wanted import DeriveConfig, RowsWanted
-from transforms.scratch import LocalScratch, StoreScratch
+from transforms.datasets.old_dataset import OldDataset, OldPhotos
+from transforms.files.publish import OutputError
+from transforms.images.image_plan import ImageOptions
+from transforms.reprocess.cut_kept import complete_rows, cut_shards, plan_cuts
+from transforms.reprocess.keep_rows import count_dropped, find_duplicates, keep_rows, kept_ids
+from transforms.reprocess.rows_wanted import DeriveConfig, RowsWanted
+from transforms.stores.dataset_files import DatasetFiles
+from transforms.stores.output import LocalOutput
+from transforms.stores.scratch import LocalScratch, StoreScratch
 
 SIZE = ImageOptions(image_size=32)
 

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms import line_ranges
-from transforms.bz2_blocks import read_block
-from transforms.line_ranges import (
+from transforms.sources import line_ranges
+from transforms.sources.bz2_blocks import read_block
+from transforms.sources.line_ranges import (
     CorruptInputError,
     LineBlock,
     is_bz2,

@@ -5,8 +5,8 @@ import pickle
 
 import pytest
 
-from transforms.lease import hold_output
-from transforms.output import LeaseLostError, LocalOutput
+from transforms.stores.lease import hold_output
+from transforms.stores.output import LeaseLostError, LocalOutput
 
 
 def test_workers_of_a_dead_run_write_nothing_once_another_run_has_begun(tmp_path: pathlib.Path) -> None:

@@ -13,10 +13,10 @@ from schemas.failures import FailureReason, PhotoError
 from tests.annotated_photos import MARKS, SIZE, annotated_row, mapped_box, photo_file
 from tests.generated_photo import photo, saved
 from tests.unit.test_build_geometry import CASES, FILES
-from transforms import affine
-from transforms.image_places import FoundImage
-from transforms.image_plan import RESIZE_MODES, ImageOptions
-from transforms.make_images import Made, make_again, make_images, options_again, take_over, usable_size
+from transforms.building.make_images import Made, make_again, make_images, options_again, take_over, usable_size
+from transforms.geometry import affine
+from transforms.images.image_plan import RESIZE_MODES, ImageOptions
+from transforms.places.image_places import FoundImage
 
 Row = dict[str, typing.Any]
 Pixels = npt.NDArray[np.int64]

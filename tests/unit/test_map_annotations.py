@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from schemas.annotations import GEOMETRY_COLUMNS, NORMALISED
 from tests.annotated_photos import OPEN_IMAGES_ID, SIZE, annotated_row, copy, element, mapped_box
 from tests.unit.test_affine import LAWS
-from transforms import affine
-from transforms.copy_affines import CopyAffines, WrittenImage, differ_in_aspect, file_rotation
-from transforms.image_plan import RESIZE_MODES, ImageOptions, image_plans
-from transforms.map_annotations import map_annotations
-from transforms.map_masks import decode_rle, encode_rle
+from transforms.geometry import affine
+from transforms.geometry.copy_affines import CopyAffines, WrittenImage, differ_in_aspect, file_rotation
+from transforms.geometry.map_annotations import map_annotations
+from transforms.geometry.map_masks import decode_rle, encode_rle
+from transforms.images.image_plan import RESIZE_MODES, ImageOptions, image_plans
 
 Row = dict[str, typing.Any]
 BOX = {"xmin": 10.0, "ymin": 20.0, "xmax": 30.0, "ymax": 60.0}

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.test_affine import LAWS, WAYS, affines, written
-from transforms import affine
-from transforms.image_plan import ImageOptions, image_plans
-from transforms.map_boxes import map_areas, map_boxes
+from transforms.geometry import affine
+from transforms.geometry.map_boxes import map_areas, map_boxes
+from transforms.images.image_plan import ImageOptions, image_plans
 
 SIZE = (60, 44)
 COLOURED_BOXES = {

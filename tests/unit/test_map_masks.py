@@ -11,9 +11,8 @@ from PIL import Image, ImageDraw
 from pycocotools import mask as coco_mask
 
 from tests.unit.test_affine import LAWS, WAYS, affines, written
-from transforms import affine
-from transforms.image_plan import ImageOptions, image_plans
-from transforms.map_masks import (
+from transforms.geometry import affine
+from transforms.geometry.map_masks import (
     decode_rle,
     encode_rle,
     map_ids,
@@ -22,6 +21,7 @@ from transforms.map_masks import (
     panoptic_ids,
     panoptic_pixels,
 )
+from transforms.images.image_plan import ImageOptions, image_plans
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 """Of pycocotools' decoder, which is only used here, as another reader."""

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.test_affine import LAWS, WAYS, affines, written
-from transforms import affine
-from transforms.image_plan import ImageOptions, image_plans
-from transforms.map_boxes import map_boxes
-from transforms.map_points import map_keypoints, map_pairs, map_points, map_trace
+from transforms.geometry import affine
+from transforms.geometry.map_boxes import map_boxes
+from transforms.geometry.map_points import map_keypoints, map_pairs, map_points, map_trace
+from transforms.images.image_plan import ImageOptions, image_plans
 
 SIZE = (60, 44)
 MARKS = {0: (33, 17), 1: (3, 30), 2: (48, 6)}

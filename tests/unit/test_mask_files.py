@@ -14,15 +14,15 @@ from pycocotools import mask as coco_mask
 from schemas.elements import Bucket
 from schemas.sources import Source
 from tests.source_files import coco_image, write_coco, write_csv
-from transforms.annotation_files import AnnotationFiles
-from transforms.filter_rows import RowSelection
-from transforms.find_inputs import find_inputs
-from transforms.index_images import index_images, merge_indexes
-from transforms.input_ranges import ranges_of
-from transforms.join_bucket import join_bucket, write_spool_index
-from transforms.map_masks import panoptic_pixels
-from transforms.scratch import LocalScratch
-from transforms.spool_annotations import spool_annotations
+from transforms.geometry.map_masks import panoptic_pixels
+from transforms.join.filter_rows import RowSelection
+from transforms.join.index_images import index_images, merge_indexes
+from transforms.join.join_bucket import join_bucket, write_spool_index
+from transforms.join.spool_annotations import spool_annotations
+from transforms.sources.annotation_files import AnnotationFiles
+from transforms.sources.find_inputs import find_inputs
+from transforms.sources.input_ranges import ranges_of
+from transforms.stores.scratch import LocalScratch
 
 IDS = np.zeros((480, 640), np.uint32)
 IDS[100:200, 50:90] = 70_000

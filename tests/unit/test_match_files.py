@@ -4,9 +4,9 @@ import typing
 
 import pytest
 
-from transforms.image_files import ImageFile, ImageIndex, ImagePlaceError
-from transforms.match_files import match_file
-from transforms.photo_refs import CopyRef, PhotoRef
+from transforms.files.image_files import ImageFile, ImageIndex, ImagePlaceError
+from transforms.places.match_files import match_file
+from transforms.places.photo_refs import CopyRef, PhotoRef
 
 COCO = CopyRef("coco", "9", "train2017", "000000000009.jpg")
 COCO_2014 = CopyRef("coco", "9", "val2014", "COCO_val2014_000000000009.jpg")

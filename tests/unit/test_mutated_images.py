@@ -11,7 +11,7 @@ import pytest
 from tests.generated_photo import photo, saved
 from tests.mutated_images import judge, mutations
 from tests.odd_images import odd_images
-from transforms.image_codec import ImageOptions, encode_image
+from transforms.images.image_codec import ImageOptions, encode_image
 
 OPTIONS = (
     ImageOptions(format="png", resize="none"),

@@ -8,7 +8,7 @@ import warnings
 from PIL import Image
 
 from schemas.failures import FailureReason, PhotoError
-from transforms.image_codec import ImageOptions, encode_image
+from transforms.images.image_codec import ImageOptions, encode_image
 
 LIMITS = (FailureReason.TOO_MANY_PIXELS, FailureReason.ENCODE_ERROR)
 SLOWEST_S = 5.0

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 from tests.onnx_models import model_of, small_cnn
 from transforms.features.onnx_model import ModelError, check_device, fit_model, infer, load_session, model_file
-from transforms.request_signers import S3Options
+from transforms.stores.request_signers import S3Options
 
 _IMAGES = np.random.default_rng(7).normal(0, 1, (3, 32, 32, 3)).astype(np.float32)
 

@@ -7,12 +7,12 @@ import typing
 import pytest
 
 from tests.fault_server import BODY, Answer, FaultServer
-from transforms import robots_txt
-from transforms.byte_budget import ByteBudget
-from transforms.fetch_error import FetchError
-from transforms.fetch_options import OPT_OUT_TAGS, FetchOptions
-from transforms.http_client import HttpClient
-from transforms.http_fetch import fetch_bytes
+from transforms.fetch import robots_txt
+from transforms.fetch.byte_budget import ByteBudget
+from transforms.fetch.fetch_error import FetchError
+from transforms.fetch.fetch_options import OPT_OUT_TAGS, FetchOptions
+from transforms.fetch.http_client import HttpClient
+from transforms.fetch.http_fetch import fetch_bytes
 
 CLOSED = b"User-agent: *\nDisallow: /\n"
 

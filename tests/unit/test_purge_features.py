@@ -7,7 +7,7 @@ import pytest
 from schemas.feature_records import features_array, features_record, features_table
 from schemas.product_records import FEATURES
 from transforms.features.purge_features import purge_features
-from transforms.output import LocalOutput
+from transforms.stores.output import LocalOutput
 
 
 @pytest.mark.parametrize("left", [[features_array(0)], [features_table(0), features_array(0)], [features_record(0)]])

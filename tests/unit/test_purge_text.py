@@ -10,8 +10,8 @@ import pytest
 from schemas.photo_ids import hash64, shards_of
 from schemas.product_records import TEXT, ProductRecord, product_manifest
 from schemas.text_files import tokens_file
-from transforms.file_digest import file_digest
-from transforms.output import LocalOutput
+from transforms.files.file_digest import file_digest
+from transforms.stores.output import LocalOutput
 from transforms.text.purge_text import purge_text
 
 SHARDS = 10

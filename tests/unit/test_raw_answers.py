@@ -8,11 +8,11 @@ import pytest
 
 from tests.process_memory import memory_bytes, reset_peak_memory
 from tests.raw_server import raw_server
-from transforms.byte_budget import ByteBudget
-from transforms.fetch_error import FetchError
-from transforms.fetch_options import FetchOptions
-from transforms.http_client import HttpClient
-from transforms.http_fetch import fetch_bytes
+from transforms.fetch.byte_budget import ByteBudget
+from transforms.fetch.fetch_error import FetchError
+from transforms.fetch.fetch_options import FetchOptions
+from transforms.fetch.http_client import HttpClient
+from transforms.fetch.http_fetch import fetch_bytes
 
 DEADLINE_S = 1.0
 MOST_BYTES = 30_000_000

@@ -7,11 +7,11 @@ import pyarrow.parquet as pq
 
 from schemas import layout
 from tests.captioned_photos import CAPTIONS, FAILED, captions_in_order, make_captioned
-from transforms.file_digest import file_digest
-from transforms.finished_dataset import open_finished
-from transforms.output import LocalOutput
-from transforms.scratch import LocalScratch
-from transforms.shard_sources import note_sources
+from transforms.datasets.finished_dataset import open_finished
+from transforms.datasets.shard_sources import note_sources
+from transforms.files.file_digest import file_digest
+from transforms.stores.output import LocalOutput
+from transforms.stores.scratch import LocalScratch
 from transforms.text.read_captions import read_captions
 from transforms.text.text_options import TextOptions
 

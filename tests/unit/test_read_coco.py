@@ -18,9 +18,9 @@ from schemas.coco import CocoKind
 from schemas.failures import INPUT_FAILURE_SCHEMA
 from schemas.merge_annotations import merge_elements
 from schemas.surrogate_ids import surrogate_id
-from transforms.annotation_parts import PART_TYPES
-from transforms.json_stream import BadJsonError, Items, JsonReader, item_spans
-from transforms.read_coco import coco_urls, read_coco, read_image_ids
+from transforms.sources.annotation_parts import PART_TYPES
+from transforms.sources.json_stream import BadJsonError, Items, JsonReader, item_spans
+from transforms.sources.read_coco import coco_urls, read_coco, read_image_ids
 
 Json = dict[str, typing.Any]
 NAMES = [f"{kind}_{split}2017" for kind in ("captions", "instances", "person_keypoints") for split in ("train", "val")]

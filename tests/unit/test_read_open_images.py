@@ -22,15 +22,15 @@ from schemas.annotations import ELEMENTS
 from schemas.failures import INPUT_FAILURE_SCHEMA
 from schemas.open_images import OpenImagesKind
 from schemas.surrogate_ids import surrogate_id
-from transforms.annotation_parts import BATCH_ROWS, PART_TYPES
-from transforms.find_open_images import (
+from transforms.sources.annotation_parts import BATCH_ROWS, PART_TYPES
+from transforms.sources.find_open_images import (
     BadOpenImagesError,
     OpenImagesFile,
     find_open_images,
     refusal_of,
     require_open_images,
 )
-from transforms.open_images_ids import (
+from transforms.sources.open_images_ids import (
     OpenImagesIds,
     merge_image_ids,
     no_image_ids,
@@ -38,8 +38,8 @@ from transforms.open_images_ids import (
     read_image_ids,
     save_image_ids,
 )
-from transforms.read_class_files import class_names, read_hierarchy
-from transforms.read_open_images import read_open_images
+from transforms.sources.read_class_files import class_names, read_hierarchy
+from transforms.sources.read_open_images import read_open_images
 
 Json = dict[str, typing.Any]
 

@@ -3,8 +3,8 @@
 import pytest
 import yarl
 
-from transforms.photo_refs import CopyRef, PhotoRef, photo_ref
-from transforms.remote_copies import MIRROR_ROOTS, default_mirror_url, flickr_copies, mirror_copies
+from transforms.places.photo_refs import CopyRef, PhotoRef, photo_ref
+from transforms.places.remote_copies import MIRROR_ROOTS, default_mirror_url, flickr_copies, mirror_copies
 
 ROOT = "http://mirror/base"
 URL = "http://images.cocodataset.org"

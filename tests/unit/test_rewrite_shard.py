@@ -9,12 +9,12 @@ import pytest
 from schemas import layout
 from schemas.photo_ids import key
 from tests.factories import format_of, make_dataset, read_commit, stage_shard
-from transforms.file_digest import file_digest
-from transforms.image_spool import ImageSpool
-from transforms.output import LocalOutput
-from transforms.publish import OutputError
-from transforms.rewrite_shard import failures_of, read_failures, read_rows, spool_samples, write_again
-from transforms.write_shard import ShardRows
+from transforms.files.file_digest import file_digest
+from transforms.files.publish import OutputError
+from transforms.shards.image_spool import ImageSpool
+from transforms.shards.rewrite_shard import failures_of, read_failures, read_rows, spool_samples, write_again
+from transforms.shards.write_shard import ShardRows
+from transforms.stores.output import LocalOutput
 
 
 def write_copy(root: pathlib.Path, shard: int, staging: pathlib.Path, sizes: typing.Sequence[int] = ()) -> typing.Any:

@@ -8,8 +8,8 @@ import pytest
 
 from beam_jobs.run_folder import run_folder
 from schemas import layout
-from transforms.output import LocalOutput
-from transforms.publish import OutputError
+from transforms.files.publish import OutputError
+from transforms.stores.output import LocalOutput
 
 
 @pytest.mark.parametrize("inside", [".", "rows", "elsewhere"])

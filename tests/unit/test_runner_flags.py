@@ -5,11 +5,11 @@ import re
 import pytest
 
 from beam_jobs import build_dataset, join_metadata
-from beam_jobs.check_runner import check_is_followed
 from beam_jobs.errors import UsageError
-from beam_jobs.flink_options import flink_options
-from beam_jobs.portable_runner import named
-from beam_jobs.runner_flags import CORES, DATAFLOW, PRISM, RunnerConfig
+from beam_jobs.runners.check_runner import check_is_followed
+from beam_jobs.runners.flink_options import flink_options
+from beam_jobs.runners.portable_runner import named
+from beam_jobs.runners.runner_flags import CORES, DATAFLOW, PRISM, RunnerConfig
 
 _BUILD = ["--yfcc", "in", "--output", "out"]
 _DATAFLOW = [

@@ -10,14 +10,14 @@ import pytest
 from schemas.failures import FailureReason
 from tests.fault_server import Answer, FaultServer
 from tests.raw_server import raw_server
-from transforms import http_fetch
-from transforms.byte_budget import ByteBudget
-from transforms.fetch_error import FetchError
-from transforms.fetch_options import FetchOptions
-from transforms.http_client import HttpClient
-from transforms.http_fetch import Ask, Fetched, fetch_bytes
-from transforms.publish import OutputError
-from transforms.saved_bodies import Saved
+from transforms.fetch import http_fetch
+from transforms.fetch.byte_budget import ByteBudget
+from transforms.fetch.fetch_error import FetchError
+from transforms.fetch.fetch_options import FetchOptions
+from transforms.fetch.http_client import HttpClient
+from transforms.fetch.http_fetch import Ask, Fetched, fetch_bytes
+from transforms.fetch.saved_bodies import Saved
+from transforms.files.publish import OutputError
 
 
 @pytest.fixture

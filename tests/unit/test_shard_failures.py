@@ -1,8 +1,8 @@
 """Which failures of a shard are final, and which are tried again."""
 
 from schemas.failures import Failure, FailureReason, Stage
-from transforms import progress
-from transforms.shard_failures import ShardFailures
+from transforms.building.shard_failures import ShardFailures
+from transforms.workers import progress
 
 
 def failure(reason: FailureReason, detail: str = "") -> Failure:

@@ -11,10 +11,10 @@ import pytest
 
 from beam_jobs.errors import UsageError
 from beam_jobs.flags import FlagParser, parse
-from beam_jobs.label_flags import label_options
-from beam_jobs.text_flags import add_text_flags
-from beam_jobs.vector_flags import vector_options
-from transforms.request_signers import S3Options
+from beam_jobs.text.label_flags import label_options
+from beam_jobs.text.text_flags import add_text_flags
+from beam_jobs.text.vector_flags import vector_options
+from transforms.stores.request_signers import S3Options
 
 SECRET = "memory://me:secret@there"
 NOWHERE = "http://me:secret@127.0.0.1:9/none?X-Amz-Signature=secret"

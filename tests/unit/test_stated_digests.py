@@ -11,17 +11,17 @@ import pytest
 
 from schemas.yfcc import mirror_key
 from tests.fault_server import BODY, Answer, FaultServer
-from transforms import http_fetch
-from transforms.byte_budget import ByteBudget
-from transforms.fetch_error import FetchError
-from transforms.fetch_options import FetchOptions
-from transforms.http_client import HttpClient
-from transforms.http_fetch import PLAIN, Ask, Fetched, Part, fetch_bytes
-from transforms.image_places import PlacesConfig, fetch_image, open_places
-from transforms.photo_refs import PhotoRef
-from transforms.remote_place import Http
-from transforms.saved_bodies import Saved
-from transforms.stated_digests import stated_digests
+from transforms.fetch import http_fetch
+from transforms.fetch.byte_budget import ByteBudget
+from transforms.fetch.fetch_error import FetchError
+from transforms.fetch.fetch_options import FetchOptions
+from transforms.fetch.http_client import HttpClient
+from transforms.fetch.http_fetch import PLAIN, Ask, Fetched, Part, fetch_bytes
+from transforms.fetch.saved_bodies import Saved
+from transforms.fetch.stated_digests import stated_digests
+from transforms.places.image_places import PlacesConfig, fetch_image, open_places
+from transforms.places.photo_refs import PhotoRef
+from transforms.places.remote_place import Http
 from transforms.videos.video_mirror import VideoMirror
 
 OPTIONS = FetchOptions(timeout_s=0.5, deadline_s=5.0, retries=2, allow_private_hosts=True, verify_hash=True)

@@ -2,11 +2,11 @@
 
 import pytest
 
-from beam_jobs.step_errors import expected_message, message_of
+from beam_jobs.runners.step_errors import expected_message, message_of
 
 _JAVA = """java.lang.RuntimeException: Error received from SDK harness: Traceback (most recent call last):
   File "apache_beam/runners/common.py", line 1493, in process
-  File "transforms/build_shards.py", line 90, in process
+  File "transforms/building/build_shards.py", line 90, in process
 {raised}
 
 \tat org.apache.beam.runners.fnexecution.control.FnApiControlClient.handle(FnApiControlClient.java:180)
@@ -18,11 +18,11 @@ Caused by: java.lang.IllegalStateException: it went wrong
     ("raised", "told"),
     [
         (
-            "transforms.failure_share.TooManyFailuresError: 7 of 9 failed [while running 'BuildShard-ptransform-12']",
+            "transforms.workers.failure_share.TooManyFailuresError: 7 of 9 failed [while running 'B-ptransform-1']",
             "7 of 9 failed",
         ),
         (
-            "transforms.worker_pool.PoolStoppedError: worker process 7 was ended by SIGKILL",
+            "transforms.workers.worker_pool.PoolStoppedError: worker process 7 was ended by SIGKILL",
             "worker process 7 was ended by SIGKILL",
         ),
         ("ValueError: a bug [while running 'Spool']", "ValueError: a bug"),

@@ -9,7 +9,7 @@ from botocore.exceptions import EndpointConnectionError
 
 from beam_jobs.cli import run_command
 from tests.fault_server import closed_port
-from transforms.store_errors import network_remedy
+from transforms.stores.store_errors import network_remedy
 
 
 async def _ask(url: str) -> None:

@@ -26,19 +26,19 @@ from google.oauth2.credentials import Credentials
 from tests.contracts.test_image_stores import archive
 from tests.fault_server import BODY, Answer, FaultServer
 from tests.store_servers import S3Server
-from transforms import object_store
-from transforms.byte_budget import ByteBudget
-from transforms.fetch_error import FetchError
-from transforms.fetch_options import FetchOptions
-from transforms.http_client import HttpClient
-from transforms.image_files import ImageFile, ImagePlaceError, Packed
-from transforms.image_listing import ImageListing, write_listing
-from transforms.image_places import FoundImage, PlacesConfig, check_places, fetch_image, list_places, open_places
-from transforms.object_store import Bucket, open_bucket
-from transforms.photo_refs import PhotoRef
-from transforms.publish import OutputError
-from transforms.request_signers import CredentialsError, GcsSigner, S3Options, S3Signer, SignedRequests
-from transforms.scratch import LocalScratch
+from transforms.fetch.byte_budget import ByteBudget
+from transforms.fetch.fetch_error import FetchError
+from transforms.fetch.fetch_options import FetchOptions
+from transforms.fetch.http_client import HttpClient
+from transforms.files.image_files import ImageFile, ImagePlaceError, Packed
+from transforms.files.publish import OutputError
+from transforms.places.image_listing import ImageListing, write_listing
+from transforms.places.image_places import FoundImage, PlacesConfig, check_places, fetch_image, list_places, open_places
+from transforms.places.photo_refs import PhotoRef
+from transforms.stores import object_store
+from transforms.stores.object_store import Bucket, open_bucket
+from transforms.stores.request_signers import CredentialsError, GcsSigner, S3Options, S3Signer, SignedRequests
+from transforms.stores.scratch import LocalScratch
 
 pytestmark = pytest.mark.usefixtures("no_credentials")
 
@@ -305,7 +305,7 @@ def test_temporary_credentials_are_renewed(monkeypatch: pytest.MonkeyPatch) -> N
 
     signed = SignedRequests(Counting())
     assert asyncio.run(signed.sign_soon("http://h")) == signed.sign("http://h") == {"Authorization": "1"}
-    monkeypatch.setattr("transforms.request_signers._RENEW_S", 0)
+    monkeypatch.setattr("transforms.stores.request_signers._RENEW_S", 0)
     assert asyncio.run(signed.sign_soon("http://h")) == {"Authorization": "2"}
     assert signed.sign("http://h") == {"Authorization": "3"}
 
@@ -330,7 +330,7 @@ class Expiring:
 def test_credentials_that_are_not_renewed_serve_until_they_run_out(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("transforms.request_signers._RENEW_S", 0)
+    monkeypatch.setattr("transforms.stores.request_signers._RENEW_S", 0)
     expiring = Expiring()
     bucket = Bucket("--images s3://x", "s3", "x", "http://h/x/", SignedRequests(expiring), FetchOptions())
     assert bucket.sign

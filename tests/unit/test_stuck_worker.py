@@ -13,8 +13,8 @@ _LIMIT_S = 1.2
 
 _WORKER = """
 import queue, subprocess, sys, threading, time, types
-from beam_jobs.stuck_worker import StuckWorker
-from transforms import progress
+from beam_jobs.runners.stuck_worker import StuckWorker
+from transforms.workers import progress
 
 worker = StuckWorker(float(sys.argv[1]))
 print(subprocess.Popen(["sleep", "60"]).pid, flush=True)

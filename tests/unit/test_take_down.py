@@ -20,9 +20,9 @@ from schemas.photo_ids import key
 from schemas.records import Manifest, Plan
 from schemas.tombstones import IdListError, read_photo_ids
 from tests.factories import make_dataset, read_commit
-from transforms.output import LocalOutput
-from transforms.remedies import GO_ON
-from transforms.verify_dataset import verify
+from transforms.datasets.remedies import GO_ON
+from transforms.stores.output import LocalOutput
+from transforms.verify.verify_dataset import verify
 
 _CHANGES = ("publish", "write", "remove", "remove_tree")
 

@@ -12,7 +12,7 @@ import webdataset
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.tar_shard import (
+from transforms.shards.tar_shard import (
     BLOCK_BYTES,
     IndexedTar,
     Member,

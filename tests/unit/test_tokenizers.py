@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from keras_preprocessing.text import text_to_word_sequence
 
-from beam_jobs import machine_findings
+from beam_jobs.diagnosis import machine_findings
 from tests.punkt_data import write_punkt
 from transforms.text.tokenizers import (
     KERAS,

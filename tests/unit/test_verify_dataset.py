@@ -20,12 +20,12 @@ from schemas import layout
 from schemas.records import Manifest, Plan, PlanRows, Tombstone
 from tests.annotated_photos import element
 from tests.factories import FORMAT, make_dataset, make_jpeg, make_rows, read_commit, reseal, stage_shard
-from transforms import verify_tar
-from transforms.dataset_files import Fault, NoDatasetError
-from transforms.file_digest import file_digest
-from transforms.remedies import JOIN_WITHOUT, TAKE_OUT
-from transforms.tar_shard import dali_index, write_tar
-from transforms.verify_dataset import VerifyReport, verify
+from transforms.datasets.remedies import JOIN_WITHOUT, TAKE_OUT
+from transforms.files.file_digest import file_digest
+from transforms.shards.tar_shard import dali_index, write_tar
+from transforms.stores.dataset_files import Fault, NoDatasetError
+from transforms.verify import verify_tar
+from transforms.verify.verify_dataset import VerifyReport, verify
 
 TAR, SIDECAR, IDX = layout.tar_file(1), layout.sidecar_file(1), layout.idx_file(1)
 ROWS, FAILURES, COMMIT = layout.rows_file(1), layout.failures_file(1), layout.commit_file(1)

@@ -12,7 +12,7 @@ from beam_jobs import check_dataset
 from schemas import layout
 from schemas.records import Manifest, Plan
 from tests.factories import make_dataset, read_commit, reseal
-from transforms.verify_dataset import verify
+from transforms.verify.verify_dataset import verify
 
 TAR, SIDECAR, IDX = layout.tar_file(1), layout.sidecar_file(1), layout.idx_file(1)
 ROWS, FAILURES, COMMIT = layout.rows_file(1), layout.failures_file(1), layout.commit_file(1)

@@ -9,8 +9,8 @@ import pytest
 from schemas.product_records import ProductRecord, made_from
 from schemas.records import Manifest, root_hash
 from tests.factories import make_dataset
-from transforms.file_digest import bytes_digest
-from transforms.verify_dataset import verify
+from transforms.files.file_digest import bytes_digest
+from transforms.verify.verify_dataset import verify
 
 FILE, RECORD = "text/000001.parquet", "text/manifest.json"
 

@@ -14,14 +14,14 @@ from schemas.records import CommitRecord
 from schemas.rows import ROW_SCHEMA
 from tests.factories import make_failure, make_row
 from tests.small_videos import small_mp4
-from transforms.dataset_files import DatasetFiles, Fault
-from transforms.file_digest import file_digest
-from transforms.image_spool import ImageSpool
-from transforms.rewrite_shard import DamagedShardError
-from transforms.verify_shard import verify_shard
+from transforms.files.file_digest import file_digest
+from transforms.shards.image_spool import ImageSpool
+from transforms.shards.rewrite_shard import DamagedShardError
+from transforms.shards.write_shard import ShardRows, write_shard
+from transforms.shards.write_videos import SpooledVideo
+from transforms.stores.dataset_files import DatasetFiles, Fault
+from transforms.verify.verify_shard import verify_shard
 from transforms.videos.spool_videos import spool_videos, spooled_path
-from transforms.videos.write_videos import SpooledVideo
-from transforms.write_shard import ShardRows, write_shard
 
 IDS = (3, 4, 5, 8)
 FAILED = 8

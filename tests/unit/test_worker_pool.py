@@ -23,17 +23,17 @@ from schemas.rows import ROW_SCHEMA
 from tests import crashing
 from tests.factories import make_row
 from tests.worker_processes import worker_processes
-from transforms import decode_limit, progress, worker_pool
-from transforms.build_in_worker import build_in_worker
-from transforms.fetch_options import FetchOptions
-from transforms.file_digest import file_digest
-from transforms.image_places import PlacesConfig
-from transforms.image_plan import ImageOptions
-from transforms.output import LocalOutput
-from transforms.scratch import LocalScratch
-from transforms.shard_config import ShardConfig
-from transforms.worker_pool import PoolStoppedError, WorkerPool, died_at
-from transforms.worker_process import WorkerDiedError
+from transforms.building.build_in_worker import build_in_worker
+from transforms.building.shard_config import ShardConfig
+from transforms.fetch.fetch_options import FetchOptions
+from transforms.files.file_digest import file_digest
+from transforms.images.image_plan import ImageOptions
+from transforms.places.image_places import PlacesConfig
+from transforms.stores.output import LocalOutput
+from transforms.stores.scratch import LocalScratch
+from transforms.workers import decode_limit, progress, worker_pool
+from transforms.workers.worker_pool import PoolStoppedError, WorkerPool, died_at
+from transforms.workers.worker_process import WorkerDiedError
 
 
 @pytest.fixture
@@ -233,9 +233,9 @@ def test_children_of_children_end_with_them(
 
 
 def test_a_program_that_forgets_its_pool_still_ends() -> None:
-    code = (
-        "from tests import crashing; from transforms.worker_pool import shared_pool; shared_pool(1).call(crashing.pid)"
-    )
+    code = """from tests import crashing
+from transforms.workers.worker_pool import shared_pool
+shared_pool(1).call(crashing.pid)"""
     subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
 
 

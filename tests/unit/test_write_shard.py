@@ -23,10 +23,10 @@ from schemas.samples import SAMPLE_COLUMNS, SIDECAR_SCHEMA, caption, sample_json
 from tests import factories
 from tests.annotated_photos import annotated_row, copy, element
 from tests.factories import make_failure, make_jpeg, make_row, make_rows, stage_shard
-from transforms.file_digest import file_digest
-from transforms.image_spool import ImageSpool, SpoolPlace
-from transforms.row_annotations import RowAnnotations
-from transforms.write_shard import ShardRows, SpooledImage, write_shard
+from transforms.files.file_digest import file_digest
+from transforms.shards.image_spool import ImageSpool, SpoolPlace
+from transforms.shards.row_annotations import RowAnnotations
+from transforms.shards.write_shard import ShardRows, SpooledImage, write_shard
 
 IDS = [7, 12, 6_985_418_911, 2**62 + 5, 13]
 FAILED = (12, 13)
@@ -123,7 +123,7 @@ def test_a_sample_without_one_of_its_sizes_is_refused(tmp_path: pathlib.Path) ->
 
 
 def test_row_groups_are_small(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("transforms.staged_tables.SIDECAR_GROUP_ROWS", 2)
+    monkeypatch.setattr("transforms.shards.staged_tables.SIDECAR_GROUP_ROWS", 2)
     stage_shard(0, make_rows(range(1, 6)), tmp_path)
     assert pq.ParquetFile(tmp_path / layout.sidecar_file(0)).num_row_groups == 3
 

@@ -18,9 +18,9 @@ from schemas.rows import ROW_SCHEMA
 from schemas.samples import SAMPLE_SCHEMA, sample_json
 from schemas.yfcc import Pack
 from tests.yfcc_corpus import dataset_line, mirror_key
-from transforms.join_bucket import joined_rows
-from transforms.join_elements import join_elements
-from transforms.join_lines import PackLines, join_lines
+from transforms.join.join_bucket import joined_rows
+from transforms.join.join_elements import join_elements
+from transforms.join.join_lines import PackLines, join_lines
 
 FIELDS = dict(zip(yfcc._FIELDS, dataset_line(7, 6985418911, random.Random(1)).split("\t"), strict=True))
 

@@ -15,7 +15,7 @@ from schemas.classes import NAMES_SHOWN, Label, UnknownClassError
 from schemas.export_records import EXPORT_RECORD, labels_file
 from schemas.sources import Source
 from transforms.export.read_photos import ExportedDataset, read_photos
-from transforms.output import Output
+from transforms.stores.output import Output
 
 FIRST_OTHER_ID = 1_001
 """Category id of the first class that is not COCO's; COCO's own ids are smaller."""

@@ -25,9 +25,9 @@ from transforms.export.images import (
 )
 from transforms.export.read_photos import ExportedDataset, read_images, read_photos
 from transforms.export.write_files import flush, link_file, write_files
-from transforms.filter_rows import in_split
-from transforms.output import LocalOutput, Output
-from transforms.progress import count
+from transforms.join.filter_rows import in_split
+from transforms.stores.output import LocalOutput, Output
+from transforms.workers.progress import count
 
 _PHOTOS_AT_ONCE = 256
 _IMAGE_BYTES_AT_ONCE = 64 << 20

@@ -9,9 +9,9 @@ from schemas.export_records import EXPORT_RECORD, ExportPart, ExportRecord, part
 from schemas.records import FileDigest
 from transforms.export.classes import ExportClasses
 from transforms.export.export_format import ExportFormat
-from transforms.file_digest import file_digest
-from transforms.output import Output
-from transforms.publish import staged_as
+from transforms.files.file_digest import file_digest
+from transforms.files.publish import staged_as
+from transforms.stores.output import Output
 
 _SHARDS_AT_ONCE = 500
 _BUFFER_BYTES = 1 << 20

@@ -6,10 +6,10 @@ import typing
 import pyarrow as pa
 
 from schemas import layout
-from transforms.dataset_files import DatasetFiles
-from transforms.finished_dataset import damaged_file, read_columns
-from transforms.scratch import Scratch
-from transforms.shard_sources import shard_sources
+from transforms.datasets.finished_dataset import damaged_file, read_columns
+from transforms.datasets.shard_sources import shard_sources
+from transforms.stores.dataset_files import DatasetFiles
+from transforms.stores.scratch import Scratch
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -18,7 +18,7 @@ class ExportedDataset:
 
     Attributes:
         files: of it.
-        scratch: has what :func:`transforms.shard_sources.note_sources` wrote.
+        scratch: has what :func:`transforms.datasets.shard_sources.note_sources` wrote.
         extension: of its images, with the dot; '' if it was made without images.
     """
 

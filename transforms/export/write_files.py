@@ -9,7 +9,7 @@ import uuid
 
 from schemas import layout
 from transforms.export.export_format import File
-from transforms.output import LocalOutput, Output
+from transforms.stores.output import LocalOutput, Output
 
 _AT_ONCE = 16
 """Files on their way to a store."""

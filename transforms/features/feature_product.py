@@ -8,8 +8,8 @@ from schemas.feature_records import FeaturesRecord, features_array, features_rec
 from schemas.layout import MANIFEST, commit_file, shard_of, tar_file
 from schemas.product_records import FEATURES, ProductRecord, made_from, product_manifest
 from schemas.records import CommitRecord, FileDigest, Manifest, OtherFormatError, Record
-from transforms.file_digest import bytes_digest
-from transforms.output import Output, read_record
+from transforms.files.file_digest import bytes_digest
+from transforms.stores.output import Output, read_record
 
 _log = logging.getLogger("photobeam")
 

@@ -8,9 +8,9 @@ import typing
 import numpy as np
 import numpy.typing as npt
 
-from transforms.request_signers import S3Options
-from transforms.store_errors import as_os_errors
-from transforms.store_files import open_file_system
+from transforms.stores.request_signers import S3Options
+from transforms.stores.store_errors import as_os_errors
+from transforms.stores.store_files import open_file_system
 
 if typing.TYPE_CHECKING:
     import onnxruntime as ort

@@ -11,6 +11,7 @@ from schemas import layout
 from schemas.feature_records import FeaturesRecord, features_array, features_table
 from schemas.product_records import FEATURES, ProductRecord, product_manifest
 from schemas.records import CommitRecord
+from transforms.datasets.has_photos import has_photos
 from transforms.features.feature_product import (
     feature_shards,
     finish_features_again,
@@ -20,11 +21,10 @@ from transforms.features.feature_product import (
     standing_features,
 )
 from transforms.features.shard_features import publish_features, write_array, write_table
-from transforms.file_digest import bytes_digest
-from transforms.has_photos import has_photos
-from transforms.output import Output
-from transforms.publish import staging_in
-from transforms.read_parquet import read_parquet
+from transforms.files.file_digest import bytes_digest
+from transforms.files.publish import staging_in
+from transforms.files.read_parquet import read_parquet
+from transforms.stores.output import Output
 
 _FOLDER = "purge_features"
 """Of what is unfinished, as the name of a run."""

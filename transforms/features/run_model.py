@@ -5,9 +5,9 @@ import typing
 import apache_beam as beam
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 
-from transforms.each_shard import SpreadShards
 from transforms.features.onnx_model import load_session
 from transforms.features.shard_features import FeaturesConfig, extract_shard
+from transforms.workers.each_shard import SpreadShards
 
 if typing.TYPE_CHECKING:
     import onnxruntime as ort

@@ -19,14 +19,14 @@ from schemas.feature_records import (
     features_table,
 )
 from schemas.records import CommitRecord, FileDigest
-from transforms.decode_image import DECODER_ERRORS, DECODERS, open_image
 from transforms.features.onnx_model import ModelFile, ModelFit, infer
 from transforms.features.preprocess import Preprocessing, prepare
-from transforms.file_digest import file_digest
-from transforms.output import Output, read_record
-from transforms.progress import count
-from transforms.publish import staging_in
-from transforms.rewrite_shard import changed_file, read_images
+from transforms.files.file_digest import file_digest
+from transforms.files.publish import staging_in
+from transforms.images.decode_image import DECODER_ERRORS, DECODERS, open_image
+from transforms.shards.rewrite_shard import changed_file, read_images
+from transforms.stores.output import Output, read_record
+from transforms.workers.progress import count
 
 if typing.TYPE_CHECKING:
     import onnxruntime as ort

@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas import layout
-from transforms.filter_rows import in_split
-from transforms.output import Output
-from transforms.publish import staging_in
-from transforms.scratch import Scratch
+from transforms.files.publish import staging_in
+from transforms.join.filter_rows import in_split
+from transforms.stores.output import Output
+from transforms.stores.scratch import Scratch
 from transforms.text.read_captions import read_captions
 from transforms.text.text_options import ALL, AUTO, TextOptions
 from transforms.text.tokenizers import KERAS, tokenizer
@@ -134,7 +134,7 @@ def merged_words(
         scratch: has what :class:`CountWords` wrote.
         shards: how many there are.
         options: which words stay.
-        folder: for what does not fit into memory, as of :func:`transforms.publish.staged_as`.
+        folder: for what does not fit into memory, as of :func:`transforms.files.publish.staged_as`.
 
     Raises:
         OSError: a file of the scratch cannot be read, or the words need more room than there is.

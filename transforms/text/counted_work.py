@@ -3,7 +3,7 @@
 import dataclasses
 import typing
 
-from transforms.progress import count
+from transforms.workers.progress import count
 
 
 @dataclasses.dataclass(frozen=True)
@@ -11,7 +11,7 @@ class CountedWork:
     """Counts the photos of each shard as samples when it is done.
 
     Attributes:
-        work: as of :class:`transforms.each_shard.ShardWork`.
+        work: as of :class:`transforms.workers.each_shard.ShardWork`.
     """
 
     work: typing.Callable[[int], int]

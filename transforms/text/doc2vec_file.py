@@ -14,11 +14,11 @@ import typing
 import fsspec
 
 from schemas.records import root_hash
-from transforms.file_digest import DigestingReader
-from transforms.request_signers import S3Options
-from transforms.store_errors import as_os_errors
-from transforms.store_files import open_file_system
-from transforms.url_credentials import without_credentials
+from transforms.files.file_digest import DigestingReader
+from transforms.files.url_credentials import without_credentials
+from transforms.stores.request_signers import S3Options
+from transforms.stores.store_errors import as_os_errors
+from transforms.stores.store_files import open_file_system
 
 if typing.TYPE_CHECKING:
     from gensim.models.doc2vec import Doc2Vec

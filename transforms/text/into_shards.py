@@ -10,15 +10,15 @@ from schemas.records import CommitRecord
 from schemas.sample_members import CLASS, TOKENS, AddedMembers
 from schemas.text_files import tokens_file
 from schemas.videos import takes_videos
+from transforms.datasets.finished_dataset import read_columns
+from transforms.datasets.shard_sources import shard_sources
 from transforms.features.feature_product import keep_features
-from transforms.finished_dataset import read_columns
-from transforms.image_spool import ImageSpool
-from transforms.intents import replace_shard, roll_forward_shard
-from transforms.output import Output, read_record
-from transforms.publish import staging_in
-from transforms.rewrite_shard import Format, failures_of, read_failures, read_rows, spool_samples, write_again
-from transforms.scratch import Scratch
-from transforms.shard_sources import shard_sources
+from transforms.files.publish import staging_in
+from transforms.shards.image_spool import ImageSpool
+from transforms.shards.rewrite_shard import Format, failures_of, read_failures, read_rows, spool_samples, write_again
+from transforms.stores.intents import replace_shard, roll_forward_shard
+from transforms.stores.output import Output, read_record
+from transforms.stores.scratch import Scratch
 from transforms.videos.spool_videos import spool_videos
 
 Values = dict[int, dict[str, typing.Any]]
@@ -31,8 +31,9 @@ class IntoShards:
 
     Attributes:
         output: the dataset.
-        scratch: has what :func:`transforms.shard_sources.note_sources` wrote of the tables of captions and labels.
-        folder: for what is unfinished, as of :func:`transforms.publish.staging_in`.
+        scratch: has what :func:`transforms.datasets.shard_sources.note_sources` wrote of the tables of captions and
+            labels.
+        folder: for what is unfinished, as of :func:`transforms.files.publish.staging_in`.
         plan_format: that the shard was made in.
         added: the members.
         labels: set that the classes are of; '' without classes.

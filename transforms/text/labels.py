@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from schemas.boolean_masks import Mask, is_true
 from schemas.sources import Source
-from transforms.class_evidence import HUMAN_ANNOTATORS, PRESENT
+from transforms.join.class_evidence import HUMAN_ANNOTATORS, PRESENT
 from transforms.text.label_maps import LabelMap
 
 NO_CLASS = -1

@@ -8,8 +8,8 @@ import numpy as np
 from schemas.photo_ids import hash64, shards_of
 from schemas.product_records import TEXT, ProductRecord, product_manifest
 from schemas.text_files import tokens_file
-from transforms.has_photos import has_photos
-from transforms.output import Output, read_record
+from transforms.datasets.has_photos import has_photos
+from transforms.stores.output import Output, read_record
 
 _log = logging.getLogger("photobeam")
 

@@ -9,12 +9,12 @@ import pyarrow.compute as pc
 
 from schemas import layout
 from schemas.rows import ROW_SCHEMA
-from transforms.dataset_files import DatasetFiles
-from transforms.finished_dataset import FinishedDataset, read_columns
-from transforms.has_photos import UNREADABLE
-from transforms.read_parquet import read_parquet
-from transforms.scratch import Scratch
-from transforms.shard_sources import shard_sources
+from transforms.datasets.finished_dataset import FinishedDataset, read_columns
+from transforms.datasets.has_photos import UNREADABLE
+from transforms.datasets.shard_sources import shard_sources
+from transforms.files.read_parquet import read_parquet
+from transforms.stores.dataset_files import DatasetFiles
+from transforms.stores.scratch import Scratch
 from transforms.text.text_options import TextOptions
 
 
@@ -43,7 +43,7 @@ def read_captions(files: DatasetFiles, scratch: Scratch, shard: int, options: Te
 
     Args:
         files: of the dataset.
-        scratch: has what :func:`transforms.shard_sources.note_sources` wrote.
+        scratch: has what :func:`transforms.datasets.shard_sources.note_sources` wrote.
         shard: its number.
         options: which captions are wanted.
 
@@ -72,7 +72,7 @@ def read_photos(files: DatasetFiles, scratch: Scratch, shard: int, columns: typi
 
     Args:
         files: of the dataset.
-        scratch: has what :func:`transforms.shard_sources.note_sources` wrote.
+        scratch: has what :func:`transforms.datasets.shard_sources.note_sources` wrote.
         shard: its number.
         columns: ``photo_id`` among them.
 

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 
 from schemas import layout
 from schemas.records import FileDigest
-from transforms.file_digest import bytes_digest
-from transforms.output import Output
-from transforms.scratch import Scratch
+from transforms.files.file_digest import bytes_digest
+from transforms.stores.output import Output
+from transforms.stores.scratch import Scratch
 
 
 def write_shard_files(

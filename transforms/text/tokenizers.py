@@ -6,8 +6,8 @@ import types
 import typing
 
 from schemas.records import root_hash
-from transforms.file_digest import bytes_digest
-from transforms.input_files import InputError
+from transforms.files.file_digest import bytes_digest
+from transforms.sources.input_files import InputError
 
 NLTK, NLTK_NO_PUNKT, KERAS = "nltk", "nltk_no_punkt", "keras"
 TOKENIZERS = (NLTK, NLTK_NO_PUNKT, KERAS)

@@ -2,9 +2,9 @@
 
 import typing
 
-from transforms.filter_rows import in_split
-from transforms.output import Output
-from transforms.scratch import Scratch
+from transforms.join.filter_rows import in_split
+from transforms.stores.output import Output
+from transforms.stores.scratch import Scratch
 from transforms.text.read_captions import read_photos
 from transforms.text.text_options import ALL
 from transforms.text.write_doc2vec import photo_tokens, read_tokens

@@ -7,10 +7,10 @@ import typing
 import zipfile
 import zlib
 
-from transforms.request_signers import S3Options
-from transforms.store_errors import as_os_errors
-from transforms.store_files import open_file_system
-from transforms.url_credentials import without_credentials
+from transforms.files.url_credentials import without_credentials
+from transforms.stores.request_signers import S3Options
+from transforms.stores.store_errors import as_os_errors
+from transforms.stores.store_files import open_file_system
 
 _READ_BYTES = 1 << 20
 _MEMBER = "zip://"

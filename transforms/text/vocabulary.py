@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 
 from schemas.records import FileDigest
 from schemas.text_files import SPECIAL_WORDS, VOCABULARY, VOCABULARY_JSON, VOCABULARY_SCHEMA, VOCABULARY_TXT
-from transforms.file_digest import file_digest
-from transforms.output import Output
-from transforms.publish import staged_as
-from transforms.scratch import Scratch
+from transforms.files.file_digest import file_digest
+from transforms.files.publish import staged_as
+from transforms.stores.output import Output
+from transforms.stores.scratch import Scratch
 from transforms.text.count_words import Word
 from transforms.text.text_options import TextOptions
 from transforms.text.tokenizers import KERAS
@@ -79,7 +79,7 @@ def write_vocabulary(
         options: decide which special words come first.
         output: the dataset.
         scratch: gets the Parquet file, for the workers.
-        folder: as of :func:`transforms.publish.staged_as`.
+        folder: as of :func:`transforms.files.publish.staged_as`.
     """
     with scratch.writing(VOCABULARY) as path:
         number, tokens = _write_parquet(words, special_words(options), path)

@@ -23,12 +23,12 @@ from schemas.vector_files import (
     vectors_columns,
     vectors_file,
 )
-from transforms.dataset_files import DatasetFiles
-from transforms.file_digest import file_digest
-from transforms.output import Output
-from transforms.read_parquet import read_parquet
-from transforms.request_signers import S3Options
-from transforms.scratch import Scratch
+from transforms.files.file_digest import file_digest
+from transforms.files.read_parquet import read_parquet
+from transforms.stores.dataset_files import DatasetFiles
+from transforms.stores.output import Output
+from transforms.stores.request_signers import S3Options
+from transforms.stores.scratch import Scratch
 from transforms.text.doc2vec import infer
 from transforms.text.doc2vec_file import MODEL, load_model
 from transforms.text.shard_files import npy_bytes, parquet_bytes, write_shard_files

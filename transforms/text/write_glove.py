@@ -11,14 +11,14 @@ import pyarrow as pa
 
 from schemas.records import FileDigest
 from schemas.vector_files import COVERAGE, GLOVE
-from transforms.file_digest import bytes_digest, file_digest
-from transforms.output import Output
-from transforms.publish import staged_as
-from transforms.request_signers import S3Options
+from transforms.files.file_digest import bytes_digest, file_digest
+from transforms.files.publish import staged_as
+from transforms.files.url_credentials import without_credentials
+from transforms.stores.output import Output
+from transforms.stores.request_signers import S3Options
 from transforms.text.glove import FoundVectors, UnknownWords, fill_unknown, find_vectors
 from transforms.text.vector_file import open_vectors
 from transforms.text.vector_lines import VectorLines
-from transforms.url_credentials import without_credentials
 
 MOST_FREQUENT = 100
 """Words that the file does not have, which the report names."""
@@ -91,7 +91,7 @@ def write_glove(
         tokens: words of all captions that were counted.
         options: where vectors are from.
         output: the dataset.
-        folder: as of :func:`transforms.publish.staged_as`.
+        folder: as of :func:`transforms.files.publish.staged_as`.
 
     Returns:
         The files by name, and the coverage.

@@ -20,8 +20,8 @@ from schemas.label_files import (
     labels_file,
 )
 from schemas.photo_ids import key
-from transforms.output import Output
-from transforms.scratch import Scratch
+from transforms.stores.output import Output
+from transforms.stores.scratch import Scratch
 from transforms.text.label_maps import LabelClass, LabelMap
 from transforms.text.labels import (
     NO_CLASS,

@@ -10,8 +10,8 @@ import pyarrow as pa
 from schemas.list_columns import list_column
 from schemas.photo_ids import key
 from schemas.text_files import TOKENIZED, TOKENS_SCHEMA, ids_file, mask_file, tokens_file
-from transforms.output import Output
-from transforms.scratch import Scratch
+from transforms.stores.output import Output
+from transforms.stores.scratch import Scratch
 from transforms.text.pad import cut, pad
 from transforms.text.read_captions import ShardCaptions, read_captions
 from transforms.text.shard_files import npy_bytes, parquet_bytes, write_shard_files

@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 from schemas import layout
 from schemas.photo_ids import hash64, key, shards_of
 from schemas.records import FileDigest
-from transforms.dataset_files import unreadable
-from transforms.file_digest import file_digest
-from transforms.old_dataset import OldDataset
-from transforms.videos.write_videos import SpooledVideo
+from transforms.datasets.old_dataset import OldDataset
+from transforms.files.file_digest import file_digest
+from transforms.shards.write_videos import SpooledVideo
+from transforms.stores.dataset_files import unreadable
 
 READ_BYTES = 8 << 20
 _COLUMNS = ["photo_id", "video_offset", "video_bytes", "sha256", "fetched_from"]

@@ -8,11 +8,11 @@ import pyarrow as pa
 from schemas import layout
 from schemas.records import CommitRecord, FileDigest
 from schemas.videos import EXTENSION
-from transforms.dataset_files import DatasetFiles
-from transforms.file_digest import DigestingReader
-from transforms.rewrite_shard import changed_file, read_committed, reading
-from transforms.tar_shard import TarDamageError, tar_entries
-from transforms.videos.write_videos import SpooledVideo
+from transforms.files.file_digest import DigestingReader
+from transforms.shards.rewrite_shard import changed_file, read_committed, reading
+from transforms.shards.tar_shard import TarDamageError, tar_entries
+from transforms.shards.write_videos import SpooledVideo
+from transforms.stores.dataset_files import DatasetFiles
 
 
 def spooled_path(staging: pathlib.Path, key: str) -> pathlib.Path:

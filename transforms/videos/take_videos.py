@@ -8,16 +8,16 @@ import numpy.typing as npt
 
 from schemas.failures import FailureReason, Stage
 from schemas.videos import MAX_VIDEO_BYTES
-from transforms.fetch_error import FetchError
-from transforms.file_digest import file_digest
-from transforms.old_dataset import OldDataset
-from transforms.photo_refs import PhotoRef
-from transforms.saved_bodies import Saved
+from transforms.datasets.old_dataset import OldDataset
+from transforms.fetch.fetch_error import FetchError
+from transforms.fetch.saved_bodies import Saved
+from transforms.files.file_digest import file_digest
+from transforms.places.photo_refs import PhotoRef
+from transforms.shards.write_videos import SpooledVideo
 from transforms.videos.check_video import check_video
 from transforms.videos.old_videos import OldVideos
 from transforms.videos.spool_videos import spooled_path
 from transforms.videos.video_mirror import VideoMirror
-from transforms.videos.write_videos import SpooledVideo
 
 
 class ShardVideos:
@@ -58,7 +58,7 @@ class ShardVideos:
             video: it.
 
         Raises:
-            PhotoError: as :func:`transforms.http_fetch.fetch_bytes` and
+            PhotoError: as :func:`transforms.fetch.http_fetch.fetch_bytes` and
                 :func:`transforms.videos.check_video.check_video`.
             OutputError: its file cannot be written, or the old dataset is damaged.
         """

@@ -1,10 +1,10 @@
 """The place of videos: YFCC's mirror, which has each as an MP4 beside its images."""
 
-from transforms.http_fetch import Ask, Fetched, fetch_bytes
-from transforms.photo_refs import PhotoRef
-from transforms.remote_copies import check_hash, video_url
-from transforms.remote_place import MIRROR, Http
-from transforms.saved_bodies import Saved
+from transforms.fetch.http_fetch import Ask, Fetched, fetch_bytes
+from transforms.fetch.saved_bodies import Saved
+from transforms.places.photo_refs import PhotoRef
+from transforms.places.remote_copies import check_hash, video_url
+from transforms.places.remote_place import MIRROR, Http
 
 
 class VideoMirror:
@@ -24,7 +24,7 @@ class VideoMirror:
         """Downloads a video into a file; None if its name is not known.
 
         Raises:
-            FetchError: as :func:`transforms.http_fetch.fetch_bytes`.
+            FetchError: as :func:`transforms.fetch.http_fetch.fetch_bytes`.
             OutputError: the file cannot be written.
         """
         if self._http.client.options.verify_hash:

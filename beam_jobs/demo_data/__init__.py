@@ -1,0 +1,1 @@
+"""What `photobeam demo` builds from: a corpus made on the spot, and its server."""

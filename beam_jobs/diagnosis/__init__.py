@@ -1,0 +1,1 @@
+"""What `photobeam doctor` looks at."""

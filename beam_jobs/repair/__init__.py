@@ -1,0 +1,1 @@
+"""`photobeam verify --repair`."""

@@ -1,0 +1,1 @@
+"""What `photobeam reprocess` does, but for its flags."""

@@ -1,0 +1,89 @@
+"""`reprocess --check_alive`: which photos are no longer public at Flickr; changes nothing but that list."""
+
+import collections
+import pathlib
+import shlex
+import sys
+
+from beam_jobs import output_state
+from beam_jobs.errors import OK, UsageError
+from beam_jobs.flags import FlagParser
+from beam_jobs.progress_line import PROGRESS, show_progress
+from beam_jobs.recorded_flags import Flags, recorded_build
+from schemas import layout
+from schemas.records import Plan
+from transforms.building.fetch_loop import run_in_loop
+from transforms.fetch.fetch_options import FetchOptions
+from transforms.fetch.flickr_requests import REQUESTS_PER_S
+from transforms.reprocess.check_alive import Answer, ask_flickr, read_flickr_photos
+from transforms.reprocess.purge_lists import id_list
+from transforms.stores.output import Output
+
+FLAG = "--check_alive"
+
+
+def add_flags(parser: FlagParser) -> None:
+    """Adds the flag that asks for it."""
+    parser.add_argument(
+        FLAG,
+        nargs="?",
+        const="",
+        metavar="FILE",
+        help=f"ask Flickr for every sample, {REQUESTS_PER_S:g} a second, and write the ids of photos that are gone "
+        f"(OUT/{layout.NOT_PUBLIC})",
+    )
+
+
+def check(given: Flags) -> None:
+    """Checks where the list goes.
+
+    Raises:
+        UsageError: there is no such folder, or it is one.
+    """
+    path = given["check_alive"]
+    if path and pathlib.Path(path).is_dir():
+        raise UsageError(f"{FLAG} {path}: that is a folder; name a file in it, and the dataset before the flag")
+    if path and not pathlib.Path(path).absolute().parent.is_dir():
+        raise UsageError(f"{FLAG} {path}: there is no folder for it; make it, or name another file")
+
+
+def run(output: Output, plan: Plan, given: Flags) -> int:
+    """Asks for every sample's photo.
+
+    Returns:
+        Exit code.
+    """
+    commits = output_state.read_commits(output, plan)
+    shards = [shard for shard, commit in sorted(commits.items()) if commit.samples]
+    answers: collections.Counter[Answer] = collections.Counter()
+    gone: set[int] = set()
+
+    def tell(of_shard: dict[int, Answer]) -> None:
+        answers.update(of_shard.values())
+        gone.update(photo_id for photo_id, answer in of_shard.items() if answer is Answer.GONE)
+        _write(gone, given["check_alive"], output)
+
+    photos = (read_flickr_photos(output, shard) for shard in shards)
+    options, samples = _fetch_options(output, plan, given), sum(commits[shard].samples for shard in shards)
+    with show_progress(given.get("progress", PROGRESS), samples):
+        run_in_loop(ask_flickr(photos, options, REQUESTS_PER_S, tell))
+    sys.stdout.write(f"{answers.total():,} photos: {', '.join(f'{answers[a]:,} {a.value}' for a in Answer)}\n")
+    if gone:
+        path = given["check_alive"] or f"{output}/{layout.NOT_PUBLIC}"
+        command = shlex.join(["photobeam", "reprocess", str(output), "--take_down", path])
+        sys.stdout.write(f"the ids of those that are gone are in {path}; take them down with\n  {command}\n")
+    return OK
+
+
+def _fetch_options(output: Output, plan: Plan, given: Flags) -> FetchOptions:
+    images = recorded_build(output, plan, given).images
+    if images is None:
+        raise UsageError(f"{FLAG}: {output} has rows alone, and no sample to ask for; build it first")
+    return images.fetch
+
+
+def _write(gone: set[int], path: str, output: Output) -> None:
+    if path:
+        pathlib.Path(path).write_bytes(id_list(gone))
+    else:
+        output.write(layout.NOT_PUBLIC, id_list(gone))

@@ -1,0 +1,1 @@
+"""Where a job runs: this machine, Flink, Prism or Dataflow, and what each of them needs."""

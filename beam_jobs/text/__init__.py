@@ -1,0 +1,1 @@
+"""The products of `photobeam text`, and their flags."""

@@ -1,0 +1,1 @@
+"""Two datasets photo by photo."""

@@ -1,0 +1,1 @@
+"""A dataset that is there: its records, and its tables to read."""

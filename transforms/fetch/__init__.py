@@ -1,0 +1,1 @@
+"""Photos over HTTP: one polite, bounded client for a process."""

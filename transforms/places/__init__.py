@@ -1,0 +1,1 @@
+"""Where the bytes of a photo come from: mirrors, Flickr, folders, archives and buckets."""

@@ -1,0 +1,1 @@
+"""Other datasets of finished ones, and photos that leave them."""

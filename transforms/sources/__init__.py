@@ -1,0 +1,1 @@
+"""The input files: found, recognised, cut into ranges and read."""

@@ -1,0 +1,1 @@
+"""Is a dataset what its records say?"""

@@ -1,0 +1,1 @@
+"""Child processes and threads that do the work, and what they count."""
