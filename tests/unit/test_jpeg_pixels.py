@@ -13,10 +13,11 @@ from PIL import Image
 
 from schemas.failures import FailureReason, PhotoError
 from tests.generated_photo import photo, saved
+from tests.odd_jpegs import segment
 from transforms.images import decode_image
 from transforms.images.image_codec import ImageOptions, encode_image
 from transforms.images.image_plan import FILTERS
-from transforms.images.jpeg_pixels import RefusedJpegError, jpeg_damage, jpeg_pixels
+from transforms.images.jpeg_pixels import RefusedJpegError, check_jpeg, jpeg_damage, jpeg_pixels
 from transforms.images.jpeg_segments import COM, END, read_segments
 
 PNG = ImageOptions(format="png")
@@ -81,6 +82,70 @@ def test_what_is_not_for_it_is_refused() -> None:
             jpeg_pixels(bad, (64, 64))
     with pytest.raises(RefusedJpegError, match="another size"):
         jpeg_pixels(data, (63, 64))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"subsampling": "4:4:4"}, {"progressive": True}, {"restart_marker_blocks": 5}],
+    ids=["4:2:0", "4:4:4", "progressive", "restarts"],
+)
+def test_the_check_refuses_what_is_refused_at_full_size(options: dict[str, typing.Any]) -> None:
+    rnd = random.Random(7)
+    data = jpeg(photo(97, 61), **options)
+    refused = [_is_refused(damaged) for damaged in _damages(data, rnd)]
+    assert any(refused)
+    assert not all(refused)
+
+
+def _damages(data: bytes, rnd: random.Random) -> typing.Iterator[bytes]:
+    yield data
+    for _ in range(60):
+        place = rnd.randrange(2, len(data))
+        yield data[:place] + bytes([data[place] ^ 1 << rnd.randrange(8)]) + data[place + 1 :]
+        yield data[:place] + END
+        yield data[:place] + data[place + rnd.randrange(1, 40) :]
+
+
+def _is_refused(data: bytes) -> bool:
+    """By the check, having seen that the full decode says the same."""
+    refusals = []
+    for decode in (jpeg_pixels, check_jpeg):
+        try:
+            decode(data, (97, 61))
+            refusals.append(False)
+        except RefusedJpegError:
+            refusals.append(True)
+    assert refusals[0] == refusals[1]
+    return refusals[1]
+
+
+def _lossless(side: int) -> bytes:
+    """A square of grey: each sample is the one before it, which takes one bit, a zero."""
+    frame = segment(0xC3, bytes([8, 0, side, 0, side, 3, 82, 17, 0, 71, 17, 0, 66, 17, 0]))
+    table = segment(0xC4, bytes([0, 1, *bytes(15), 0]))
+    scan = segment(0xDA, bytes([3, 82, 0, 71, 0, 66, 0, 1, 0, 0]))
+    return b"\xff\xd8" + frame + table + scan + bytes(3 * side * side // 8) + END
+
+
+@pytest.mark.parametrize("filter_", FILTERS)
+def test_a_lossless_jpeg_is_decoded_at_its_full_size(filter_: str) -> None:
+    """At a fraction of it libjpeg-turbo crashes, and takes the process with it."""
+    small = pixels(_lossless(128), ImageOptions(image_size=8, filter=filter_, format="png"))
+    assert small.shape == (8, 8, 3)
+    assert set(small.ravel()) == {128}
+
+
+def test_a_lossless_jpeg_may_be_damaged() -> None:
+    data = _lossless(128)
+    for damaged in (data[:400] + END, data[:400], data[:30]):
+        with pytest.raises(PhotoError) as error:
+            encode_image(damaged, ImageOptions(image_size=8, filter="lanczos"))
+        assert error.value.reason in FAULTS
+
+
+def test_a_lossless_jpeg_that_needs_no_change_keeps_its_data() -> None:
+    data = _lossless(64)
+    assert encode_image(data, ImageOptions(resize="none"))[0].data == data
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ Limits are judged from the header, before anything is decoded. JPEGs go the fast
 :mod:`transforms.images.jpeg_pixels`; everything else, and what that refuses, through Pillow.
 """
 
+import contextlib
 import io
 import operator
 import re
@@ -12,14 +13,20 @@ import typing
 import warnings
 import zlib
 
-import numpy as np
 from PIL import IcoImagePlugin, Image, TiffImagePlugin
 
 from schemas.failures import FailureReason, PhotoError, Stage
-from transforms.images.image_colours import resizable
+from transforms.images.image_colours import is_srgb, resizable
 from transforms.images.image_formats import sniff
-from transforms.images.image_plan import TURNED_BACK, ImageOptions, image_plans
-from transforms.images.jpeg_pixels import Pixels, RefusedJpegError, decoded_fraction, jpeg_damage, jpeg_pixels
+from transforms.images.image_plan import TURNED_BACK, ImageOptions, Plan
+from transforms.images.jpeg_pixels import (
+    Pixels,
+    RefusedJpegError,
+    check_jpeg,
+    decoded_fraction,
+    jpeg_damage,
+    jpeg_pixels,
+)
 from transforms.images.upright_exif import ORIENTATION_TAG
 
 Size = tuple[int, int]
@@ -72,14 +79,14 @@ class DecodedImage(typing.NamedTuple):
 
     Attributes:
         picture: a Pillow image of mode L, RGB, RGBa, CMYK or LAB; or, of a JPEG that was decoded the fast way, an
-            array of height x width x 4: red, green, blue and a filler.
+            array of height x width x 4: red, green, blue and a filler. It is not loaded where nothing happens to it.
         size: stored width and height, px.
         extent: those of the picture, px: less than stored, and fractions, where it is decoded at a fraction.
         format: lower-case: ``jpeg``, ``png``, ``gif``, ``webp``, ``bmp``, ``tiff``, ``mpo``, ...
-        orientation: the file's EXIF orientation, 1 to 8.
+        orientation: EXIF orientation to apply, 1 to 8.
         profile: its ICC profile, empty without one.
         exif: its EXIF, a TIFF structure, empty without one.
-        whole_jpeg: whether the file is an RGB JPEG that libjpeg-turbo decoded at its full size without a warning.
+        whole_jpeg: whether the file is an RGB JPEG of which libjpeg-turbo decoded all data without a warning.
     """
 
     picture: Image.Image | Pixels
@@ -92,13 +99,19 @@ class DecodedImage(typing.NamedTuple):
     whole_jpeg: bool = False
 
 
-def decode_image(data: bytes, options: ImageOptions, targets: typing.Sequence[Size] = ()) -> DecodedImage:
-    """Decodes a file for the options' filter.
+PlansOf = typing.Callable[[DecodedImage], typing.Sequence[Plan]]
+"""From what is known of an image before it is decoded to what is to become of it."""
+
+
+def decode_image(data: bytes, options: ImageOptions, plans_of: PlansOf, orientation: int | None = None) -> DecodedImage:
+    """Decodes a file for what it is to become.
 
     Args:
         data: the file.
         options: filter and limits.
-        targets: width and height, px, of what the stored image is to be resized to; by default those of the options.
+        plans_of: returns the plans of an image; all of its fields but ``picture`` can be relied on, and for other
+            formats than JPEG it is not called.
+        orientation: EXIF orientation that counts instead of the file's own.
 
     Raises:
         PhotoError: ``not_an_image``, ``unsupported_image``, ``too_many_pixels``, ``too_small``, ``aspect_ratio``,
@@ -106,11 +119,18 @@ def decode_image(data: bytes, options: ImageOptions, targets: typing.Sequence[Si
     """
     name = sniff(data)
     try:
-        return _load_jpeg(data, options, targets) if name == "JPEG" else _load(name, data, options)
+        decoded = _load_jpeg(data, options, plans_of, orientation) if name == "JPEG" else _load(name, data, options)
     except DECODER_ERRORS as error:
         raise PhotoError(
             _decoder_reason(error, data, name), Stage.DECODE, f"{name.lower()} does not decode ({type(error).__name__})"
         ) from error
+    return decoded._replace(orientation=orientation or decoded.orientation)
+
+
+def leaves_jpeg(plan: Plan, stored: DecodedImage, options: ImageOptions) -> bool:
+    """Tells whether nothing happens to the picture of an RGB JPEG, so that its compressed data can stay."""
+    same_place = stored.orientation == 1 and plan.scaled == plan.written == stored.size
+    return options.reencode == "auto" and options.format == "jpg" and same_place and is_srgb(stored.profile)
 
 
 def open_image(decoder: str, data: bytes) -> Image.Image:
@@ -122,37 +142,43 @@ def open_image(decoder: str, data: bytes) -> Image.Image:
     return Image.OPEN[decoder][0](io.BytesIO(data), "")
 
 
-def _load_jpeg(data: bytes, options: ImageOptions, targets: typing.Sequence[Size]) -> DecodedImage:
+def _load_jpeg(data: bytes, options: ImageOptions, plans_of: PlansOf, orientation: int | None) -> DecodedImage:
     image = open_image("JPEG", data)
     _check_claim(image.size, options.max_pixels)
     _check_shape(image.size, options)
-    size = image.size
-    divisor = _divisor(size, options.filter, targets or [plan.scaled for plan in image_plans(size, 1, options)])
-    picture: Image.Image | Pixels
-    try:
-        if image.mode not in ("L", "RGB"):
-            raise RefusedJpegError(image.mode)
-        picture = jpeg_pixels(data, size, divisor)
-    except RefusedJpegError:
-        image.load()
-        divisor, picture = 1, resizable(image)
-        if damage := jpeg_damage(data):
-            raise PhotoError(FailureReason.CORRUPT_IMAGE, Stage.DECODE, f"jpeg: {damage}") from None
-    return DecodedImage(
-        picture,
-        size,
-        (size[0] / divisor, size[1] / divisor),
+    stored = DecodedImage(
+        image,
+        image.size,
+        image.size,
         (image.format or "jpeg").lower(),
-        _orientation(image),
+        orientation or _orientation(image),
         image.info.get("icc_profile") or b"",
         _exif(image),
-        whole_jpeg=image.mode == "RGB" and divisor == 1 and isinstance(picture, np.ndarray),
+    )
+    plans = plans_of(stored)
+    if image.mode == "RGB" and all(leaves_jpeg(plan, stored, options) for plan in plans):
+        with contextlib.suppress(RefusedJpegError):
+            check_jpeg(data, image.size)
+            return stored._replace(whole_jpeg=True)
+    return _load_jpeg_pixels(
+        data, image, stored, min(decoded_fraction(image.size, p.scaled, options.filter) for p in plans)
     )
 
 
-def _divisor(size: Size, filter_: str, targets: typing.Sequence[Size]) -> int:
-    """Returns the fraction at which a JPEG is decoded: enough for the largest of the images to write."""
-    return min(decoded_fraction(size, target, filter_) for target in targets)
+def _load_jpeg_pixels(data: bytes, image: Image.Image, stored: DecodedImage, divisor: int) -> DecodedImage:
+    width, height = stored.size
+    try:
+        if image.mode not in ("L", "RGB"):
+            raise RefusedJpegError(image.mode)
+        pixels = jpeg_pixels(data, stored.size, divisor)
+        whole = image.mode == "RGB" and divisor == 1
+        return stored._replace(picture=pixels, extent=(width / divisor, height / divisor), whole_jpeg=whole)
+    except RefusedJpegError:
+        image.load()
+        picture = resizable(image)
+        if damage := jpeg_damage(data):
+            raise PhotoError(FailureReason.CORRUPT_IMAGE, Stage.DECODE, f"jpeg: {damage}") from None
+        return stored._replace(picture=picture)
 
 
 def _load(name: str, data: bytes, options: ImageOptions) -> DecodedImage:

@@ -20,7 +20,7 @@ Policy, each line tested:
   without a profile is converted naively.
 * ``area`` is the mean over the area of each written pixel, rounded, whatever the format of the file.
 * With ``reencode`` auto a JPEG that nothing would happen to keeps its compressed data, as it was encoded, without its
-  metadata segments, once it has been decoded whole without a warning.
+  metadata segments, once all of it has been decoded without a warning.
 * ``keep_exif`` keeps EXIF, where it can be read, with the orientation set to upright.
 * The output is RGB, 8 bits, otherwise without metadata. JPEG: 4:2:0, baseline, standard Huffman tables (optimised
   ones cost a second pass for about 5 % of size). PNG: compression level 6. WebP: lossy, method 4.
@@ -37,8 +37,8 @@ from PIL import Image
 
 from schemas.failures import FailureReason, PhotoError, Stage
 from transforms.images.area_filter import area_average, area_average_of_rows
-from transforms.images.decode_image import DecodedImage, decode_image
-from transforms.images.image_colours import flat_srgb, is_srgb
+from transforms.images.decode_image import DecodedImage, decode_image, leaves_jpeg
+from transforms.images.image_colours import flat_srgb
 from transforms.images.image_plan import (
     TURNED_UPRIGHT,
     Affine,
@@ -109,9 +109,7 @@ def encode_image(data: bytes, options: ImageOptions, rotation: int | None = None
             where an image to write is larger than the limit or the format permits.
     """
     turned = None if rotation is None else orientation_of_turn(rotation)
-    decoded = decode_image(data, options)
-    if turned is not None:
-        decoded = decoded._replace(orientation=turned)
+    decoded = decode_image(data, options, lambda image: image_plans(image.size, image.orientation, options), turned)
     plans = image_plans(decoded.size, decoded.orientation, options)
     files = _files(data, decoded, plans, options)
     return [
@@ -136,8 +134,8 @@ def encode_again(data: bytes, original: Original, options: ImageOptions) -> list
     plans = image_plans(original.size, original.orientation, options)
     upright = {plan: plan._replace(scaled=upright_size(plan.scaled, original.orientation)) for plan in plans}
     unlimited = dataclasses.replace(options, min_side=1, max_aspect_ratio=0.0, max_pixels=0)
-    decoded = decode_image(data, unlimited, [plan.scaled for plan in upright.values()])
-    files = _files(data, decoded._replace(orientation=1), tuple(upright.values()), options)
+    decoded = decode_image(data, unlimited, lambda _: tuple(upright.values()), orientation=1)
+    files = _files(data, decoded, tuple(upright.values()), options)
     return [
         EncodedImage(
             size, files[upright[p]], *p.written, *original.size, original.format, original.orientation, p.matrix
@@ -218,9 +216,7 @@ def _finished(picture: Image.Image | Pixels, decoded: DecodedImage, plan: Plan) 
 
 def _kept(data: bytes, decoded: DecodedImage, plan: Plan, options: ImageOptions, exif: bytes) -> bytes:
     """Returns the file as it came, less its metadata, where nothing would happen to its picture; else nothing."""
-    same_form = options.reencode == "auto" and options.format == "jpg" and decoded.whole_jpeg
-    same_place = decoded.orientation == 1 and plan.scaled == plan.written == decoded.size
-    if not (same_form and same_place and is_srgb(decoded.profile)):
+    if not (decoded.whole_jpeg and leaves_jpeg(plan, decoded, options)):
         return b""
     return with_exif(picture_alone(data), exif)
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import simplejpeg
 
-from transforms.images.jpeg_segments import DRI, END, read_segments
+from transforms.images.jpeg_segments import DRI, END, is_lossless, read_segments
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -62,8 +62,11 @@ def jpeg_pixels(data: bytes, size: tuple[int, int], divisor: int = 1) -> Pixels:
         Height x width x 4: red, green, blue and a filler.
 
     Raises:
-        RefusedJpegError: it is of another kind, or libjpeg warns.
+        RefusedJpegError: it is of another kind, or libjpeg warns; or a lossless one is to be decoded at a fraction,
+            at which libjpeg-turbo would crash.
     """
+    if divisor > 1 and is_lossless(data):
+        raise RefusedJpegError("lossless JPEGs are decoded at their full size")
     width, height = (-(-side // divisor) for side in size)
     try:
         pixels: Pixels = simplejpeg.decode_jpeg(data, "RGBX", min_height=height, min_width=width)
@@ -74,6 +77,18 @@ def jpeg_pixels(data: bytes, size: tuple[int, int], divisor: int = 1) -> Pixels:
     return pixels
 
 
+def check_jpeg(data: bytes, size: tuple[int, int]) -> None:
+    """Decodes all of the compressed data, as :func:`jpeg_pixels` does, and of the pixels as few as it can.
+
+    What libjpeg hears of damage it hears where it undoes the Huffman or arithmetic coding, of which no part is left
+    out at any fraction of the size.
+
+    Raises:
+        RefusedJpegError: as :func:`jpeg_pixels`.
+    """
+    jpeg_pixels(data, size, divisor=8)
+
+
 def jpeg_damage(data: bytes) -> str:
     """Returns what libjpeg says of damaged compressed data, '' where it says nothing of that.
 
@@ -82,7 +97,8 @@ def jpeg_damage(data: bytes) -> str:
     try:
         segments = read_segments(data + END)
         alone = b"".join(segment.data for segment in segments if not segment.is_metadata)
-        simplejpeg.decode_jpeg(alone, "RGBX", min_height=1, min_width=1)
+        least = 0 if is_lossless(alone) else 1
+        simplejpeg.decode_jpeg(alone, "RGBX", min_height=least, min_width=least)
     except ValueError as error:
         restarts = any(segment.marker == DRI for segment in segments)
         if _DAMAGE.search(str(error)) or (restarts and _LOST_RESTARTS.search(str(error))):

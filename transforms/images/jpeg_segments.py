@@ -14,6 +14,10 @@ _SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _MARKER = re.compile(rb"\xff+([\xc0-\xcf\xd9-\xfe])")
 
 
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_LOSSLESS_FRAMES = {0xC3, 0xC7, 0xCB, 0xCF}
+
+
 class Segment(typing.NamedTuple):
     """One segment.
 
@@ -54,6 +58,16 @@ def read_segments(data: bytes) -> list[Segment]:
             break
         segments.append(Segment(marker, data[start:place]))
     raise ValueError("it ends within a segment, or has no end marker")
+
+
+def is_lossless(data: bytes) -> bool:
+    """Tells whether a JPEG file's frame, the first one, is of one of the lossless processes."""
+    place = 2
+    while (found := _MARKER.search(data, place)) is not None and found[1][0] not in (SOS, EOI):
+        if found[1][0] in _FRAMES:
+            return found[1][0] in _LOSSLESS_FRAMES
+        place = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
+    return False
 
 
 def picture_alone(data: bytes) -> bytes:
