@@ -1,7 +1,6 @@
 """`photobeam build --output` on object stores: the bytes of a local run, whole files, and errors before any work."""
 
 import json
-import os
 import pathlib
 import signal
 import subprocess
@@ -242,13 +241,8 @@ def test_a_run_whose_lease_is_taken_ends_and_writes_no_more(
     s3.put(bucket, {})
     for answer in mirror.answers.values():
         answer.fault = "drip"
-    code = (
-        "import sys; from transforms import lease\n"
-        "lease.hold_output.__wrapped__.__defaults__ = (lease.hold_output.__wrapped__.__defaults__[0], 1.2)\n"
-        "from beam_jobs import build_dataset; sys.exit(build_dataset.main(sys.argv[1:]))"
-    )
-    command = [sys.executable, "-c", code, *arguments(source, mirror, f"s3://{bucket}/out", *flags(s3))]
-    with subprocess.Popen(command, cwd=_ROOT, stderr=subprocess.PIPE, env=dict(os.environ)) as process:
+    command = [sys.executable, "-m", "tests.short_lease", *arguments(source, mirror, f"s3://{bucket}/out", *flags(s3))]
+    with subprocess.Popen(command, cwd=_ROOT, stderr=subprocess.PIPE) as process:
         deadline = time.monotonic() + 60
         while layout.INPUT_FAILURES not in objects(s3, bucket) and time.monotonic() < deadline:
             time.sleep(0.2)
