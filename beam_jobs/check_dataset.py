@@ -22,7 +22,7 @@ import typing
 from beam_jobs import build_flags
 from beam_jobs.build_config import add_refetch_flags
 from beam_jobs.cli import run_command
-from beam_jobs.diagnosis.findings import counted
+from beam_jobs.counted import counted
 from beam_jobs.errors import FAILED, OK, UsageError
 from beam_jobs.flags import FlagParser
 from beam_jobs.recorded_flags import Flags, parse_given

@@ -7,6 +7,7 @@ import sys
 import typing
 
 from beam_jobs.errors import FAILED, INTERRUPTED, OK, USAGE, JobError, UsageError
+from beam_jobs.versions import software
 from transforms.stores.store_errors import client_errors
 
 COMMANDS: typing.Final[dict[str, tuple[str, str]]] = {
@@ -38,6 +39,9 @@ def main(argv: typing.Sequence[str] | None = None) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         sys.stdout.write(_help())
         return OK if arguments else USAGE
+    if arguments == ["--version"]:
+        sys.stdout.write("".join(f"{name} {version}\n" for name, version in software().items()))
+        return OK
     command, *flags = arguments
     if command not in COMMANDS:
         near = difflib.get_close_matches(command, COMMANDS, 1)
@@ -75,7 +79,10 @@ def run_command(command: typing.Callable[[], int]) -> int:
 
 def _help() -> str:
     lines = [f"  {name:9} {text}" for name, (_, text) in COMMANDS.items()]
-    return "usage: photobeam COMMAND [flags]\n\n" + "\n".join(lines) + "\n\nphotobeam COMMAND --help lists its flags.\n"
+    return (
+        "usage: photobeam COMMAND [flags]\n\n" + "\n".join(lines) + "\n\nphotobeam COMMAND --help lists its flags; "
+        "photobeam --version names the versions of photobeam and of what decides on the bytes it writes.\n"
+    )
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ import sys
 import typing
 
 from beam_jobs.cli import run_command
+from beam_jobs.counted import counted
 from beam_jobs.errors import FAILED, OK, UsageError
 from beam_jobs.flags import FlagParser, as_given, parse
 from beam_jobs.store_flags import add_store_flags, reach_dataset
@@ -87,7 +88,8 @@ def _head(a: FinishedDataset, b: FinishedDataset) -> typing.Iterator[str]:
     """Yields what the datasets are."""
     for name, dataset in (("A", a), ("B", b)):
         images = f", {dataset.samples:,} with an image" if dataset.has_images else ", made without images"
-        yield f"{name}: {dataset.photos:,} photos{images}, in {len(dataset.sha256):,} shards: {dataset.root}"
+        shards = counted(len(dataset.sha256), "shard")
+        yield f"{name}: {counted(dataset.photos, 'photo')}{images}, in {shards}: {dataset.root}"
     for name, (of_a, of_b) in differing_settings(a, b).items():
         yield f"--{name}: {as_given(of_a)} in A, {as_given(of_b)} in B"
     if a.has_images != b.has_images:

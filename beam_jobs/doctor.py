@@ -20,7 +20,8 @@ from beam_jobs import build_flags
 from beam_jobs.build_config import add_build_flags, check_workers_see_inputs
 from beam_jobs.build_dataset import SPOOL_FACTOR
 from beam_jobs.cli import run_command
-from beam_jobs.diagnosis.findings import FAULT, WARNING, Finding, Look, counted, fault_of, look_at
+from beam_jobs.counted import counted
+from beam_jobs.diagnosis.findings import FAULT, WARNING, Finding, Look, fault_of, look_at
 from beam_jobs.diagnosis.findings import OK as FINE
 from beam_jobs.diagnosis.input_findings import Inputs, Sources
 from beam_jobs.diagnosis.machine_findings import (

@@ -19,7 +19,7 @@ import typing
 from beam_jobs import export_job
 from beam_jobs.build_flags import add_worker_flags, output_at, temp_location
 from beam_jobs.cli import run_command
-from beam_jobs.diagnosis.findings import counted
+from beam_jobs.counted import counted
 from beam_jobs.errors import OK, JobError, UsageError
 from beam_jobs.flags import FlagParser, parse
 from beam_jobs.output_state import check_apart

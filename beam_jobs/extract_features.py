@@ -19,6 +19,7 @@ import typing
 
 from beam_jobs import build_flags
 from beam_jobs.cli import run_command
+from beam_jobs.counted import counted
 from beam_jobs.errors import OK, JobError, UsageError
 from beam_jobs.feature_flags import add_feature_flags
 from beam_jobs.feature_job import FeaturesJob, checked_job, finished
@@ -118,8 +119,9 @@ def _run_held(job: FeaturesJob) -> int:
             f"{product.counts['not_finite']:,}",
         )
     sys.stdout.write(
-        f"{product.counts['samples']:,} samples have features of {job.fit.width:,} numbers, in {len(tars):,} shards, "
-        f"{len(current):,} of which had them; {dataset.photos - dataset.samples:,} photos without an image have none\n"
+        f"{counted(product.counts['samples'], 'sample')} with features of {counted(job.fit.width, 'number')}, in "
+        f"{counted(len(tars), 'shard')}, {len(current):,} of which had them; "
+        f"{counted(dataset.photos - dataset.samples, 'photo')} without an image\n"
     )
     return OK
 

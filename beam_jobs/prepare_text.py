@@ -20,6 +20,7 @@ import typing
 
 from beam_jobs import build_flags
 from beam_jobs.cli import run_command
+from beam_jobs.counted import counted
 from beam_jobs.errors import OK, JobError, UsageError
 from beam_jobs.flags import FlagParser, parse
 from beam_jobs.interrupt import held
@@ -155,8 +156,8 @@ def _run_held(output: Output, options: TextOptions, runner: RunnerConfig, flags:
         record = record or _made_record(job, asked, source)
         if flags.into_shards:
             put_into_shards(job, record)
-    captions, words = (record.counts.get(name, 0) for name in ("captions", "words"))
-    sys.stdout.write(f"{output}/{TEXT}: {captions:,} captions, {words:,} words, {len(record.files):,} files\n")
+    captions, words = (counted(record.counts.get(f"{noun}s", 0), noun) for noun in ("caption", "word"))
+    sys.stdout.write(f"{output}/{TEXT}: {captions}, {words}, {counted(len(record.files), 'file')}\n")
     return OK
 
 

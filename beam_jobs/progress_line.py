@@ -88,7 +88,7 @@ def _text(state: typing.Mapping[str, typing.Any]) -> str:
     if not state["rows"]:
         return ""
     eta = "" if state["eta_s"] is None else f", {state['eta_s'] // 60}:{state['eta_s'] % 60:02d} left"
-    return f"{done:,} of {state['rows']:,} photos, {state['failed']:,} failed, {state['images_per_s']:,} images/s{eta}"
+    return f"{done:,} of {state['rows']:,} photos, {state['failed']:,} failed, {state['images_per_s']:,} photos/s{eta}"
 
 
 def _on_terminal(stop: threading.Event, total_rows: int, mode: str, console: rich.console.Console) -> None:

@@ -4,6 +4,7 @@ import logging
 import sys
 
 from beam_jobs import output_state
+from beam_jobs.counted import counted
 from beam_jobs.errors import FAILED, OK, JobError
 from schemas import layout
 from schemas.failures import FailureReason
@@ -38,8 +39,9 @@ def report_build(output: Output, max_failure_ratio: float | None) -> int:
         _warn_of_stale_shards(output, plan)
         return OK
     totals = read_record(output, layout.MANIFEST, Manifest).totals
-    videos = f", {totals.videos:,} videos" if takes_videos(plan.format) else ""
-    sys.stdout.write(f"{totals.samples:,} samples{videos} and {totals.failed:,} failures in {len(plan.rows)} shards\n")
+    videos = f", {counted(totals.videos, 'video')}" if takes_videos(plan.format) else ""
+    samples, failures = counted(totals.samples, "sample"), counted(totals.failed, "failure")
+    sys.stdout.write(f"{samples}{videos} and {failures} in {counted(len(plan.rows), 'shard')}\n")
     for reason, number in sorted(totals.failures_by_reason.items()):
         sys.stdout.write(f"  {reason}: {number:,}\n")
     return _exit_code(totals, max_failure_ratio)
@@ -49,15 +51,15 @@ def accounts(plan: Plan) -> str:
     """Returns what became of the input lines: those of the base, then of each pack and each column of a source."""
     counts = plan.counts
     lines = [
-        f"{counts['input_lines']:,} lines: {counts['rows']:,} rows, {counts['removed_by_filters']:,} removed by "
-        f"filters, {counts['collapsed_lines']:,} repeated, {counts['input_failures']:,} malformed or duplicate\n"
+        f"{counted(counts['input_lines'], 'line')}: {counted(counts['rows'], 'row')}, "
+        f"{counts['removed_by_filters']:,} removed by filters, {counts['collapsed_lines']:,} repeated, "
+        f"{counts['input_failures']:,} malformed or duplicate\n"
     ]
     for name in sorted({name.removesuffix("_lines") for name in counts if name.endswith("_lines")} - _OF_ALL):
         found = {"without a photo": counts.get(f"{name}_unmatched"), "refused": counts.get(f"{name}_failures") or None}
         told = [f"{number:,} {what}" for what, number in found.items() if number is not None]
         if told:
-            number = counts[f"{name}_lines"]
-            lines.append(f"  {name}: {number:,} lines, {', '.join(told)}\n")
+            lines.append(f"  {name}: {counted(counts[f'{name}_lines'], 'line')}, {', '.join(told)}\n")
     if any(number for name, number in counts.items() if name.endswith("_failures")):
         lines.append(f"  what was refused, and why: {layout.INPUT_FAILURES}\n")
     return "".join(lines)

@@ -13,11 +13,11 @@ PYTHON = "python"
 
 def software() -> dict[str, str]:
     """Returns the version of each of :data:`SOFTWARE` that is installed here, and of Python."""
-    found = {PYTHON: platform.python_version()}
+    found = {}
     for name in SOFTWARE:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
-    return found
+    return found | {PYTHON: platform.python_version()}
 
 
 def difference(wanted: typing.Mapping[str, str], found: typing.Mapping[str, str] | None = None) -> str:

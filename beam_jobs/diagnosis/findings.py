@@ -40,17 +40,6 @@ def fault_of(check: str, error: Exception) -> Finding:
     return Finding(FAULT, check, (str(error) or repr(error)).removeprefix(check).lstrip(": "))
 
 
-def counted(number: int, noun: str) -> str:
-    """Returns a number of things.
-
-    Example:
-        >>> counted(1, "file"), counted(1200, "file"), counted(0, "box")
-        ('1 file', '1,200 files', '0 boxes')
-    """
-    ending = "es" if noun.endswith(("s", "x")) else "s"
-    return f"{number:,} {noun}{'' if number == 1 else ending}"
-
-
 Look = typing.Callable[[], typing.Iterable[Finding]]
 """Looks at one thing. An exception is a finding, too: of a look that could not go on."""
 

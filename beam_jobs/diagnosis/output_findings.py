@@ -7,6 +7,7 @@ import typing
 import uuid
 
 from beam_jobs import output_state
+from beam_jobs.counted import counted
 from beam_jobs.diagnosis.findings import FAULT, OK, WARNING, Finding, fault_of
 from beam_jobs.diagnosis.place_findings import look_at_bucket
 from beam_jobs.errors import UsageError
@@ -117,11 +118,14 @@ def _standing(check: str, output: Output, wanted: typing.Mapping[str, typing.Any
     except UsageError as error:
         return fault_of(check, error)
     if output.exists(layout.MANIFEST):
-        return Finding(OK, check, f"a finished dataset of {plan.shards} shards; the same build looks what has changed")
+        shards = counted(len(plan.rows or []), "shard")
+        return Finding(OK, check, f"a finished dataset of {shards}; the same build looks what has changed")
     if plan.shards is None:
         return Finding(OK, check, "a build that was begun; its rows are joined anew")
     commits = len(output.names("commits"))
-    return Finding(OK, check, f"a build that was begun, {commits} of {plan.shards} shards are there; it goes on")
+    return Finding(
+        OK, check, f"a build that was begun, {commits} of {counted(plan.shards, 'shard')} are there; it goes on"
+    )
 
 
 def _present(path: pathlib.Path) -> pathlib.Path:

@@ -5,6 +5,7 @@ import logging
 import sys
 import time
 
+from beam_jobs.counted import counted
 from beam_jobs.errors import OK, UsageError
 from beam_jobs.flags import FlagParser
 from beam_jobs.progress_line import PROGRESS
@@ -66,9 +67,9 @@ def run(output: Output, plan: Plan, given: Flags) -> int:
 
 def _told(listed: int, new: int, before: dict[str, int], after: dict[str, int]) -> str:
     taken, unknown = (after.get(name, 0) - before.get(name, 0) for name in (TAKEN_DOWN, UNKNOWN))
-    among = f"{taken:,} photos taken down, {unknown:,} not in the dataset" if after else f"{new:,} taken down"
+    among = f"{counted(taken, 'photo')} taken down, {unknown:,} not in the dataset" if after else f"{new:,} taken down"
     return (
-        f"{listed:,} ids: {among}, {listed - new:,} taken down before\n"
+        f"{counted(listed, 'id')}: {among}, {listed - new:,} taken down before\n"
         "none of them comes back into this dataset; beyond its reach are\n"
     ) + "".join(f"  {place}\n" for place in BEYOND_REACH)
 

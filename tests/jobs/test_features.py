@@ -91,7 +91,7 @@ def _direct(model: pathlib.Path, pictures: typing.Iterable[Image.Image]) -> np.n
 def test_features_are_those_of_a_direct_call_row_by_row(dataset, model, capsys):
     assert _features(dataset, model) == 0
     assert (
-        "13 samples have features of 8 numbers, in 2 shards, 0 of which had them; 10 photos" in capsys.readouterr().out
+        "13 samples with features of 8 numbers, in 2 shards, 0 of which had them; 10 photos" in capsys.readouterr().out
     )
     for shard in _SHARDS:
         pictures = _pictures(dataset, shard)
@@ -286,7 +286,7 @@ def test_a_dataset_without_a_sample_has_no_row(tmp_path, model, capsys):
     assert _features(dataset, model) == 0
     assert list(_files(dataset)) == ["manifest.json"]
     assert _features(dataset, model) == 0
-    assert "0 samples have features" in (told := capsys.readouterr().out)
+    assert "0 samples with features" in (told := capsys.readouterr().out)
     assert "nothing to do" in told
     assert cli.main(["verify", str(dataset)]) == 0
 
