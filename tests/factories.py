@@ -155,9 +155,7 @@ def stage_shard(
             images.append(SpooledImage(i, image_columns(jpeg, further_sizes), [spool.append(jpeg), *further]))
         failures = [make_failure(photo_id) for photo_id in ids if photo_id in failed]
         content = ShardRows(shard, rows, file_digest(rows_path))
-        return write_shard(
-            content, images, failures, spool, staging, format_of(further_sizes), further_sizes=further_sizes
-        )
+        return write_shard(content, images, failures, spool, staging, format_of(further_sizes))
 
 
 def make_dataset(

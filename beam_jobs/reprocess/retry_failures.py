@@ -21,7 +21,7 @@ from schemas.records import CommitRecord, Plan, PlanRows
 from transforms.building.retry_shard import RETRY_FLAG
 from transforms.join.where_condition import ConditionError, check_condition, matching_rows
 from transforms.places.image_places import check_places
-from transforms.shards.rewrite_shard import read_failures
+from transforms.shards.read_shard import read_failures
 from transforms.stores.intents import begin_rewrites, end_rewrites
 from transforms.stores.output import Output
 

@@ -13,7 +13,7 @@ from schemas import layout
 from schemas.records import CommitRecord
 from tests.factories import SHARDS, make_dataset, make_rows, read_commit, stage_shard
 from transforms.files.file_digest import file_digest
-from transforms.shards.rewrite_shard import read_rows
+from transforms.shards.read_shard import read_rows
 from transforms.stores.intents import replace_shard, roll_forward
 from transforms.stores.output import LocalOutput
 from transforms.verify.verify_dataset import verify

@@ -16,7 +16,7 @@ from tests.factories import make_failure, make_row
 from tests.small_videos import small_mp4
 from transforms.files.file_digest import file_digest
 from transforms.shards.image_spool import ImageSpool
-from transforms.shards.rewrite_shard import DamagedShardError
+from transforms.shards.read_shard import DamagedShardError
 from transforms.shards.write_shard import ShardRows, write_shard
 from transforms.shards.write_videos import SpooledVideo
 from transforms.stores.dataset_files import DatasetFiles, Fault

@@ -22,7 +22,7 @@ from schemas.rows import ROW_SCHEMA
 from schemas.samples import SAMPLE_COLUMNS, SIDECAR_SCHEMA, caption, sample_json, sidecar_schema
 from tests import factories
 from tests.annotated_photos import annotated_row, copy, element
-from tests.factories import make_failure, make_jpeg, make_row, make_rows, stage_shard
+from tests.factories import format_of, make_failure, make_jpeg, make_row, make_rows, stage_shard
 from transforms.files.file_digest import file_digest
 from transforms.shards.image_spool import ImageSpool, SpoolPlace
 from transforms.shards.row_annotations import RowAnnotations
@@ -119,7 +119,7 @@ def test_a_sample_without_one_of_its_sizes_is_refused(tmp_path: pathlib.Path) ->
         images = [SpooledImage(0, factories.image_columns(b"x"), [spool.append(b"x")])]
         content = ShardRows(0, rows, factories.FileDigest(1, "a"))
         with pytest.raises(ValueError, match="zip"):
-            write_shard(content, images, [], spool, tmp_path, {}, further_sizes=(64,))
+            write_shard(content, images, [], spool, tmp_path, format_of((64,)))
 
 
 def test_row_groups_are_small(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,10 +168,10 @@ def test_every_row_has_one_result(
         content = ShardRows(0, rows, factories.FileDigest(1, "a"))
         failures = [make_failure(i) for i in failed]
         if request.node.callspec.id == "fine":
-            write_shard(content, images, failures, spool, tmp_path, {})
+            write_shard(content, images, failures, spool, tmp_path, format_of())
             return
         with pytest.raises(ValueError, match="have not exactly one row and one result"):
-            write_shard(content, images, failures, spool, tmp_path, {})
+            write_shard(content, images, failures, spool, tmp_path, format_of())
     assert not list(tmp_path.iterdir()), "nothing is written"
 
 
@@ -223,7 +223,7 @@ def test_the_mapped_annotations_of_an_image_stand_in_the_sample(tmp_path: pathli
     with ImageSpool(tmp_path / "spool") as spool:
         images = [SpooledImage(i, factories.image_columns(b"x"), [spool.append(b"x")]) for i in (0, 1)]
         images[1] = images[1]._replace(annotations=spool.append(pickle.dumps(mapped)))
-        write_shard(ShardRows(0, rows, factories.FileDigest(1, "a")), images, [], spool, tmp_path, {})
+        write_shard(ShardRows(0, rows, factories.FileDigest(1, "a")), images, [], spool, tmp_path, format_of())
     plain, annotated = pq.read_table(tmp_path / layout.sidecar_file(0)).to_pylist()
     assert {name: annotated[name] for name in MAPPED_COLUMNS} == mapped
     row = rows.to_pylist()[0]

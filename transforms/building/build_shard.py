@@ -177,10 +177,8 @@ def build_shard(shard: int, digest: str, config: ShardConfig) -> CommitRecord:
     with staging_of(shard, config) as staging:
         with ImageSpool(staging / "images") as spool:
             images = run_in_loop(build_images(rows.table, range(rows.table.num_rows), config, spool, staging))
-            failures, sizes, extension = images.failures.final, config.image.further_sizes, config.image.format
-            commit = write_shard(
-                rows, images.images, failures, spool, staging, config.format, extension, sizes, images.found_videos
-            )
+            failures, videos = images.failures.final, images.found_videos
+            commit = write_shard(rows, images.images, failures, spool, staging, config.format, videos)
         _commit(commit, staging, config)
     write_log(shard, started, images, config.output)
     return commit

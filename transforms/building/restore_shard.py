@@ -14,8 +14,8 @@ from transforms.building.fetch_loop import run_in_loop
 from transforms.building.shard_config import ShardConfig
 from transforms.building.shard_remains import Remains
 from transforms.shards.image_spool import ImageSpool
-from transforms.shards.rewrite_shard import failures_of, read_failures, spool_samples, write_again
-from transforms.shards.write_shard import ShardRows
+from transforms.shards.read_shard import failures_of, read_failures, spool_samples
+from transforms.shards.write_shard import ShardRows, write_shard
 from transforms.shards.write_videos import SpooledVideo
 from transforms.stores.intents import replace_shard
 from transforms.videos.spool_videos import spool_videos
@@ -79,7 +79,7 @@ def _write(
         samples, failures = [*samples, *images.images], [*failures, *images.failures.final]
         videos = [*videos, *images.found_videos]
     added = remains.commit.added if remains and not (images and images.images) else None
-    return write_again(rows, samples, failures, config.format, spool, staging, videos, added), images
+    return write_shard(rows, samples, failures, spool, staging, config.format, videos, added), images
 
 
 def _loses_too_much(

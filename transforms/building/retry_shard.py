@@ -13,7 +13,8 @@ from transforms.building.shard_config import ShardConfig
 from transforms.files.publish import OutputError
 from transforms.join.where_condition import matching_rows
 from transforms.shards.image_spool import ImageSpool
-from transforms.shards.rewrite_shard import failures_of, read_failures, read_rows, spool_samples, write_again
+from transforms.shards.read_shard import failures_of, read_failures, read_rows, spool_samples
+from transforms.shards.write_shard import write_shard
 from transforms.stores.intents import replace_shard, roll_forward_shard
 from transforms.stores.output import read_record
 from transforms.videos.spool_videos import spool_videos
@@ -56,7 +57,7 @@ def retry_shard(shard: int, digest: str, config: ShardConfig) -> CommitRecord:
             videos = [*spool_videos(config.output, old, rows.table, staging), *images.found_videos]
             left = [*failures_of(failures.filter(~tried)), *images.failures.final]
             added = None if images.images else old.added
-            new = write_again(rows, [*kept, *images.images], left, config.format, spool, staging, videos, added)
+            new = write_shard(rows, [*kept, *images.images], left, spool, staging, config.format, videos, added)
         names = layout.shard_files(shard, new.samples, new.videos)
         replace_shard(new, names, staging, config.output, takes_videos(config.format))
     write_log(shard, started, images, config.output)

@@ -24,7 +24,7 @@ from transforms.features.preprocess import Preprocessing, prepare
 from transforms.files.file_digest import file_digest
 from transforms.files.publish import staging_in
 from transforms.images.decode_image import DECODER_ERRORS, DECODERS, open_image
-from transforms.shards.rewrite_shard import changed_file, read_images
+from transforms.shards.read_shard import changed_file, read_images
 from transforms.stores.output import Output, read_record
 from transforms.workers.progress import count
 

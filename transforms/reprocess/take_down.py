@@ -29,15 +29,8 @@ from transforms.join.input_failure_counts import input_failure_batches, recounte
 from transforms.join.rows_file import without_photos, write_rows
 from transforms.reprocess.purge_lists import purge_lists
 from transforms.shards.image_spool import ImageSpool
-from transforms.shards.rewrite_shard import (
-    DamagedShardError,
-    MissingFileError,
-    failures_of,
-    read_failures,
-    spool_samples,
-    write_again,
-)
-from transforms.shards.write_shard import ShardRows
+from transforms.shards.read_shard import DamagedShardError, MissingFileError, failures_of, read_failures, spool_samples
+from transforms.shards.write_shard import ShardRows, write_shard
 from transforms.stores.intents import begin_rewrites, end_rewrites, replace_shard
 from transforms.stores.output import Output, read_record
 from transforms.videos.spool_videos import spool_videos
@@ -213,7 +206,7 @@ def _write_left(
         with ImageSpool(staging / "images") as spool:
             images = spool_samples(output, old, rows.table, plan_format, spool)
             videos = spool_videos(output, old, rows.table, staging)
-            return write_again(rows, images, failures, plan_format, spool, staging, videos, old.added)
+            return write_shard(rows, images, failures, spool, staging, plan_format, videos, old.added)
     except DamagedShardError as error:
         if isinstance(error, MissingFileError) and not drop_missing:
             raise

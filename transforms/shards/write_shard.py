@@ -24,6 +24,9 @@ from transforms.shards.write_videos import SpooledVideo, write_videos
 
 _ROWS_AT_A_TIME = 500
 
+Format = typing.Mapping[str, typing.Any]
+"""The ``format`` of the plan."""
+
 Members = tuple[tuple[str, bytes], ...]
 
 
@@ -64,9 +67,7 @@ def write_shard(
     failures: typing.Iterable[Failure],
     spool: ImageSpool,
     staging: pathlib.Path,
-    image_options: typing.Mapping[str, typing.Any],
-    extension: str = "jpg",
-    further_sizes: typing.Sequence[int] = (),
+    plan_format: Format,
     videos: typing.Iterable[SpooledVideo] = (),
     added: AddedMembers | None = None,
 ) -> CommitRecord:
@@ -82,9 +83,7 @@ def write_shard(
         failures: one for each other photo, in any order.
         spool: holds the bytes of the images.
         staging: local directory; the files get their final names below it.
-        image_options: the ``format`` of the plan.
-        extension: of the image members: ``jpg``, ``webp`` or ``png``.
-        further_sizes: every ``--image_size`` but the first: of the further images, in their order.
+        plan_format: names the images' format and their sizes, in the order of the images.
         videos: one for each row that has a video, in any order.
         added: members of each sample behind its images, JSON and text.
 
@@ -101,11 +100,12 @@ def write_shard(
     name = layout.failures_file(rows.shard)
     files = {layout.rows_file(rows.shard): rows.file, name: write_parquet(failures_table(failures), staging / name)}
     if images:
-        samples = _sample_table(rows.table, keys, images, spool)
-        members = _tar_samples(samples, images, spool, image_extensions(extension, further_sizes), added)
+        samples, further_sizes = _sample_table(rows.table, keys, images, spool), plan_format["image_size"][1:]
+        extensions = image_extensions(plan_format["format"], further_sizes)
+        members = _tar_samples(samples, images, spool, extensions, added)
         beside = [pa.array([i.columns[column.name] for i in images], column.type) for column in added_columns(added)]
         schema = sidecar_schema(further_sizes, added)
-        files |= _write_samples(rows.shard, staging, samples, members, beside, schema, 1 + len(further_sizes))
+        files |= _write_samples(rows.shard, staging, samples, members, beside, schema, len(extensions))
     if videos:
         files |= write_videos(rows.shard, rows.table, videos, staging)
     return CommitRecord(
@@ -114,7 +114,7 @@ def write_shard(
         samples=len(images),
         failed=len(failures),
         failures_by_reason=dict(collections.Counter(f.reason.value for f in failures)),
-        rows_digest=rows_digest(rows.file.sha256, image_options),
+        rows_digest=rows_digest(rows.file.sha256, plan_format),
         files=files,
         videos=len(videos),
         failed_videos=count_failed_videos(rows.table, failures),

@@ -15,7 +15,8 @@ from transforms.datasets.shard_sources import shard_sources
 from transforms.features.feature_product import keep_features
 from transforms.files.publish import staging_in
 from transforms.shards.image_spool import ImageSpool
-from transforms.shards.rewrite_shard import Format, failures_of, read_failures, read_rows, spool_samples, write_again
+from transforms.shards.read_shard import failures_of, read_failures, read_rows, spool_samples
+from transforms.shards.write_shard import Format, write_shard
 from transforms.stores.intents import replace_shard, roll_forward_shard
 from transforms.stores.output import Output, read_record
 from transforms.stores.scratch import Scratch
@@ -75,7 +76,7 @@ class IntoShards:
                 for image in spool_samples(self.output, old, rows.table, self.plan_format, spool)
             ]
             videos = spool_videos(self.output, old, rows.table, staging)
-            return write_again(rows, images, failures, self.plan_format, spool, staging, videos, self.added)
+            return write_shard(rows, images, failures, spool, staging, self.plan_format, videos, self.added)
 
     def _values(self, shard: int) -> Values:
         values: Values = {}

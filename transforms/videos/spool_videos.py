@@ -9,7 +9,7 @@ from schemas import layout
 from schemas.records import CommitRecord, FileDigest
 from schemas.videos import EXTENSION
 from transforms.files.file_digest import DigestingReader
-from transforms.shards.rewrite_shard import changed_file, read_committed, reading
+from transforms.shards.read_shard import changed_file, read_committed, reading
 from transforms.shards.tar_shard import TarDamageError, tar_entries
 from transforms.shards.write_videos import SpooledVideo
 from transforms.stores.dataset_files import DatasetFiles

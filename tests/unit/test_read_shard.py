@@ -12,8 +12,8 @@ from tests.factories import format_of, make_dataset, read_commit, stage_shard
 from transforms.files.file_digest import file_digest
 from transforms.files.publish import OutputError
 from transforms.shards.image_spool import ImageSpool
-from transforms.shards.rewrite_shard import failures_of, read_failures, read_rows, spool_samples, write_again
-from transforms.shards.write_shard import ShardRows
+from transforms.shards.read_shard import failures_of, read_failures, read_rows, spool_samples
+from transforms.shards.write_shard import ShardRows, write_shard
 from transforms.stores.output import LocalOutput
 
 
@@ -23,7 +23,7 @@ def write_copy(root: pathlib.Path, shard: int, staging: pathlib.Path, sizes: typ
     staging.mkdir()
     with ImageSpool(staging / "spool") as spool:
         images = spool_samples(output, commit, rows.table, plan_format, spool)
-        return write_again(rows, images, failures, plan_format, spool, staging)
+        return write_shard(rows, images, failures, spool, staging, plan_format)
 
 
 @pytest.mark.parametrize("sizes", [(), (64, 48)])
@@ -49,7 +49,7 @@ def test_a_shard_without_some_of_its_rows_is_as_if_built_so(tmp_path: pathlib.Pa
     with ImageSpool(tmp_path / "spool") as spool:
         images = spool_samples(output, commit, table, format_of(), spool)
         content = ShardRows(1, table, file_digest(tmp_path / "fresh" / layout.rows_file(1)))
-        assert write_again(content, images, kept, format_of(), spool, tmp_path / "again") == expected
+        assert write_shard(content, images, kept, spool, tmp_path / "again", format_of()) == expected
 
 
 @pytest.mark.parametrize(

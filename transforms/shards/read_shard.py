@@ -2,7 +2,6 @@
 
 import collections
 import contextlib
-import pathlib
 import pickle
 import typing
 
@@ -12,7 +11,7 @@ from schemas import layout
 from schemas.annotations import GEOMETRY_COLUMNS, MAPPED_COLUMNS
 from schemas.failures import Failure, failure_of
 from schemas.records import CommitRecord
-from schemas.sample_members import AddedMembers, added_columns
+from schemas.sample_members import added_columns
 from schemas.samples import IMAGE_COLUMNS, image_extensions
 from transforms.datasets.remedies import REDO_SHARD
 from transforms.files.file_digest import DigestingReader, bytes_digest
@@ -20,15 +19,11 @@ from transforms.files.publish import OutputError
 from transforms.files.read_parquet import read_parquet
 from transforms.shards.image_spool import ImageSpool, SpoolPlace
 from transforms.shards.tar_shard import TarDamageError, read_tar
-from transforms.shards.write_shard import ShardRows, SpooledImage, write_shard
-from transforms.shards.write_videos import SpooledVideo
+from transforms.shards.write_shard import Format, ShardRows, SpooledImage
 from transforms.stores.dataset_files import DatasetFiles
 
 _ROWS_AT_A_TIME = 500
 _COLUMNS = [column.name for column in IMAGE_COLUMNS if column.name != "key"]
-
-Format = typing.Mapping[str, typing.Any]
-"""The ``format`` of the plan."""
 
 
 class DamagedShardError(OutputError):
@@ -129,24 +124,6 @@ def read_images(
             raise changed_file(dataset, name) from error
         if tar.finish() != commit.files[name]:
             raise changed_file(dataset, name)
-
-
-def write_again(
-    rows: ShardRows,
-    images: typing.Iterable[SpooledImage],
-    failures: typing.Iterable[Failure],
-    plan_format: Format,
-    spool: ImageSpool,
-    staging: pathlib.Path,
-    videos: typing.Iterable[SpooledVideo] = (),
-    added: AddedMembers | None = None,
-) -> CommitRecord:
-    """Writes a shard's files into a local directory, in the format of its dataset.
-
-    Args, returns and raises: as :func:`transforms.shards.write_shard.write_shard`.
-    """
-    extension, sizes = plan_format["format"], plan_format["image_size"][1:]
-    return write_shard(rows, images, failures, spool, staging, plan_format, extension, sizes, videos, added)
 
 
 def read_committed(dataset: DatasetFiles, commit: CommitRecord, name: str) -> pa.Table:
