@@ -31,7 +31,7 @@ def mutations(data: bytes, seed: int) -> typing.Iterator[tuple[str, bytes]]:
         yield f"cut at {cut}", data[:cut]
     dice = random.Random(seed)
     while len(data) > 1:
-        place, kind = dice.randrange(len(data)), dice.randrange(8)
+        place, kind = dice.randrange(len(data)), dice.randrange(9)
         span = min(len(data) - place, dice.choice((1, 4, 50, 1000)))
         if kind < 3:
             if kind == 0:
@@ -47,6 +47,9 @@ def mutations(data: bytes, seed: int) -> typing.Iterator[tuple[str, bytes]]:
             yield f"without {span} at {place}", data[:place] + data[place + span :]
         elif kind == 6:
             yield f"{span} twice at {place}", data[: place + span] + data[place:]
+        elif kind == 7:
+            place, marker = dice.choice((place, max(0, len(data) - span))), dice.randrange(0xC0, 0xFF)
+            yield f"marker {marker:#x} at {place}", data[:place] + bytes((0xFF, marker)) + data[place + 2 :]
         else:
             yield f"noise of {span} at {place}", data[:place] + dice.randbytes(span) + data[place + span :]
 

@@ -90,6 +90,7 @@ def _surroundings() -> Named:
     yield "jpeg without end", data[:-2]
     yield "jpeg with half an end", data[:-1]
     yield "jpeg with two ends", data + EOI
+    yield "jpeg with a segment beyond the end", data[:-2] + b"\xff\xfe\x10\0hello"
     yield "jpeg with two starts", b"\xff\xd8" + data
     yield "jpeg with fill bytes", data[:2] + b"\xff" * 50 + data[2:]
     yield "jpeg with zeros between segments", data[:20] + bytes(9) + data[20:]

@@ -42,7 +42,7 @@ def by_pillow(data: bytes, monkeypatch: pytest.MonkeyPatch, options: ImageOption
 
     with monkeypatch.context() as patch:
         patch.setattr(decode_image, "jpeg_pixels", refuse)
-        patch.setattr(decode_image, "jpeg_damage", lambda _: "")
+        patch.setattr(decode_image, "jpeg_damage", lambda *_: "")
         return pixels(data, options)
 
 
@@ -119,12 +119,13 @@ def _is_refused(data: bytes) -> bool:
     return refusals[1]
 
 
-def _lossless(side: int) -> bytes:
+def _lossless(side: int, components: bytes = b"RGB") -> bytes:
     """A square of grey: each sample is the one before it, which takes one bit, a zero."""
-    frame = segment(0xC3, bytes([8, 0, side, 0, side, 3, 82, 17, 0, 71, 17, 0, 66, 17, 0]))
+    count = len(components)
+    frame = segment(0xC3, bytes([8, 0, side, 0, side, count, *(b for name in components for b in (name, 17, 0))]))
     table = segment(0xC4, bytes([0, 1, *bytes(15), 0]))
-    scan = segment(0xDA, bytes([3, 82, 0, 71, 0, 66, 0, 1, 0, 0]))
-    return b"\xff\xd8" + frame + table + scan + bytes(3 * side * side // 8) + END
+    scan = segment(0xDA, bytes([count, *(b for name in components for b in (name, 0)), 1, 0, 0]))
+    return b"\xff\xd8" + frame + table + scan + bytes(count * side * side // 8) + END
 
 
 @pytest.mark.parametrize("filter_", FILTERS)
@@ -135,8 +136,10 @@ def test_a_lossless_jpeg_is_decoded_at_its_full_size(filter_: str) -> None:
     assert set(small.ravel()) == {128}
 
 
-def test_a_lossless_jpeg_may_be_damaged() -> None:
-    data = _lossless(128)
+@pytest.mark.parametrize("components", [b"RGB", b"Y"])
+def test_a_lossless_jpeg_may_be_damaged(components: bytes) -> None:
+    data = _lossless(128, components)
+    encode_image(data, ImageOptions(image_size=8, filter="lanczos"))
     for damaged in (data[:400] + END, data[:400], data[:30]):
         with pytest.raises(PhotoError) as error:
             encode_image(damaged, ImageOptions(image_size=8, filter="lanczos"))
@@ -166,16 +169,29 @@ def test_a_hole_is_seen_behind_odd_metadata() -> None:
     data = jpeg(photo(300, 200))
     middle = len(data) // 2
     junk = data[:2] + b"\xff\xfe\0\6abcd" + b"junk" + data[2:middle] + END
-    assert "premature end" in jpeg_damage(junk)
+    assert "premature end" in jpeg_damage(junk, "RGB")
 
 
-@pytest.mark.parametrize("junk", ["between segments", "behind the end", "before the end"])
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_segment_that_reaches_beyond_the_end_hides_no_hole(mode: str, progressive: bool) -> None:
+    data, beyond = jpeg(photo(300, 200, mode), progressive=progressive), b"\xff\xfe\x10\0hello"
+    assert jpeg_damage(data[:-2] + beyond, mode) == ""
+    assert "premature end" in jpeg_damage(data[: len(data) // 2] + beyond, mode)
+    for tail in (beyond, beyond + END):
+        with pytest.raises(PhotoError) as error:
+            encode_image(data[: len(data) // 2] + tail, PNG)
+        assert error.value.reason in FAULTS
+
+
+@pytest.mark.parametrize("junk", ["between segments", "behind the end", "before the end", "a segment beyond the end"])
 def test_harmless_rubbish_does_not_cost_the_photo(junk: str) -> None:
     data = jpeg(photo(300, 200))
     odd = {
         "between segments": data[:20] + b"junk" + data[20:],
         "behind the end": data + b"junk" * 999 + END,
         "before the end": data[:-2] + bytes(16) + END,
+        "a segment beyond the end": data[:-2] + b"\xff\xfe\x10\0hello",
     }[junk]
     assert (pixels(odd) == pixels(data)).all()
 

@@ -99,8 +99,8 @@ class DecodedImage(typing.NamedTuple):
     whole_jpeg: bool = False
 
 
-PlansOf = typing.Callable[[DecodedImage], typing.Sequence[Plan]]
-"""From what is known of an image before it is decoded to what is to become of it."""
+PlansOf = typing.Callable[[Size, int], typing.Sequence[Plan]]
+"""From an image's stored size, px, and the orientation to apply, to what is to become of it."""
 
 
 def decode_image(data: bytes, options: ImageOptions, plans_of: PlansOf, orientation: int | None = None) -> DecodedImage:
@@ -108,9 +108,8 @@ def decode_image(data: bytes, options: ImageOptions, plans_of: PlansOf, orientat
 
     Args:
         data: the file.
-        options: filter and limits.
-        plans_of: returns the plans of an image; all of its fields but ``picture`` can be relied on, and for other
-            formats than JPEG it is not called.
+        options: limits, filter, and what decides whether a JPEG stays as it is.
+        plans_of: called for JPEGs alone.
         orientation: EXIF orientation that counts instead of the file's own.
 
     Raises:
@@ -119,12 +118,13 @@ def decode_image(data: bytes, options: ImageOptions, plans_of: PlansOf, orientat
     """
     name = sniff(data)
     try:
-        decoded = _load_jpeg(data, options, plans_of, orientation) if name == "JPEG" else _load(name, data, options)
+        if name == "JPEG":
+            return _load_jpeg(data, options, plans_of, orientation)
+        return _load(name, data, options, orientation)
     except DECODER_ERRORS as error:
         raise PhotoError(
             _decoder_reason(error, data, name), Stage.DECODE, f"{name.lower()} does not decode ({type(error).__name__})"
         ) from error
-    return decoded._replace(orientation=orientation or decoded.orientation)
 
 
 def leaves_jpeg(plan: Plan, stored: DecodedImage, options: ImageOptions) -> bool:
@@ -155,7 +155,7 @@ def _load_jpeg(data: bytes, options: ImageOptions, plans_of: PlansOf, orientatio
         image.info.get("icc_profile") or b"",
         _exif(image),
     )
-    plans = plans_of(stored)
+    plans = plans_of(stored.size, stored.orientation)
     if image.mode == "RGB" and all(leaves_jpeg(plan, stored, options) for plan in plans):
         with contextlib.suppress(RefusedJpegError):
             check_jpeg(data, image.size)
@@ -176,12 +176,12 @@ def _load_jpeg_pixels(data: bytes, image: Image.Image, stored: DecodedImage, div
     except RefusedJpegError:
         image.load()
         picture = resizable(image)
-        if damage := jpeg_damage(data):
+        if damage := jpeg_damage(data, image.mode):
             raise PhotoError(FailureReason.CORRUPT_IMAGE, Stage.DECODE, f"jpeg: {damage}") from None
         return stored._replace(picture=picture)
 
 
-def _load(name: str, data: bytes, options: ImageOptions) -> DecodedImage:
+def _load(name: str, data: bytes, options: ImageOptions, orientation: int | None) -> DecodedImage:
     if name == "ICO":
         _check_claim(_icon_claim(data), options.max_pixels)
     image = open_image(name, data)
@@ -192,12 +192,12 @@ def _load(name: str, data: bytes, options: ImageOptions) -> DecodedImage:
     image.load()
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         _check_strips(image, len(data))
-    orientation = tiff_orientation if name == "TIFF" else _orientation(image)
+    own_orientation = tiff_orientation if name == "TIFF" else _orientation(image)
     if tiff_orientation > 1:  # Pillow turns TIFFs upright as it loads them; back to as stored.
         image = image.transpose(TURNED_BACK[tiff_orientation])
     size = image.size  # Only now is it known of turned TIFFs and of icons.
     profile = image.info.get("icc_profile") or b""
-    return DecodedImage(resizable(image), size, size, format_, orientation, profile, _exif(image))
+    return DecodedImage(resizable(image), size, size, format_, orientation or own_orientation, profile, _exif(image))
 
 
 def _orientation(image: Image.Image) -> int:

@@ -109,7 +109,7 @@ def encode_image(data: bytes, options: ImageOptions, rotation: int | None = None
             where an image to write is larger than the limit or the format permits.
     """
     turned = None if rotation is None else orientation_of_turn(rotation)
-    decoded = decode_image(data, options, lambda image: image_plans(image.size, image.orientation, options), turned)
+    decoded = decode_image(data, options, lambda size, turn: image_plans(size, turn, options), turned)
     plans = image_plans(decoded.size, decoded.orientation, options)
     files = _files(data, decoded, plans, options)
     return [
@@ -134,7 +134,7 @@ def encode_again(data: bytes, original: Original, options: ImageOptions) -> list
     plans = image_plans(original.size, original.orientation, options)
     upright = {plan: plan._replace(scaled=upright_size(plan.scaled, original.orientation)) for plan in plans}
     unlimited = dataclasses.replace(options, min_side=1, max_aspect_ratio=0.0, max_pixels=0)
-    decoded = decode_image(data, unlimited, lambda _: tuple(upright.values()), orientation=1)
+    decoded = decode_image(data, unlimited, lambda *_: tuple(upright.values()), orientation=1)
     files = _files(data, decoded, tuple(upright.values()), options)
     return [
         EncodedImage(

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import simplejpeg
 
-from transforms.images.jpeg_segments import DRI, END, is_lossless, read_segments
+from transforms.images.jpeg_segments import DRI, END, EOI, is_lossless, whole_segments
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -89,16 +89,20 @@ def check_jpeg(data: bytes, size: tuple[int, int]) -> None:
     jpeg_pixels(data, size, divisor=8)
 
 
-def jpeg_damage(data: bytes) -> str:
+def jpeg_damage(data: bytes, mode: str) -> str:
     """Returns what libjpeg says of damaged compressed data, '' where it says nothing of that.
 
     Odd metadata is no damage. Nor are bytes too many behind the last pixel: no one can tell whether they belong there.
+
+    Args:
+        data: the file.
+        mode: Pillow's of its picture.
     """
+    segments = [segment for segment in whole_segments(data) if not segment.is_metadata and segment.marker != EOI]
+    alone = b"".join(segment.data for segment in segments) + END
+    least = 0 if is_lossless(alone) else 1
     try:
-        segments = read_segments(data + END)
-        alone = b"".join(segment.data for segment in segments if not segment.is_metadata)
-        least = 0 if is_lossless(alone) else 1
-        simplejpeg.decode_jpeg(alone, "RGBX", min_height=least, min_width=least)
+        simplejpeg.decode_jpeg(alone, "GRAY" if mode == "L" else "RGBX", min_height=least, min_width=least)
     except ValueError as error:
         restarts = any(segment.marker == DRI for segment in segments)
         if _DAMAGE.search(str(error)) or (restarts and _LOST_RESTARTS.search(str(error))):

@@ -45,11 +45,20 @@ def read_segments(data: bytes) -> list[Segment]:
     Raises:
         ValueError: it ends within a segment, or has no end marker.
     """
+    segments = whole_segments(data)
+    if segments[-1].marker != EOI:
+        raise ValueError("it ends within a segment, or has no end marker")
+    return segments
+
+
+def whole_segments(data: bytes) -> list[Segment]:
+    """Returns what :func:`read_segments` does, of a file that is cut the segments before that in which it ends."""
     segments, place = [Segment(SOI, data[:2])], 2
     while (found := _MARKER.search(data, place)) is not None:
         marker, start = found[1][0], found.end() - 2
         if marker == EOI:
-            return [*segments, Segment(EOI, data[start : start + 2])]
+            segments.append(Segment(EOI, data[start : start + 2]))
+            break
         place = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
         if marker == SOS:
             scan_end = _SCAN_END.search(data, place)
@@ -57,7 +66,7 @@ def read_segments(data: bytes) -> list[Segment]:
         if place > len(data):
             break
         segments.append(Segment(marker, data[start:place]))
-    raise ValueError("it ends within a segment, or has no end marker")
+    return segments
 
 
 def is_lossless(data: bytes) -> bool:
