@@ -10,25 +10,33 @@ import logging
 import sys
 import typing
 
-from beam_jobs import build_flags, output_state
-from beam_jobs.build_config import BuildConfig, add_build_flags, check_workers_see_inputs, config_of, with_lists
-from beam_jobs.by_split import run_by_split
+from beam_jobs.building import build_flags
+from beam_jobs.building.build_config import (
+    BuildConfig,
+    add_build_flags,
+    check_workers_see_inputs,
+    config_of,
+    with_lists,
+)
+from beam_jobs.building.by_split import run_by_split
+from beam_jobs.building.finish_config import finish_config
+from beam_jobs.building.image_flags import check_video_flags
+from beam_jobs.building.report_build import report_build
+from beam_jobs.building.spool_space import check_spool_space
 from beam_jobs.cli import run_command
-from beam_jobs.download_line import show_download
-from beam_jobs.errors import OK, UsageError
-from beam_jobs.find_tombstones import find_tombstones
-from beam_jobs.finish_config import finish_config
-from beam_jobs.flags import FlagParser, parse
-from beam_jobs.image_flags import check_video_flags
-from beam_jobs.interrupt import held
-from beam_jobs.progress_line import show_progress
-from beam_jobs.report_build import report_build
-from beam_jobs.run_folder import RunFolder, dry_run_folder, run_folder
-from beam_jobs.settle import settle
+from beam_jobs.command.download_line import show_download
+from beam_jobs.command.errors import OK, UsageError
+from beam_jobs.command.flags import FlagParser, parse
+from beam_jobs.command.interrupt import held
+from beam_jobs.command.progress_line import show_progress
+from beam_jobs.outputs import output_state
+from beam_jobs.outputs.find_tombstones import find_tombstones
+from beam_jobs.outputs.run_folder import RunFolder, dry_run_folder, run_folder
+from beam_jobs.outputs.settle import settle
 from schemas.classes import ChosenClass
 from schemas.records import Plan
 from transforms.files.image_files import ImagePlaceError
-from transforms.files.publish import OutputError, check_space
+from transforms.files.publish import OutputError
 from transforms.join.read_classes import choose_classes
 from transforms.join.where_condition import ConditionError, check_condition
 from transforms.places.image_places import check_places
@@ -37,19 +45,14 @@ from transforms.sources.find_inputs import (
     FoundInputs,
     check_base,
     check_names_splits,
-    decoded_bytes,
     find_inputs,
     lacks_image_lists,
 )
 from transforms.sources.input_files import InputError
 from transforms.stores.lease import OutputInUseError
 from transforms.stores.output import Output
-from transforms.stores.scratch import LocalScratch
 
 _log = logging.getLogger("photobeam")
-
-SPOOL_FACTOR = 3
-"""Free space asked for, as a multiple of the decoded input: spool, joined buckets and rows stand together."""
 
 NAMES_SHOWN = 5
 """Of files that are left out."""
@@ -147,16 +150,6 @@ def _run_held(config: BuildConfig, found: FoundInputs, classes: Classes) -> int:
     return report_build(config.output, config.max_failure_ratio if config.images else None)
 
 
-def check_spool_space(place: RunFolder, found: FoundInputs) -> None:
-    """Checks that there is room for the files of a join, if they are local.
-
-    Raises:
-        OutputError: there is not.
-    """
-    if isinstance(place.scratch, LocalScratch):
-        check_space(place.scratch.folder, SPOOL_FACTOR * decoded_bytes(found.files))
-
-
 def _dry_run(config: BuildConfig, found: FoundInputs, classes: Classes) -> int:
     """Has the runner check the graph of a first run."""
     plan = Plan(selection=config.selection.as_json(), format=config.format, inputs=found.plan_inputs())
@@ -199,7 +192,7 @@ def _run_graph(
     plan, committed = standing.plan, standing.committed
     todo = sum(r.rows for r in plan.rows or [] if committed.get(r.shard) != r.digest)
     with show_progress(config.progress, todo):
-        from beam_jobs import graph
+        from beam_jobs.building import graph
 
         graph.run(
             graph.Work(

@@ -19,15 +19,15 @@ import os
 import sys
 import typing
 
-from beam_jobs import build_flags
-from beam_jobs.build_config import add_refetch_flags
+from beam_jobs.building import build_flags
+from beam_jobs.building.build_config import add_refetch_flags
+from beam_jobs.building.recorded_flags import Flags, parse_given
 from beam_jobs.cli import run_command
-from beam_jobs.counted import counted
-from beam_jobs.errors import FAILED, OK, UsageError
-from beam_jobs.flags import FlagParser
-from beam_jobs.recorded_flags import Flags, parse_given
+from beam_jobs.command.counted import counted
+from beam_jobs.command.errors import FAILED, OK, UsageError
+from beam_jobs.command.flags import FlagParser
+from beam_jobs.command.store_flags import reach_dataset
 from beam_jobs.repair.repair_dataset import repair
-from beam_jobs.store_flags import reach_dataset
 from transforms.stores.dataset_files import NoDatasetError
 from transforms.verify.verify_dataset import VerifyReport, verify
 

@@ -6,8 +6,8 @@ import logging
 import sys
 import typing
 
-from beam_jobs.errors import FAILED, INTERRUPTED, OK, USAGE, JobError, UsageError
-from beam_jobs.versions import software
+from beam_jobs.command.errors import FAILED, INTERRUPTED, OK, USAGE, JobError, UsageError
+from beam_jobs.command.versions import software
 from transforms.stores.store_errors import client_errors
 
 COMMANDS: typing.Final[dict[str, tuple[str, str]]] = {

@@ -20,11 +20,11 @@ import webdataset
 
 from beam_jobs import build_dataset, check_dataset
 from beam_jobs.cli import run_command
+from beam_jobs.command.errors import OK, JobError, UsageError
+from beam_jobs.command.flags import FlagParser, parse
 from beam_jobs.demo_data.demo_corpus import MIRROR, PACKS, Planted, write_corpus
 from beam_jobs.demo_data.demo_server import serve
-from beam_jobs.errors import OK, JobError, UsageError
-from beam_jobs.flags import FlagParser, parse
-from beam_jobs.output_state import check_is_ours
+from beam_jobs.outputs.output_state import check_is_ours
 from schemas import layout
 from schemas.records import Manifest
 from transforms.stores.output import LocalOutput

@@ -21,10 +21,10 @@ import sys
 import typing
 
 from beam_jobs.cli import run_command
-from beam_jobs.counted import counted
-from beam_jobs.errors import FAILED, OK, UsageError
-from beam_jobs.flags import FlagParser, as_given, parse
-from beam_jobs.store_flags import add_store_flags, reach_dataset
+from beam_jobs.command.counted import counted
+from beam_jobs.command.errors import FAILED, OK, UsageError
+from beam_jobs.command.flags import FlagParser, as_given, parse
+from beam_jobs.command.store_flags import add_store_flags, reach_dataset
 from schemas.photo_ids import key
 from transforms.compare.compare_datasets import Counts, compare_datasets, differing_settings
 from transforms.compare.compare_images import ImageChange, ImageDifference

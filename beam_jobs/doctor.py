@@ -16,11 +16,16 @@ import functools
 import sys
 import typing
 
-from beam_jobs import build_flags
-from beam_jobs.build_config import add_build_flags, check_workers_see_inputs
-from beam_jobs.build_dataset import SPOOL_FACTOR
+from beam_jobs.building import build_flags
+from beam_jobs.building.build_config import add_build_flags, check_workers_see_inputs
+from beam_jobs.building.image_flags import ImageStep, image_format
+from beam_jobs.building.selection_flags import row_selection
+from beam_jobs.building.spool_space import SPOOL_FACTOR
 from beam_jobs.cli import run_command
-from beam_jobs.counted import counted
+from beam_jobs.command.counted import counted
+from beam_jobs.command.errors import FAILED, OK, UsageError
+from beam_jobs.command.flags import FlagParser, parse
+from beam_jobs.command.store_flags import s3_options
 from beam_jobs.diagnosis.findings import FAULT, WARNING, Finding, Look, fault_of, look_at
 from beam_jobs.diagnosis.findings import OK as FINE
 from beam_jobs.diagnosis.input_findings import Inputs, Sources
@@ -35,12 +40,7 @@ from beam_jobs.diagnosis.machine_findings import (
 from beam_jobs.diagnosis.output_findings import look_at_output, look_at_space, look_at_temp_location
 from beam_jobs.diagnosis.place_findings import look_at_photos, look_at_proxies, places_of
 from beam_jobs.diagnosis.runner_findings import look_at_runner
-from beam_jobs.errors import FAILED, OK, UsageError
-from beam_jobs.flags import FlagParser, parse
-from beam_jobs.image_flags import ImageStep, image_format
 from beam_jobs.runners.runner_flags import CORES, FLINK, LOCAL
-from beam_jobs.selection_flags import row_selection
-from beam_jobs.store_flags import s3_options
 from schemas.sources import ALL_SOURCES, Source
 from schemas.splits import SPLITS
 from transforms.join.filter_rows import RowSelection

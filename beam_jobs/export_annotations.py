@@ -16,17 +16,17 @@ import os
 import sys
 import typing
 
-from beam_jobs import export_job
-from beam_jobs.build_flags import add_worker_flags, output_at, temp_location
+from beam_jobs.building.build_flags import add_worker_flags, output_at, temp_location
+from beam_jobs.building.selection_flags import class_names
 from beam_jobs.cli import run_command
-from beam_jobs.counted import counted
-from beam_jobs.errors import OK, JobError, UsageError
-from beam_jobs.flags import FlagParser, parse
-from beam_jobs.output_state import check_apart
+from beam_jobs.command.counted import counted
+from beam_jobs.command.errors import OK, JobError, UsageError
+from beam_jobs.command.flags import FlagParser, parse
+from beam_jobs.command.store_flags import add_store_flags, reach_dataset, s3_options
+from beam_jobs.export import export_job
+from beam_jobs.outputs.output_state import check_apart
 from beam_jobs.runners.check_runner import check_is_followed, check_runner, check_workers_see
 from beam_jobs.runners.runner_flags import runner_config
-from beam_jobs.selection_flags import class_names
-from beam_jobs.store_flags import add_store_flags, reach_dataset, s3_options
 from schemas import layout
 from schemas.export_records import ExportRecord
 from schemas.records import Plan

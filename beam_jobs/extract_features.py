@@ -17,22 +17,22 @@ import logging
 import sys
 import typing
 
-from beam_jobs import build_flags
+from beam_jobs.building import build_flags
 from beam_jobs.cli import run_command
-from beam_jobs.counted import counted
-from beam_jobs.errors import OK, JobError, UsageError
-from beam_jobs.feature_flags import add_feature_flags
-from beam_jobs.feature_job import FeaturesJob, checked_job, finished
-from beam_jobs.flags import FlagParser, parse
-from beam_jobs.interrupt import held
-from beam_jobs.progress_line import show_progress
-from beam_jobs.run_folder import run_folder
+from beam_jobs.command.counted import counted
+from beam_jobs.command.errors import OK, JobError, UsageError
+from beam_jobs.command.flags import FlagParser, parse
+from beam_jobs.command.interrupt import held
+from beam_jobs.command.progress_line import show_progress
+from beam_jobs.command.store_flags import add_store_flags
+from beam_jobs.command.versions import software
+from beam_jobs.features.feature_flags import add_feature_flags
+from beam_jobs.features.feature_job import FeaturesJob, checked_job, finished
+from beam_jobs.outputs.run_folder import run_folder
+from beam_jobs.outputs.settle import settle
+from beam_jobs.outputs.standing_product import begin_product, check_options, read_product, source_hash
 from beam_jobs.runners.run_graph import run_graph
 from beam_jobs.runners.runner_flags import CORES
-from beam_jobs.settle import settle
-from beam_jobs.standing_product import begin_product, check_options, read_product, source_hash
-from beam_jobs.store_flags import add_store_flags
-from beam_jobs.versions import software
 from schemas import layout
 from schemas.feature_records import FeaturesRecord, features_record
 from schemas.product_records import FEATURES, product_manifest

@@ -8,13 +8,13 @@ The same as `photobeam build --images none`; a later `build` goes on from there.
 import sys
 import typing
 
-from beam_jobs import build_flags
-from beam_jobs.build_config import BuildConfig, check_workers_see_inputs, config_of
 from beam_jobs.build_dataset import run
+from beam_jobs.building import build_flags
+from beam_jobs.building.build_config import BuildConfig, check_workers_see_inputs, config_of
+from beam_jobs.building.selection_flags import add_selection_flags
 from beam_jobs.cli import run_command
-from beam_jobs.flags import FlagParser, parse
-from beam_jobs.selection_flags import add_selection_flags
-from beam_jobs.store_flags import add_store_flags
+from beam_jobs.command.flags import FlagParser, parse
+from beam_jobs.command.store_flags import add_store_flags
 
 
 def main(argv: typing.Sequence[str] | None = None) -> int:

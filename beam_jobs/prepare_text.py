@@ -18,24 +18,24 @@ import logging
 import sys
 import typing
 
-from beam_jobs import build_flags
+from beam_jobs.building import build_flags
 from beam_jobs.cli import run_command
-from beam_jobs.counted import counted
-from beam_jobs.errors import OK, JobError, UsageError
-from beam_jobs.flags import FlagParser, parse
-from beam_jobs.interrupt import held
-from beam_jobs.run_folder import run_folder
+from beam_jobs.command.counted import counted
+from beam_jobs.command.errors import OK, JobError, UsageError
+from beam_jobs.command.flags import FlagParser, parse
+from beam_jobs.command.interrupt import held
+from beam_jobs.command.store_flags import reach_dataset
+from beam_jobs.command.versions import software
+from beam_jobs.outputs.run_folder import run_folder
+from beam_jobs.outputs.settle import settle
+from beam_jobs.outputs.standing_product import begin_product, source_hash, standing_product
 from beam_jobs.runners.check_runner import check_is_followed, check_runner
 from beam_jobs.runners.runner_flags import CORES, RunnerConfig, runner_config
-from beam_jobs.settle import settle
-from beam_jobs.standing_product import begin_product, source_hash, standing_product
-from beam_jobs.store_flags import reach_dataset
 from beam_jobs.text.label_flags import LabelOptions, label_options
 from beam_jobs.text.text_flags import add_text_flags, text_options
 from beam_jobs.text.text_into_shards import check_dataset, check_standing, has_members, put_into_shards
 from beam_jobs.text.text_job import NOTHING, Made, TextJob
 from beam_jobs.text.vector_flags import VectorOptions, vector_options
-from beam_jobs.versions import software
 from schemas.product_records import TEXT, ProductRecord, product_manifest
 from transforms.datasets.finished_dataset import FinishedDataset, open_finished
 from transforms.datasets.shard_sources import note_sources

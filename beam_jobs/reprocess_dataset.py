@@ -9,18 +9,19 @@ In place one operation a call. Where a flag is not given, it is as the build had
 import sys
 import typing
 
-from beam_jobs import build_flags, output_state
-from beam_jobs.build_config import add_refetch_flags
+from beam_jobs.building import build_flags
+from beam_jobs.building.build_config import add_refetch_flags
+from beam_jobs.building.recorded_flags import Flags, parse_given
 from beam_jobs.cli import run_command
-from beam_jobs.errors import UsageError
-from beam_jobs.flags import FlagParser
-from beam_jobs.interrupt import held
-from beam_jobs.progress_line import PROGRESS
-from beam_jobs.recorded_flags import Flags, parse_given
+from beam_jobs.command.errors import UsageError
+from beam_jobs.command.flags import FlagParser
+from beam_jobs.command.interrupt import held
+from beam_jobs.command.progress_line import PROGRESS
+from beam_jobs.command.store_flags import reach_dataset
+from beam_jobs.outputs import output_state
+from beam_jobs.outputs.settle import settle
 from beam_jobs.reprocess import check_alive, derive_dataset, retry_failures, take_down
 from beam_jobs.runners.runner_flags import CORES
-from beam_jobs.settle import settle
-from beam_jobs.store_flags import reach_dataset
 from schemas import layout
 from schemas.records import Plan
 from transforms.files.image_files import ImagePlaceError

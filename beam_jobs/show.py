@@ -19,9 +19,9 @@ import sys
 import typing
 
 from beam_jobs.cli import run_command
-from beam_jobs.errors import OK, JobError, UsageError
-from beam_jobs.flags import FlagParser, parse
-from beam_jobs.store_flags import add_store_flags, reach_dataset
+from beam_jobs.command.errors import OK, JobError, UsageError
+from beam_jobs.command.flags import FlagParser, parse
+from beam_jobs.command.store_flags import add_store_flags, reach_dataset
 from transforms.datasets.show_photo import (
     IdKind,
     NoPictureError,

@@ -4,7 +4,8 @@ import functools
 import sys
 from unittest import mock
 
-from beam_jobs import build_dataset, interrupt
+from beam_jobs import build_dataset
+from beam_jobs.command import interrupt
 from transforms.stores.lease import hold_output
 
 _EXPIRY_S = 1.2

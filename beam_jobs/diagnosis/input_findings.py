@@ -3,7 +3,7 @@
 import collections
 import typing
 
-from beam_jobs.counted import counted
+from beam_jobs.command.counted import counted
 from beam_jobs.diagnosis.findings import OK, WARNING, Finding, fault_of
 from schemas.sources import Source
 from transforms.sources.fetch_published import PublishedPlaces, fetch_published, files_to_fetch

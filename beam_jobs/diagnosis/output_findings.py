@@ -6,12 +6,12 @@ import tempfile
 import typing
 import uuid
 
-from beam_jobs import output_state
-from beam_jobs.counted import counted
+from beam_jobs.command.counted import counted
+from beam_jobs.command.errors import UsageError
 from beam_jobs.diagnosis.findings import FAULT, OK, WARNING, Finding, fault_of
 from beam_jobs.diagnosis.place_findings import look_at_bucket
-from beam_jobs.errors import UsageError
-from beam_jobs.run_folder import check_apart
+from beam_jobs.outputs import output_state
+from beam_jobs.outputs.run_folder import check_apart
 from schemas import layout
 from transforms.files.publish import OutputError, check_space
 from transforms.stores.lease import holder_of

@@ -10,8 +10,8 @@ import threading
 import time
 import typing
 
+from beam_jobs.building.image_flags import ImageStep
 from beam_jobs.diagnosis.findings import FAULT, OK, WARNING, Finding, Look, fault_of
-from beam_jobs.image_flags import ImageStep
 from transforms.building.fetch_loop import BYTES_IN_FLIGHT
 from transforms.fetch.byte_budget import ByteBudget
 from transforms.fetch.env_proxies import env_proxies

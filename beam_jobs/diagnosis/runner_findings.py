@@ -5,8 +5,8 @@ import os
 import shutil
 import typing
 
+from beam_jobs.command.errors import UsageError
 from beam_jobs.diagnosis.findings import FAULT, OK, WARNING, Finding, fault_of
-from beam_jobs.errors import UsageError
 from beam_jobs.runners.check_runner import check_dataflow, check_prism
 from beam_jobs.runners.flink_cluster import (
     FLINK_VERSION,

@@ -2,12 +2,12 @@
 
 import dataclasses
 
-from beam_jobs.build_config import BuildConfig
-from beam_jobs.build_dataset import check_spool_space
-from beam_jobs.download_line import show_download
-from beam_jobs.output_state import source_dataset
-from beam_jobs.progress_line import show_progress
-from beam_jobs.run_folder import RunFolder
+from beam_jobs.building.build_config import BuildConfig
+from beam_jobs.building.spool_space import check_spool_space
+from beam_jobs.command.download_line import show_download
+from beam_jobs.command.progress_line import show_progress
+from beam_jobs.outputs.output_state import source_dataset
+from beam_jobs.outputs.run_folder import RunFolder
 from beam_jobs.runners.runner_flags import RunnerConfig
 from schemas import layout
 from schemas.records import Plan
@@ -47,7 +47,7 @@ def join_again(config: BuildConfig, plan: Plan, place: RunFolder) -> LocalOutput
     wanted = dataclasses.replace(plan, inputs=found.plan_inputs(), counts={}, rows=None)
     joined.write(layout.PLAN, wanted.to_json())
     with show_progress(config.progress, 0):
-        from beam_jobs import graph
+        from beam_jobs.building import graph
 
         graph.run(
             graph.Work(

@@ -3,20 +3,20 @@
 import logging
 import typing
 
-from beam_jobs import build_flags
-from beam_jobs.build_config import BuildConfig
-from beam_jobs.errors import UsageError
-from beam_jobs.find_tombstones import find_tombstones
-from beam_jobs.finish_config import finish_config
-from beam_jobs.interrupt import held
-from beam_jobs.output_state import check_versions
-from beam_jobs.progress_line import PROGRESS
-from beam_jobs.recorded_flags import Flags, recorded_build
+from beam_jobs.building import build_flags
+from beam_jobs.building.build_config import BuildConfig
+from beam_jobs.building.finish_config import finish_config
+from beam_jobs.building.recorded_flags import Flags, recorded_build
+from beam_jobs.command.errors import UsageError
+from beam_jobs.command.interrupt import held
+from beam_jobs.command.progress_line import PROGRESS
+from beam_jobs.outputs.find_tombstones import find_tombstones
+from beam_jobs.outputs.output_state import check_versions
+from beam_jobs.outputs.run_folder import RunFolder, run_folder
+from beam_jobs.outputs.settle import end_take_down, roll_forward_and_sweep
 from beam_jobs.repair.repair_rows import repair_rows, restore_plan
 from beam_jobs.repair.repair_shards import RepairedShards, repair_shards
-from beam_jobs.run_folder import RunFolder, run_folder
 from beam_jobs.runners.runner_flags import CORES, LOCAL
-from beam_jobs.settle import end_take_down, roll_forward_and_sweep
 from schemas import layout
 from schemas.records import Plan
 from transforms.building.finish_shards import finish_shards

@@ -3,12 +3,12 @@
 import logging
 import typing
 
-from beam_jobs.build_config import BuildConfig
-from beam_jobs.errors import UsageError
-from beam_jobs.find_tombstones import find_tombstones
-from beam_jobs.recorded_flags import REPROCESSED, Flags, recorded_build
+from beam_jobs.building.build_config import BuildConfig
+from beam_jobs.building.recorded_flags import REPROCESSED, Flags, recorded_build
+from beam_jobs.command.errors import UsageError
+from beam_jobs.outputs.find_tombstones import find_tombstones
+from beam_jobs.outputs.run_folder import RunFolder
 from beam_jobs.repair.join_again import join_again
-from beam_jobs.run_folder import RunFolder
 from schemas import layout
 from schemas.records import Manifest, Plan, rows_digest
 from transforms.datasets.dataset_records import read_records

@@ -4,12 +4,12 @@ import dataclasses
 import logging
 import typing
 
-from beam_jobs import output_state
-from beam_jobs.build_config import BuildConfig, with_lists
-from beam_jobs.errors import JobError
-from beam_jobs.image_flags import ImageStep
-from beam_jobs.progress_line import show_progress
-from beam_jobs.run_folder import RunFolder
+from beam_jobs.building.build_config import BuildConfig, with_lists
+from beam_jobs.building.image_flags import ImageStep
+from beam_jobs.command.errors import JobError
+from beam_jobs.command.progress_line import show_progress
+from beam_jobs.outputs import output_state
+from beam_jobs.outputs.run_folder import RunFolder
 from schemas import layout
 from schemas.records import Plan, PlanRows
 from transforms.building.shard_remains import Remains, find_remains
@@ -106,7 +106,7 @@ def _restore(config: BuildConfig, plan: Plan, todo: _Todo, place: RunFolder) -> 
     if images and any(map(_needs_photos, todo.values())):
         config = _with_places(config, images, place)
     with show_progress(config.progress, sum(rows.rows for rows in plan.rows or [] if rows.shard in todo)):
-        from beam_jobs import graph
+        from beam_jobs.building import graph
 
         remains = {shard: left for shard, left in todo.items() if left}
         work = graph.rework(config, plan, todo, place)

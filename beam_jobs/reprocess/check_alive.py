@@ -5,11 +5,11 @@ import pathlib
 import shlex
 import sys
 
-from beam_jobs import output_state
-from beam_jobs.errors import OK, UsageError
-from beam_jobs.flags import FlagParser
-from beam_jobs.progress_line import PROGRESS, show_progress
-from beam_jobs.recorded_flags import Flags, recorded_build
+from beam_jobs.building.recorded_flags import Flags, recorded_build
+from beam_jobs.command.errors import OK, UsageError
+from beam_jobs.command.flags import FlagParser
+from beam_jobs.command.progress_line import PROGRESS, show_progress
+from beam_jobs.outputs import output_state
 from schemas import layout
 from schemas.records import Plan
 from transforms.building.fetch_loop import run_in_loop

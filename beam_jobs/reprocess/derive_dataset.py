@@ -10,20 +10,20 @@ import dataclasses
 import logging
 import typing
 
-from beam_jobs import output_state
-from beam_jobs.build_config import with_lists
-from beam_jobs.errors import JobError, UsageError
-from beam_jobs.finish_config import finish_config
-from beam_jobs.flags import FlagParser, positive
-from beam_jobs.image_flags import ImageStep, add_image_flags
-from beam_jobs.interrupt import held
-from beam_jobs.output_state import ORIGINALS, SHARDS
-from beam_jobs.progress_line import show_progress
-from beam_jobs.recorded_flags import Flags
-from beam_jobs.report_build import report_build
+from beam_jobs.building.build_config import with_lists
+from beam_jobs.building.finish_config import finish_config
+from beam_jobs.building.image_flags import ImageStep, add_image_flags
+from beam_jobs.building.recorded_flags import Flags
+from beam_jobs.building.report_build import report_build
+from beam_jobs.command.errors import JobError, UsageError
+from beam_jobs.command.flags import FlagParser, positive
+from beam_jobs.command.interrupt import held
+from beam_jobs.command.progress_line import show_progress
+from beam_jobs.outputs import output_state
+from beam_jobs.outputs.output_state import ORIGINALS, SHARDS
+from beam_jobs.outputs.run_folder import RunFolder, run_folder
+from beam_jobs.outputs.settle import end_take_down, settle
 from beam_jobs.reprocess.derive_job import DeriveJob, checked_job, what_stands
-from beam_jobs.run_folder import RunFolder, run_folder
-from beam_jobs.settle import end_take_down, settle
 from schemas import layout
 from schemas.records import Manifest, Plan
 from transforms.building.finish_shards import finish_shards

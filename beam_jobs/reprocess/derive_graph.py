@@ -2,7 +2,7 @@
 
 import apache_beam as beam
 
-from beam_jobs.graph import list_rows
+from beam_jobs.building.graph import list_rows
 from beam_jobs.runners.run_graph import run_graph
 from beam_jobs.runners.runner_flags import RunnerConfig
 from schemas.records import Plan

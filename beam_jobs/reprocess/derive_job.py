@@ -4,14 +4,14 @@ import argparse
 import dataclasses
 import typing
 
-from beam_jobs import output_state
-from beam_jobs.build_config import BuildConfig, check_workers_see_inputs
-from beam_jobs.errors import UsageError
-from beam_jobs.find_tombstones import find_tombstones
-from beam_jobs.flags import FlagParser
-from beam_jobs.image_flags import ImageStep, add_image_flags, image_options
-from beam_jobs.output_state import SHARDS, Standing
-from beam_jobs.recorded_flags import REPROCESSED, Flags, recorded_build
+from beam_jobs.building.build_config import BuildConfig, check_workers_see_inputs
+from beam_jobs.building.image_flags import ImageStep, add_image_flags, image_options
+from beam_jobs.building.recorded_flags import REPROCESSED, Flags, recorded_build
+from beam_jobs.command.errors import UsageError
+from beam_jobs.command.flags import FlagParser
+from beam_jobs.outputs import output_state
+from beam_jobs.outputs.find_tombstones import find_tombstones
+from beam_jobs.outputs.output_state import SHARDS, Standing
 from beam_jobs.runners.check_runner import check_workers_see
 from schemas import layout
 from schemas.records import Manifest, OtherFormatError, Plan, PlanInput

@@ -6,15 +6,15 @@ import typing
 
 import pyarrow as pa
 
-from beam_jobs import output_state
-from beam_jobs.build_config import BuildConfig, check_workers_see_inputs, with_lists
-from beam_jobs.errors import OK, UsageError
-from beam_jobs.finish_config import finish_config
-from beam_jobs.flags import FlagParser
-from beam_jobs.progress_line import show_progress
-from beam_jobs.recorded_flags import Flags, recorded_build
-from beam_jobs.report_build import report_build
-from beam_jobs.run_folder import run_folder
+from beam_jobs.building.build_config import BuildConfig, check_workers_see_inputs, with_lists
+from beam_jobs.building.finish_config import finish_config
+from beam_jobs.building.recorded_flags import Flags, recorded_build
+from beam_jobs.building.report_build import report_build
+from beam_jobs.command.errors import OK, UsageError
+from beam_jobs.command.flags import FlagParser
+from beam_jobs.command.progress_line import show_progress
+from beam_jobs.outputs import output_state
+from beam_jobs.outputs.run_folder import run_folder
 from schemas import layout
 from schemas.failures import FAILURE_SCHEMA, FailureReason
 from schemas.records import CommitRecord, Plan, PlanRows
@@ -116,7 +116,7 @@ def _failures_to_try(output: Output, commits: typing.Mapping[int, CommitRecord],
 def _retry(config: BuildConfig, plan: Plan, todo: typing.Mapping[int, int], condition: str, whole: bool) -> None:
     run = run_folder(config.output, config.temp_location, not config.runner.is_local)
     with run as place, show_progress(config.progress, sum(todo.values())):
-        from beam_jobs import graph
+        from beam_jobs.building import graph
 
         config = with_lists(config, place.scratch)
         finish = finish_config(config, place.folder.name) if whole else None

@@ -5,13 +5,13 @@ import logging
 import sys
 import time
 
-from beam_jobs.counted import counted
-from beam_jobs.errors import OK, UsageError
-from beam_jobs.flags import FlagParser
-from beam_jobs.progress_line import PROGRESS
-from beam_jobs.recorded_flags import Flags
+from beam_jobs.building.recorded_flags import Flags
+from beam_jobs.command.counted import counted
+from beam_jobs.command.errors import OK, UsageError
+from beam_jobs.command.flags import FlagParser
+from beam_jobs.command.progress_line import PROGRESS
+from beam_jobs.outputs.settle import end_take_down
 from beam_jobs.runners.runner_flags import CORES
-from beam_jobs.settle import end_take_down
 from schemas import layout
 from schemas.records import Plan
 from schemas.tombstones import TAKEN_DOWN, UNKNOWN, read_photo_ids, with_tombstones

@@ -5,8 +5,8 @@ import typing
 
 from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
 
-from beam_jobs.errors import UsageError
-from beam_jobs.flags import Arguments
+from beam_jobs.command.errors import UsageError
+from beam_jobs.command.flags import Arguments
 
 _FLINK_FLAGS = (
     "allow_non_restored_state",

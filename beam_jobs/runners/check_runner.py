@@ -5,7 +5,7 @@ import logging
 import os
 import typing
 
-from beam_jobs.errors import UsageError
+from beam_jobs.command.errors import UsageError
 from beam_jobs.runners.flink_cluster import FLINK_VERSION, check_flink, default_java
 from beam_jobs.runners.flink_options import flink_options
 from beam_jobs.runners.runner_flags import DATAFLOW, FLINK, PRISM, RunnerConfig

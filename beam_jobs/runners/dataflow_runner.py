@@ -7,8 +7,8 @@ import typing
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from beam_jobs.errors import JobError, UsageError
-from beam_jobs.interrupt import also_ended, leave
+from beam_jobs.command.errors import JobError, UsageError
+from beam_jobs.command.interrupt import also_ended, leave
 from beam_jobs.runners.runner_flags import RunnerConfig
 from beam_jobs.runners.step_errors import message_of
 

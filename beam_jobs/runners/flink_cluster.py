@@ -12,7 +12,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from beam_jobs.errors import UsageError
+from beam_jobs.command.errors import UsageError
 from beam_jobs.runners.job_server_jar import find_jar, jar_warnings
 
 FLINK_VERSION = "1.20"

@@ -6,10 +6,10 @@ import sys
 import sysconfig
 import typing
 
-from beam_jobs.errors import UsageError
+from beam_jobs.command.errors import UsageError
+from beam_jobs.command.versions import software
 from beam_jobs.runners.flink_cluster import FLINK_VERSION, default_java
 from beam_jobs.runners.worker_boot import VERSIONS
-from beam_jobs.versions import software
 
 WORKER = "photobeam-worker"
 """Command that each of Flink's Python workers is started by."""

@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 import zipfile
 
-from beam_jobs.errors import UsageError
+from beam_jobs.command.errors import UsageError
 from transforms.files.url_credentials import without_credentials
 
 JAR_CACHE = pathlib.Path("~/.apache_beam/cache/jars")

@@ -13,7 +13,7 @@ from apache_beam.portability.api import beam_provision_api_pb2
 from apache_beam.runners.portability.fn_api_runner import fn_runner
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
 
-from beam_jobs.errors import JobError
+from beam_jobs.command.errors import JobError
 from beam_jobs.runners.step_errors import expected_message
 from transforms.workers.worker_pool import stop_shared_pool
 

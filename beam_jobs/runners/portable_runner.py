@@ -19,8 +19,8 @@ from apache_beam.runners.portability.job_server import JobServer
 from apache_beam.runners.portability.prism_runner import PrismJobServer, PrismRunner
 from apache_beam.runners.runner import PipelineResult
 
-from beam_jobs.errors import JobError
-from beam_jobs.interrupt import also_ended
+from beam_jobs.command.errors import JobError
+from beam_jobs.command.interrupt import also_ended
 from beam_jobs.runners.flink_cluster import LOCAL_MASTERS, cancel_job
 from beam_jobs.runners.flink_options import WORKER, flink_options
 from beam_jobs.runners.follow_commits import follow_commits

@@ -6,8 +6,8 @@ import functools
 import os
 import typing
 
-from beam_jobs.errors import UsageError
-from beam_jobs.flags import Arguments, FlagParser
+from beam_jobs.command.errors import UsageError
+from beam_jobs.command.flags import Arguments, FlagParser
 from beam_jobs.runners.flink_cluster import LOCAL_MASTERS, read_cluster
 
 LOCAL, FLINK, PRISM, DATAFLOW = "DirectRunner", "FlinkRunner", "PrismRunner", "DataflowRunner"

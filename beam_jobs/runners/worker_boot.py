@@ -12,8 +12,8 @@ import queue
 import sys
 import typing
 
-from beam_jobs import versions
-from beam_jobs.errors import FAILED, OK
+from beam_jobs.command import versions
+from beam_jobs.command.errors import FAILED, OK
 
 if typing.TYPE_CHECKING:
     from apache_beam.portability.api import beam_fn_api_pb2, beam_provision_api_pb2

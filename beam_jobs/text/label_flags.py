@@ -5,8 +5,8 @@ import dataclasses
 import json
 import typing
 
-from beam_jobs.errors import UsageError
-from beam_jobs.flags import FlagParser
+from beam_jobs.command.errors import UsageError
+from beam_jobs.command.flags import FlagParser
 from beam_jobs.text.side_files import file_text, told
 from schemas.class_hierarchy import BadHierarchyError
 from schemas.class_names import BadClassListError, read_class_names

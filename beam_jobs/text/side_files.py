@@ -1,7 +1,7 @@
 """Files that flags name beside the dataset: their digests, and their text."""
 
-from beam_jobs.build_flags import printable
-from beam_jobs.errors import UsageError
+from beam_jobs.building.build_flags import printable
+from beam_jobs.command.errors import UsageError
 from transforms.files.file_digest import DigestingReader
 from transforms.files.url_credentials import without_credentials
 from transforms.stores.request_signers import S3Options

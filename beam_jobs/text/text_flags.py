@@ -2,10 +2,10 @@
 
 import argparse
 
-from beam_jobs.build_flags import add_worker_flags
-from beam_jobs.errors import UsageError
-from beam_jobs.flags import FlagParser, positive
-from beam_jobs.store_flags import add_store_flags
+from beam_jobs.building.build_flags import add_worker_flags
+from beam_jobs.command.errors import UsageError
+from beam_jobs.command.flags import FlagParser, positive
+from beam_jobs.command.store_flags import add_store_flags
 from beam_jobs.text.label_flags import add_label_flags
 from beam_jobs.text.text_into_shards import FLAG, check_flags
 from beam_jobs.text.vector_flags import add_vector_flags

@@ -2,8 +2,8 @@
 
 import logging
 
-from beam_jobs.errors import JobError
-from beam_jobs.standing_product import begin_product
+from beam_jobs.command.errors import JobError
+from beam_jobs.outputs.standing_product import begin_product
 from beam_jobs.text.text_job import Made, TextJob, on_each_shard
 from schemas.product_records import TEXT
 from transforms.text.count_words import CountedWords, CountWords, merged_words

@@ -4,7 +4,7 @@ import json
 import logging
 import typing
 
-from beam_jobs.errors import JobError, UsageError
+from beam_jobs.command.errors import JobError, UsageError
 from beam_jobs.text.text_job import TextJob, on_each_shard
 from schemas import layout
 from schemas.label_files import SINGLE, classes_file, labels_file

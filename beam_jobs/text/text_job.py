@@ -2,8 +2,8 @@
 
 import typing
 
-from beam_jobs.progress_line import show_progress
-from beam_jobs.run_folder import RunFolder
+from beam_jobs.command.progress_line import show_progress
+from beam_jobs.outputs.run_folder import RunFolder
 from beam_jobs.runners.run_each_shard import run_each_shard
 from beam_jobs.runners.runner_flags import RunnerConfig
 from beam_jobs.text.label_flags import LabelOptions
@@ -27,7 +27,7 @@ class TextJob(typing.NamedTuple):
         nltk_data: folder of NLTK's data, '' for where NLTK looks.
         runner: where the graphs run.
         place: for what is unfinished.
-        progress: how it is shown, see :func:`beam_jobs.progress_line.show_progress`.
+        progress: how it is shown, see :func:`beam_jobs.command.progress_line.show_progress`.
     """
 
     output: Output

@@ -7,7 +7,7 @@ import typing
 
 import pyarrow.parquet as pq
 
-from beam_jobs.errors import JobError, UsageError
+from beam_jobs.command.errors import JobError, UsageError
 from beam_jobs.text.text_job import NOTHING, Made, TextJob, on_each_shard
 from schemas.text_files import VOCABULARY
 from schemas.vector_files import model_file

@@ -5,9 +5,9 @@ import dataclasses
 import importlib.util
 import typing
 
-from beam_jobs.build_flags import printable
-from beam_jobs.errors import UsageError
-from beam_jobs.flags import FlagParser, positive
+from beam_jobs.building.build_flags import printable
+from beam_jobs.command.errors import UsageError
+from beam_jobs.command.flags import FlagParser, positive
 from beam_jobs.text.side_files import file_sha256
 from transforms.stores.request_signers import S3Options
 from transforms.text.doc2vec import DBOW, DM, PRESETS, Doc2VecOptions

@@ -33,9 +33,9 @@ from PIL import Image
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from beam_jobs.command.flags import parse  # noqa: E402
 from beam_jobs.extract_features import make_parser  # noqa: E402
-from beam_jobs.feature_job import checked_job  # noqa: E402
-from beam_jobs.flags import parse  # noqa: E402
+from beam_jobs.features.feature_job import checked_job  # noqa: E402
 from beam_jobs.runners.local_runner import run_locally  # noqa: E402
 from schemas import layout  # noqa: E402
 from schemas.feature_records import features_array  # noqa: E402

@@ -17,7 +17,7 @@ import fsspec
 import pyarrow.parquet as pq
 import pytest
 
-from beam_jobs.settle import settle
+from beam_jobs.outputs.settle import settle
 from schemas import layout
 from schemas.records import Plan, Tombstone
 from tests import fault_fs

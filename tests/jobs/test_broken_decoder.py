@@ -8,7 +8,8 @@ import tarfile
 import pyarrow.parquet as pq
 import pytest
 
-from beam_jobs import check_dataset, graph
+from beam_jobs import check_dataset
+from beam_jobs.building import graph
 from tests.broken_decoder import HANG, KILL, SEGFAULT
 from tests.fault_server import Answer, FaultServer
 from tests.jobs.conftest import picture, write_lines

@@ -8,7 +8,7 @@ import signal
 import apache_beam as beam
 import pytest
 
-from beam_jobs.errors import JobError
+from beam_jobs.command.errors import JobError
 from beam_jobs.runners.local_runner import run_locally
 from transforms.workers import progress
 from transforms.workers.each_shard import EachShard, ShardWork

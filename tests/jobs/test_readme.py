@@ -14,9 +14,9 @@ import zipfile
 import pytest
 
 from beam_jobs import build_dataset, cli, demo
+from beam_jobs.command.errors import JobError, UsageError
 from beam_jobs.demo_data.demo_corpus import MIRROR, PACKS, write_corpus
 from beam_jobs.demo_data.demo_server import serve
-from beam_jobs.errors import JobError, UsageError
 from tests.jobs.conftest import picture
 from tests.onnx_models import small_cnn
 from tests.source_files import write_four_sources

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from beam_jobs import build_dataset, check_dataset, cli, join_metadata, reprocess_dataset
-from beam_jobs.errors import UsageError
-from beam_jobs.output_state import read_commits
-from beam_jobs.settle import settle
+from beam_jobs.command.errors import UsageError
+from beam_jobs.outputs.output_state import read_commits
+from beam_jobs.outputs.settle import settle
 from schemas import layout
 from schemas.records import CommitRecord, Manifest, Plan
 from tests.factories import make_dataset

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from beam_jobs import prepare_text
-from beam_jobs.run_folder import RunFolder
+from beam_jobs.outputs.run_folder import RunFolder
 from beam_jobs.text.label_flags import LabelOptions
 from beam_jobs.text.text_job import TextJob
 from beam_jobs.text.text_vectors import model_folder

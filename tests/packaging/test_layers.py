@@ -10,11 +10,17 @@ import pytest
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _LAYERS = ("schemas", "transforms", "beam_jobs")
-_PACKAGES = (
-    *("files", "workers", "images", "geometry", "fetch", "stores", "places", "sources", "join", "datasets", "shards"),
-    *("verify", "compare", "videos", "building", "features", "text", "reprocess", "export"),
-)
-"""Of `transforms`, from the lowest to the highest."""
+_PACKAGES = {
+    "transforms": (
+        *("files", "workers", "images", "geometry", "fetch", "stores", "places", "sources", "join", "datasets"),
+        *("shards", "verify", "compare", "videos", "building", "features", "text", "reprocess", "export"),
+    ),
+    "beam_jobs": (
+        *("command", "outputs", "runners", "building", "diagnosis", "repair", "reprocess", "text", "features"),
+        *("export", "demo_data"),
+    ),
+}
+"""Of each layer that has some, from the lowest to the highest."""
 
 _MODULES_OF = {layer: sorted((_ROOT / layer).glob("**/*.py")) for layer in _LAYERS}
 _MODULES = [path for paths in _MODULES_OF.values() for path in paths]
@@ -47,14 +53,16 @@ def test_a_layer_imports_only_itself_and_those_below(layer):
     assert {name: layers - allowed for name, layers in found.items() if layers - allowed} == {}
 
 
-def test_packages_of_transforms_stand_in_one_order():
-    places = {package: place for place, package in enumerate(_PACKAGES)}
-    assert {path.parent.name for path in (_ROOT / "transforms").glob("*/__init__.py")} == places.keys()
+@pytest.mark.parametrize("layer", _PACKAGES)
+def test_packages_stand_in_one_order(layer):
+    """Modules beside the packages, the commands, are above all of them."""
+    places = {package: place for place, package in enumerate(_PACKAGES[layer])}
+    assert {path.parent.name for path in (_ROOT / layer).glob("*/__init__.py")} == places.keys()
     upwards = {
         f"{path.relative_to(_ROOT)} imports {name}"
-        for path in (_ROOT / "transforms").glob("*/*.py")
+        for path in (_ROOT / layer).glob("*/*.py")
         for name in _imports(path)
-        if name.startswith("transforms.") and places[name.split(".")[1]] > places[path.parent.name]
+        if name.startswith(f"{layer}.") and places.get(name.split(".")[1], len(places)) > places[path.parent.name]
     }
     assert upwards == set()
 

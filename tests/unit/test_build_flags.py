@@ -6,7 +6,7 @@ import typing
 import pytest
 
 from beam_jobs import build_dataset
-from beam_jobs.errors import UsageError
+from beam_jobs.command.errors import UsageError
 from transforms.fetch.fetch_options import OPT_OUT_TAGS, FetchOptions
 from transforms.fetch.flickr_requests import REQUESTS_PER_S
 from transforms.places.image_places import PlacesConfig

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from beam_jobs import cli
-from beam_jobs.versions import SOFTWARE
+from beam_jobs.command.versions import SOFTWARE
 
 
 def test_help_lists_every_command(capsys):

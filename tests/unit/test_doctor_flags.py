@@ -1,9 +1,9 @@
 """What `doctor` looks at does not hang on what it finds."""
 
+from beam_jobs.command.flags import parse
 from beam_jobs.diagnosis.findings import OK
 from beam_jobs.diagnosis.input_findings import Inputs
 from beam_jobs.doctor import _look_at_flags, _of_surroundings, make_parser
-from beam_jobs.flags import parse
 
 
 def test_a_cluster_that_does_not_answer_hides_no_place_of_photos() -> None:

@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from beam_jobs import export_annotations, export_job
-from beam_jobs.errors import UsageError
-from beam_jobs.export_job import ExportRequest
+from beam_jobs import export_annotations
+from beam_jobs.command.errors import UsageError
+from beam_jobs.export import export_job
+from beam_jobs.export.export_job import ExportRequest
 from beam_jobs.runners.runner_flags import RunnerConfig
 from schemas import layout
 from schemas.export_records import EXPORT_BEGUN, EXPORT_RECORD, ExportPart, ExportRecord, exported_from, part_record

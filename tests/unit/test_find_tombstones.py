@@ -9,9 +9,9 @@ import shutil
 import pytest
 
 from beam_jobs import reprocess_dataset
-from beam_jobs.errors import UsageError
-from beam_jobs.find_tombstones import find_tombstones
-from beam_jobs.output_state import Standing, begin
+from beam_jobs.command.errors import UsageError
+from beam_jobs.outputs.find_tombstones import find_tombstones
+from beam_jobs.outputs.output_state import Standing, begin
 from schemas import layout
 from schemas.records import Manifest, Plan, Tombstone
 from tests.factories import make_dataset

@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 
-from beam_jobs.errors import UsageError
+from beam_jobs.command.errors import UsageError
 from beam_jobs.runners import job_server_jar
 from beam_jobs.runners.flink_cluster import (
     ClusterState,

@@ -8,7 +8,7 @@ import sys
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _RUN = """
 import pathlib, signal, threading
-from beam_jobs import interrupt
+from beam_jobs.command import interrupt
 interrupt.PATIENCE_S = 0.5
 lock = threading.Lock()
 with interrupt.end_on_signals(pathlib.Path("nowhere")), interrupt.also_ended(lambda: print("ended", flush=True)):

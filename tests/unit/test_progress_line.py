@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from beam_jobs.progress_line import describe, show_progress
+from beam_jobs.command.progress_line import describe, show_progress
 from transforms.workers import progress
 
 NOTHING = dict.fromkeys(progress.COUNTERS, 0)

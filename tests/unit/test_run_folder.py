@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from beam_jobs.run_folder import run_folder
+from beam_jobs.outputs.run_folder import run_folder
 from schemas import layout
 from transforms.files.publish import OutputError
 from transforms.stores.output import LocalOutput

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from beam_jobs import build_dataset, join_metadata
-from beam_jobs.errors import UsageError
+from beam_jobs.command.errors import UsageError
 from beam_jobs.runners.check_runner import check_is_followed
 from beam_jobs.runners.flink_options import flink_options
 from beam_jobs.runners.portable_runner import named

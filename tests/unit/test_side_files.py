@@ -9,8 +9,8 @@ import zipfile
 import fsspec
 import pytest
 
-from beam_jobs.errors import UsageError
-from beam_jobs.flags import FlagParser, parse
+from beam_jobs.command.errors import UsageError
+from beam_jobs.command.flags import FlagParser, parse
 from beam_jobs.text.label_flags import label_options
 from beam_jobs.text.text_flags import add_text_flags
 from beam_jobs.text.vector_flags import vector_options

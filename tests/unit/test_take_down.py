@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from beam_jobs import check_dataset, reprocess_dataset
-from beam_jobs.settle import settle
+from beam_jobs.outputs.settle import settle
 from schemas import layout
 from schemas.failures import INPUT_FAILURE_SCHEMA
 from schemas.photo_ids import key

@@ -14,8 +14,8 @@ from transforms.fetch.fetch_error import FetchError
 from transforms.fetch.fetch_options import FetchOptions
 from transforms.fetch.host_limits import HostLimits, Turn
 from transforms.fetch.robots_txt import RobotsTxt, first_bytes
+from transforms.fetch.time_bound import timeout
 from transforms.fetch.transport_errors import TRANSPORT_ERRORS, transport_error
-from transforms.workers.time_bound import timeout
 
 MAX_REDIRECTS = 5
 REDIRECTS = (301, 302, 303, 307, 308)

@@ -20,8 +20,8 @@ from transforms.fetch.http_client import MAX_REDIRECTS, Admit, HttpClient, admit
 from transforms.fetch.opt_outs import check_opt_out
 from transforms.fetch.saved_bodies import CHUNK_BYTES, Saved, save_body, saved_chunks
 from transforms.fetch.stated_digests import check_digests
+from transforms.fetch.time_bound import PhotoClock, timeout
 from transforms.fetch.transport_errors import TRANSPORT_ERRORS, transport_error
-from transforms.workers.time_bound import PhotoClock, timeout
 
 BACKOFF_S = 0.5
 """The first retry waits a random time up to this; each further one up to twice as long."""

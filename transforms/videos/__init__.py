@@ -1,1 +1,1 @@
-"""Videos of YFCC100M: fetched, written, checked and carried over beside the photos of their shards."""
+"""Videos of YFCC100M, beside the photos of their shards: fetched, checked as they come, and carried over."""

@@ -1,1 +1,1 @@
-"""Child processes and threads that do the work, and what they count."""
+"""How work is shared out: to steps, child processes and threads; and what they count."""

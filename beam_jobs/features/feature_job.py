@@ -5,13 +5,13 @@ import importlib.util
 import os
 import typing
 
-from beam_jobs import build_flags
-from beam_jobs.errors import UsageError
-from beam_jobs.feature_flags import BATCH_SIZE, as_recorded, preprocessing_of
-from beam_jobs.flags import as_given
+from beam_jobs.building import build_flags
+from beam_jobs.command.errors import UsageError
+from beam_jobs.command.flags import as_given
+from beam_jobs.command.store_flags import reach_dataset
+from beam_jobs.features.feature_flags import BATCH_SIZE, as_recorded, preprocessing_of
 from beam_jobs.runners.check_runner import check_is_followed, check_runner, check_workers_see
 from beam_jobs.runners.runner_flags import RunnerConfig, runner_config
-from beam_jobs.store_flags import reach_dataset
 from schemas.product_records import FEATURES
 from schemas.samples import image_extensions
 from transforms.datasets.dataset_records import IMAGE_FLAG

@@ -10,7 +10,7 @@ import typing
 import rich.console
 import rich.progress
 
-from beam_jobs.progress_line import LOG_S
+from beam_jobs.command.progress_line import LOG_S
 from transforms.sources.download_file import Report
 
 _log = logging.getLogger("photobeam")
@@ -54,7 +54,7 @@ class _Bars:
 
 
 class _Lines:
-    """A line every :data:`beam_jobs.progress_line.LOG_S` seconds, and one when a file is whole."""
+    """A line every :data:`beam_jobs.command.progress_line.LOG_S` seconds, and one when a file is whole."""
 
     def __init__(self, mode: str):
         self._mode = mode

@@ -2,7 +2,7 @@
 
 import json
 
-from beam_jobs.errors import UsageError
+from beam_jobs.command.errors import UsageError
 from schemas import layout
 from schemas.records import Manifest, OtherFormatError, Plan, Tombstone
 from schemas.tombstones import lists_all

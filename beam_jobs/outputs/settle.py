@@ -1,10 +1,10 @@
 """The first thing that a command does with an output it holds: what a dead run began is ended."""
 
-from beam_jobs import output_state
-from beam_jobs.errors import JobError
-from beam_jobs.find_tombstones import find_tombstones
-from beam_jobs.interrupt import end_on_signals
-from beam_jobs.progress_line import show_progress
+from beam_jobs.command.errors import JobError
+from beam_jobs.command.interrupt import end_on_signals
+from beam_jobs.command.progress_line import show_progress
+from beam_jobs.outputs import output_state
+from beam_jobs.outputs.find_tombstones import find_tombstones
 from schemas import layout
 from schemas.records import Plan
 from schemas.tombstones import is_carried_out

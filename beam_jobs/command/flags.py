@@ -6,7 +6,7 @@ import typing
 
 import yaml
 
-from beam_jobs.errors import UsageError
+from beam_jobs.command.errors import UsageError
 
 Arguments = typing.Sequence[str]
 

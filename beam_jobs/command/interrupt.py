@@ -10,7 +10,7 @@ import threading
 import types
 import typing
 
-from beam_jobs.errors import FAILED, OK
+from beam_jobs.command.errors import FAILED, OK
 from transforms.stores.lease import hold_output
 from transforms.stores.output import Output
 from transforms.workers.worker_pool import stop_shared_pool

@@ -11,7 +11,7 @@ import time
 import typing
 import uuid
 
-from beam_jobs.interrupt import also_ended, end_on_signals
+from beam_jobs.command.interrupt import also_ended, end_on_signals
 from schemas import layout
 from transforms.files.publish import OutputError
 from transforms.files.url_credentials import without_credentials

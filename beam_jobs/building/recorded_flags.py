@@ -4,11 +4,11 @@ import argparse
 import dataclasses
 import typing
 
-from beam_jobs import build_flags
-from beam_jobs.build_config import BuildConfig, add_build_flags, config_of
-from beam_jobs.errors import UsageError
-from beam_jobs.flags import FlagParser, parse
-from beam_jobs.output_state import source_dataset
+from beam_jobs.building import build_flags
+from beam_jobs.building.build_config import BuildConfig, add_build_flags, config_of
+from beam_jobs.command.errors import UsageError
+from beam_jobs.command.flags import FlagParser, parse
+from beam_jobs.outputs.output_state import source_dataset
 from beam_jobs.runners.check_runner import check_is_followed
 from schemas import layout
 from schemas.records import Manifest, OtherFormatError, Plan
@@ -31,7 +31,7 @@ def parse_given(parser: FlagParser, argv: typing.Sequence[str]) -> Flags:
     """Parses a command line and returns only what it gives, by name; defaults are left out.
 
     Raises:
-        UsageError: as :func:`beam_jobs.flags.parse`.
+        UsageError: as :func:`beam_jobs.command.flags.parse`.
     """
     for action in parser._actions:
         action.help = (action.help or "").replace("%(default)s", str(action.default).replace("%", "%%"))

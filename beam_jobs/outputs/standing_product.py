@@ -4,7 +4,7 @@ import logging
 import re
 import typing
 
-from beam_jobs.errors import UsageError
+from beam_jobs.command.errors import UsageError
 from schemas.product_records import ProductRecord, made_from, product_manifest
 from schemas.records import FileDigest, OtherFormatError
 from transforms.datasets.finished_dataset import FinishedDataset

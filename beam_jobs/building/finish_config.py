@@ -3,8 +3,8 @@
 import socket
 import time
 
-from beam_jobs.build_config import BuildConfig
-from beam_jobs.versions import software
+from beam_jobs.building.build_config import BuildConfig
+from beam_jobs.command.versions import software
 from transforms.building.finish_shards import FinishConfig
 
 

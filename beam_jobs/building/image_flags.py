@@ -4,8 +4,8 @@ import argparse
 import dataclasses
 import typing
 
-from beam_jobs.errors import UsageError
-from beam_jobs.flags import FlagParser, positive
+from beam_jobs.command.errors import UsageError
+from beam_jobs.command.flags import FlagParser, positive
 from schemas.videos import MAX_VIDEO_BYTES, VIDEOS
 from transforms.fetch.fetch_options import FetchOptions
 from transforms.fetch.flickr_requests import REQUESTS_PER_S

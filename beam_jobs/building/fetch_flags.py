@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 import typing
 
-from beam_jobs.flags import FlagParser
+from beam_jobs.command.flags import FlagParser
 from transforms.fetch.fetch_options import FetchOptions
 
 

@@ -4,8 +4,8 @@ import argparse
 import math
 import typing
 
-from beam_jobs.errors import UsageError
-from beam_jobs.flags import FlagParser, positive
+from beam_jobs.command.errors import UsageError
+from beam_jobs.command.flags import FlagParser, positive
 from transforms.features.onnx_model import LAYOUTS, PROVIDERS
 from transforms.features.preprocess import CROP, FILTERS, PRESETS, STRETCH, Numbers, Preprocessing
 

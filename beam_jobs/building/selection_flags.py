@@ -2,8 +2,8 @@
 
 import argparse
 
-from beam_jobs.errors import UsageError
-from beam_jobs.flags import FlagParser, positive, ratio
+from beam_jobs.command.errors import UsageError
+from beam_jobs.command.flags import FlagParser, positive, ratio
 from schemas.splits import SPLITS, UnknownSplitError, read_split
 from transforms.join.class_evidence import Evidence
 from transforms.join.filter_rows import RowSelection

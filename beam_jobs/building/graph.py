@@ -5,9 +5,9 @@ import typing
 
 import apache_beam as beam
 
-from beam_jobs.build_config import BuildConfig
-from beam_jobs.image_flags import ImageStep
-from beam_jobs.run_folder import RunFolder
+from beam_jobs.building.build_config import BuildConfig
+from beam_jobs.building.image_flags import ImageStep
+from beam_jobs.outputs.run_folder import RunFolder
 from beam_jobs.runners.run_graph import run_graph
 from beam_jobs.runners.runner_flags import RunnerConfig
 from schemas.classes import ChosenClass

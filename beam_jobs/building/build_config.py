@@ -4,14 +4,21 @@ import argparse
 import dataclasses
 import typing
 
-from beam_jobs import build_flags
-from beam_jobs.fetch_flags import add_fetch_flags
-from beam_jobs.flags import FlagParser
-from beam_jobs.image_flags import NO_IMAGES, ImageStep, add_image_flags, add_place_flags, add_video_flags, image_format
+from beam_jobs.building import build_flags
+from beam_jobs.building.fetch_flags import add_fetch_flags
+from beam_jobs.building.image_flags import (
+    NO_IMAGES,
+    ImageStep,
+    add_image_flags,
+    add_place_flags,
+    add_video_flags,
+    image_format,
+)
+from beam_jobs.building.selection_flags import add_selection_flags, row_selection
+from beam_jobs.command.flags import FlagParser
+from beam_jobs.command.store_flags import add_store_flags
 from beam_jobs.runners.check_runner import check_is_followed, check_runner, check_workers_see
 from beam_jobs.runners.runner_flags import CORES, RunnerConfig, runner_config
-from beam_jobs.selection_flags import add_selection_flags, row_selection
-from beam_jobs.store_flags import add_store_flags
 from schemas.sources import Source
 from transforms.join.filter_rows import RowSelection
 from transforms.places.image_places import AUTO, list_places

@@ -5,14 +5,14 @@ import functools
 import logging
 import typing
 
-from beam_jobs.errors import JobError, UsageError
-from beam_jobs.interrupt import held
-from beam_jobs.output_state import entries
-from beam_jobs.progress_line import show_progress
-from beam_jobs.run_folder import RunFolder, run_folder
+from beam_jobs.command.errors import JobError, UsageError
+from beam_jobs.command.interrupt import held
+from beam_jobs.command.progress_line import show_progress
+from beam_jobs.outputs.output_state import entries
+from beam_jobs.outputs.run_folder import RunFolder, run_folder
+from beam_jobs.outputs.standing_product import differences
 from beam_jobs.runners.run_each_shard import run_each_shard
 from beam_jobs.runners.runner_flags import RunnerConfig
-from beam_jobs.standing_product import differences
 from schemas import layout
 from schemas.classes import UnknownClassError
 from schemas.export_records import (
@@ -59,7 +59,7 @@ class ExportRequest:
         overwrite: whether an export that is there is dropped.
         runner: where the work is done.
         temp_location: where workers share what is unfinished; None for the default.
-        progress: as of :func:`beam_jobs.progress_line.show_progress`.
+        progress: as of :func:`beam_jobs.command.progress_line.show_progress`.
     """
 
     dataset: FinishedDataset

@@ -3,9 +3,9 @@
 import os
 import typing
 
-from beam_jobs.errors import UsageError
-from beam_jobs.find_tombstones import find_tombstones
-from beam_jobs.flags import as_given
+from beam_jobs.command.errors import UsageError
+from beam_jobs.command.flags import as_given
+from beam_jobs.outputs.find_tombstones import find_tombstones
 from schemas import layout
 from schemas.product_records import SOURCES as PRODUCTS
 from schemas.records import (

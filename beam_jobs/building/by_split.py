@@ -3,8 +3,8 @@
 import logging
 import typing
 
-from beam_jobs import output_state
-from beam_jobs.errors import UsageError
+from beam_jobs.command.errors import UsageError
+from beam_jobs.outputs import output_state
 from schemas.splits import SPLITS, WITHOUT_SPLIT
 from transforms.stores.output import Output
 

@@ -3,8 +3,8 @@
 import dataclasses
 import typing
 
-from beam_jobs.errors import UsageError
-from beam_jobs.flags import FlagParser
+from beam_jobs.command.errors import UsageError
+from beam_jobs.command.flags import FlagParser
 from transforms.fetch.fetch_options import FetchOptions
 from transforms.files.image_files import ImagePlaceError
 from transforms.stores.object_store import check_bucket, is_store_url

@@ -5,13 +5,13 @@ import os
 import pathlib
 import typing
 
-from beam_jobs.errors import UsageError
-from beam_jobs.fetch_flags import fetch_values
-from beam_jobs.flags import FlagParser, positive, ratio
-from beam_jobs.image_flags import NO_IMAGES, ImageStep, image_values, video_cap
-from beam_jobs.progress_line import PROGRESS
+from beam_jobs.building.fetch_flags import fetch_values
+from beam_jobs.building.image_flags import NO_IMAGES, ImageStep, image_values, video_cap
+from beam_jobs.command.errors import UsageError
+from beam_jobs.command.flags import FlagParser, positive, ratio
+from beam_jobs.command.progress_line import PROGRESS
+from beam_jobs.command.store_flags import SECRET_FLAGS, s3_options
 from beam_jobs.runners.runner_flags import add_runner_flags, runner_config
-from beam_jobs.store_flags import SECRET_FLAGS, s3_options
 from schemas.published_sets import PUBLISHED_ROOTS
 from schemas.sources import ALL_SOURCES, Source, default_base
 from transforms.fetch.env_proxies import env_proxies

@@ -3,9 +3,9 @@
 import logging
 import sys
 
-from beam_jobs import output_state
-from beam_jobs.counted import counted
-from beam_jobs.errors import FAILED, OK, JobError
+from beam_jobs.command.counted import counted
+from beam_jobs.command.errors import FAILED, OK, JobError
+from beam_jobs.outputs import output_state
 from schemas import layout
 from schemas.failures import FailureReason
 from schemas.records import Manifest, Plan, Totals

@@ -1,0 +1,1 @@
+"""The flags of `photobeam features`, and what they come to."""
