@@ -254,6 +254,17 @@ def test_hidden_colours_do_not_bleed_over_edges_of_alpha() -> None:
     assert written(saved(Image.fromarray(stored), "PNG"), image_size=16)[1].min() >= 254
 
 
+@pytest.mark.parametrize("filter_", FILTERS)
+def test_filters_mix_what_is_seen_on_white(filter_: str) -> None:
+    seen = photo(64, 64)
+    stored = seen.convert("RGBA")
+    stored.putalpha(photo(64, 64, "L").transpose(Image.Transpose.ROTATE_90).point(lambda level: 255 * (level > 120)))
+    flat = Image.new("RGB", seen.size, "white")
+    flat.paste(seen, mask=stored.getchannel("A"))
+    transparent, opaque = (written(saved(i, "PNG"), image_size=20, filter=filter_)[1] for i in (stored, flat))
+    assert (transparent == opaque).all()
+
+
 def test_sixteen_bits_are_scaled_not_clipped() -> None:
     ramp = np.tile(np.linspace(0, 65535, 256).astype(np.uint16), (8, 1))
     for format_ in ("PNG", "TIFF"):
@@ -294,6 +305,18 @@ def test_cmyk_and_lab_become_rgb() -> None:
     )
     assert lab is not None
     assert np.abs(np.subtract(colour(lab, "TIFF"), (200, 50, 50))).max() <= 6
+
+
+@pytest.mark.parametrize("filter_", FILTERS)
+def test_lab_colours_near_grey_are_mixed(filter_: str) -> None:
+    """Their a and b are small numbers of either sign."""
+    noise = np.random.default_rng(0).integers(-3, 4, (128, 128, 3))
+    grey = Image.fromarray((np.full_like(noise, 120) + noise).astype(np.uint8))
+    lab = ImageCms.profileToProfile(
+        grey, ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
+    )
+    assert lab is not None
+    assert np.abs(written(saved(lab, "TIFF"), image_size=16, filter=filter_)[1] - 120).max() <= 4
 
 
 def test_profiles_are_converted_to_srgb() -> None:

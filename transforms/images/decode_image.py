@@ -6,7 +6,6 @@ Limits are judged from the header, before anything is decoded. JPEGs go the fast
 
 import contextlib
 import io
-import operator
 import re
 import struct
 import typing
@@ -27,6 +26,7 @@ from transforms.images.jpeg_pixels import (
     jpeg_damage,
     jpeg_pixels,
 )
+from transforms.images.load_tiff import load_tiff
 from transforms.images.upright_exif import ORIENTATION_TAG
 
 Size = tuple[int, int]
@@ -68,17 +68,11 @@ _UNSUPPORTED_MESSAGE = re.compile(r"unsupported|not supported|cannot handle|unkn
 _TRUNCATED_MESSAGE = re.compile(r"truncated|not enough (?:image )?data|unexpected end", re.IGNORECASE)
 
 
-_STRIPS = (
-    (TiffImagePlugin.STRIPOFFSETS, TiffImagePlugin.STRIPBYTECOUNTS),
-    (TiffImagePlugin.TILEOFFSETS, TiffImagePlugin.TILEBYTECOUNTS),
-)
-
-
 class DecodedImage(typing.NamedTuple):
     """A picture as stored.
 
     Attributes:
-        picture: a Pillow image of mode L, RGB, RGBa, CMYK or LAB; or, of a JPEG that was decoded the fast way, an
+        picture: a Pillow image of mode L, RGB or CMYK; or, of a JPEG that was decoded the fast way, an
             array of height x width x 4: red, green, blue and a filler. It is not loaded where nothing happens to it.
         size: stored width and height, px.
         extent: those of the picture, px: less than stored, and fractions, where it is decoded at a fraction.
@@ -189,14 +183,15 @@ def _load(name: str, data: bytes, options: ImageOptions, orientation: int | None
     _check_shape(image.size, options)
     format_ = (image.format or name).lower()
     tiff_orientation = _orientation(image) if name == "TIFF" else 1
-    image.load()
     if isinstance(image, TiffImagePlugin.TiffImageFile):
-        _check_strips(image, len(data))
+        load_tiff(image, data)
+    else:
+        image.load()
     own_orientation = tiff_orientation if name == "TIFF" else _orientation(image)
     if tiff_orientation > 1:  # Pillow turns TIFFs upright as it loads them; back to as stored.
         image = image.transpose(TURNED_BACK[tiff_orientation])
     size = image.size  # Only now is it known of turned TIFFs and of icons.
-    profile = image.info.get("icc_profile") or b""
+    profile = b"" if image.mode == "LAB" else image.info.get("icc_profile") or b""
     return DecodedImage(resizable(image), size, size, format_, orientation or own_orientation, profile, _exif(image))
 
 
@@ -220,16 +215,6 @@ def _icon_claim(data: bytes) -> tuple[int, int]:
         return open_image("PNG", data).size
     width, height = open_image("DIB", data).size
     return width, height // 2  # The mask is the other half.
-
-
-def _check_strips(image: TiffImagePlugin.TiffImageFile, file_bytes: int) -> None:
-    """Refuses JPEG strips or tiles beyond the file's end: libtiff silently makes grey what is not there."""
-    if image.info.get("compression") not in ("jpeg", "tiff_jpeg"):
-        return
-    for places, lengths in _STRIPS:
-        ends = map(operator.add, image.tag_v2.get(places, ()), image.tag_v2.get(lengths, ()))
-        if max(ends, default=0) > file_bytes:
-            raise PhotoError(FailureReason.TRUNCATED_IMAGE, Stage.DECODE, "tiff: pixels beyond the end of the file")
 
 
 def _check_claim(size: tuple[int, int], max_pixels: int, copies: int = 1) -> None:

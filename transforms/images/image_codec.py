@@ -14,7 +14,7 @@ Policy, each line tested:
 * Of animations and multi-page files the first frame is taken.
 * 16-bit samples are scaled to 8 bits (0..65535 to 0..255), not clipped. Wider integers within that range
   likewise; beyond it, and floats, are stretched from their own minimum..maximum to 0..255.
-* Alpha, transparent colours and transparent palette entries show white.
+* Alpha, transparent colours and transparent palette entries show white, before anything is filtered.
 * An embedded ICC profile is converted to sRGB (perceptual intent), unless it changes no colour by more than 2 of
   255; a broken one, or one of another colour space than the pixels, is ignored; grey takes one of RGB, too. CMYK
   without a profile is converted naively.
@@ -38,7 +38,7 @@ from PIL import Image
 from schemas.failures import FailureReason, PhotoError, Stage
 from transforms.images.area_filter import area_average, area_average_of_rows
 from transforms.images.decode_image import DecodedImage, decode_image, leaves_jpeg
-from transforms.images.image_colours import flat_srgb
+from transforms.images.image_colours import to_srgb
 from transforms.images.image_plan import (
     TURNED_UPRIGHT,
     Affine,
@@ -55,7 +55,7 @@ from transforms.images.upright_exif import upright_exif
 MAX_SIDE_PX = {"jpg": 65_500, "webp": 16_383, "png": 2**31 - 1}
 """Longest side that the encoder of a format takes."""
 
-_RAW_MODE = {"L": ("L", 1), "RGB": ("RGBX", 4), "RGBa": ("RGBa", 4), "CMYK": ("CMYK", 4), "LAB": ("LAB", 3)}
+_RAW_MODE = {"L": ("L", 1), "RGB": ("RGBX", 4), "CMYK": ("CMYK", 4)}
 """Pillow's mode to the layout that the area filter gets it in, and its channels."""
 
 
@@ -199,11 +199,11 @@ def _image(picture: Image.Image | Pixels) -> Image.Image:
 
 
 def _finished(picture: Image.Image | Pixels, decoded: DecodedImage, plan: Plan) -> Image.Image | Pixels:
-    """Flattens, converts to sRGB, turns upright, then crops or pads; drops all metadata."""
+    """Converts to sRGB, turns upright, then crops or pads; drops all metadata."""
     plain = isinstance(picture, np.ndarray) and not decoded.profile
     if plain and decoded.orientation == 1 and plan.written == plan.scaled:
         return picture
-    image = flat_srgb(_image(picture), decoded.profile)
+    image = to_srgb(_image(picture), decoded.profile)
     if decoded.orientation > 1:
         image = image.transpose(TURNED_UPRIGHT[decoded.orientation])
     if plan.written != image.size:

@@ -1,4 +1,4 @@
-"""Modes and colours: to what filters mix rightly, and to sRGB on white."""
+"""Modes and colours: on white, to what filters mix rightly, and to sRGB."""
 
 import functools
 import io
@@ -17,25 +17,36 @@ _BAND_SAMPLES = 1 << 20
 
 
 def resizable(image: Image.Image) -> Image.Image:
-    """Returns the picture in a mode that filters mix rightly: L, RGB, RGBa (premultiplied), CMYK or LAB."""
+    """Returns the picture in a mode that filters mix rightly: L, RGB or CMYK; what is transparent shows white.
+
+    Lab becomes sRGB at once: what Pillow gives out of its a and b is signed.
+    """
     if image.mode.startswith("I") or image.mode == "F":
         return _grey8(image)
     if image.mode in ("RGB", "L", "1") and "transparency" in image.info:
         image.info["transparency"] = _transparency8(image.info["transparency"])
     if image.has_transparency_data:
-        return (image if image.mode == "RGBA" else image.convert("RGBA")).convert("RGBa")
-    if image.mode in ("L", "RGB", "CMYK", "LAB"):
+        return _on_white(image if image.mode == "RGBA" else image.convert("RGBA"))
+    if image.mode == "LAB":
+        return typing.cast(Image.Image, ImageCms.applyTransform(image, _lab_transform()))
+    if image.mode in ("L", "RGB", "CMYK"):
         return image
     return image.convert("L" if image.mode == "1" else "RGB")
 
 
-def flat_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    """Returns a picture that :func:`resizable` gave as RGB: transparency shows white, the ICC profile is applied."""
-    if image.mode == "RGBa":
-        straight = image.convert("RGBA")
-        image = Image.new("RGB", image.size, "white")
-        image.paste(straight, mask=straight.getchannel("A"))
-    return _to_srgb(image, profile)
+def to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
+    """Returns a picture that :func:`resizable` gave as RGB: its ICC profile is applied."""
+    space = profile[16:20]
+    if image.mode == "L" and space == b"RGB ":
+        image = image.convert("RGB")
+    if {"L": b"GRAY", "RGB": b"RGB ", "CMYK": b"CMYK"}[image.mode] == space:
+        try:
+            transform = _srgb_transform(profile, image.mode)
+            if transform is not None:
+                return typing.cast(Image.Image, ImageCms.applyTransform(image, transform))
+        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+            return image.convert("RGB")
+    return image.convert("RGB")
 
 
 def is_srgb(profile: bytes) -> bool:
@@ -81,26 +92,23 @@ def _joined(bands: typing.Iterable[npt.NDArray[np.uint8]]) -> Image.Image:
     return Image.fromarray(np.concatenate(list(bands)))
 
 
-def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    space = profile[16:20]
-    if image.mode == "L" and space == b"RGB ":
-        image = image.convert("RGB")
-    if image.mode == "LAB" or {"L": b"GRAY", "RGB": b"RGB ", "CMYK": b"CMYK"}.get(image.mode) == space:
-        try:
-            transform = _srgb_transform(b"" if image.mode == "LAB" else profile, image.mode)
-            if transform is not None:
-                return typing.cast(Image.Image, ImageCms.applyTransform(image, transform))
-        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-            return image.convert("RGB")
-    return image.convert("RGB")
+def _on_white(image: Image.Image) -> Image.Image:
+    flat = Image.new("RGB", image.size, "white")
+    flat.paste(image, mask=image)
+    return flat
 
 
 @functools.lru_cache(maxsize=32)
 def _srgb_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Returns the transform to sRGB; None where the profile is sRGB already. No profile means Lab."""
-    source = ImageCms.ImageCmsProfile(io.BytesIO(profile)) if profile else ImageCms.createProfile("LAB")
+    """Returns the transform to sRGB; None where the profile is sRGB already."""
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
     return None if mode == "RGB" and _changes_nothing(transform) else transform
+
+
+@functools.cache
+def _lab_transform() -> ImageCms.ImageCmsTransform:
+    return ImageCms.buildTransform(ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB")
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
