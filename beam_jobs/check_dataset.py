@@ -21,18 +21,22 @@ import typing
 
 from beam_jobs.building import build_flags
 from beam_jobs.building.build_config import add_refetch_flags
-from beam_jobs.building.recorded_flags import Flags, parse_given
+from beam_jobs.building.recorded_flags import Flags, parse_given, workers_and_progress
 from beam_jobs.cli import run_command
 from beam_jobs.command.counted import counted
 from beam_jobs.command.errors import FAILED, OK, UsageError
 from beam_jobs.command.flags import FlagParser
 from beam_jobs.command.store_flags import reach_dataset
+from beam_jobs.outputs.verify_output import verify_output
 from beam_jobs.repair.repair_dataset import repair
 from transforms.stores.dataset_files import NoDatasetError
 from transforms.verify.verify_dataset import VerifyReport, verify
 
-_OF_CHECKS = frozenset({"dataset", "config", "fast"})
+_OF_CHECKS = frozenset({"dataset", "config", "fast", "workers", "progress"})
 """What a check takes beside the flags of stores; all else is of repairs."""
+
+_OF_READING = ("workers", "progress")
+"""What a fast check has no use for: it takes a moment."""
 
 
 def main(argv: typing.Sequence[str] | None = None) -> int:
@@ -53,9 +57,12 @@ def run(argv: typing.Sequence[str]) -> int:
     without_effect = [name for name in given if name not in _OF_CHECKS and not name.startswith("s3_")]
     if without_effect:
         raise UsageError(f"--{without_effect[0]} has no effect without --repair; leave it out")
+    if fast and (idle := [name for name in _OF_READING if name in given]):
+        raise UsageError(f"--{idle[0]} has no effect with --fast; leave it out")
     try:
         s3 = reach_dataset(given["dataset"], given)
-        report = verify(os.path.expanduser(given["dataset"]), fast, s3=s3)
+        root = os.path.expanduser(given["dataset"])
+        report = verify(root, fast, s3=s3) if fast else verify_output(root, s3, *workers_and_progress(given))
     except NoDatasetError as error:
         raise UsageError(str(error)) from error
     sys.stdout.write(describe(report, fast))

@@ -11,17 +11,15 @@ import typing
 
 from beam_jobs.building import build_flags
 from beam_jobs.building.build_config import add_refetch_flags
-from beam_jobs.building.recorded_flags import Flags, parse_given
+from beam_jobs.building.recorded_flags import Flags, parse_given, workers_and_progress
 from beam_jobs.cli import run_command
 from beam_jobs.command.errors import UsageError
 from beam_jobs.command.flags import FlagParser
 from beam_jobs.command.interrupt import held
-from beam_jobs.command.progress_line import PROGRESS
 from beam_jobs.command.store_flags import reach_dataset
 from beam_jobs.outputs import output_state
 from beam_jobs.outputs.settle import settle
 from beam_jobs.reprocess import check_alive, derive_dataset, retry_failures, take_down
-from beam_jobs.runners.runner_flags import CORES
 from schemas import layout
 from schemas.records import Plan
 from transforms.files.image_files import ImagePlaceError
@@ -106,7 +104,7 @@ def run(given: Flags) -> int:
     try:
         output.check_writable()
         with held(output):
-            settle(output, given.get("workers", CORES), given.get("progress", PROGRESS))
+            settle(output, *workers_and_progress(given))
             plan = output_state.read_plan(output)
             if plan is None:
                 raise UsageError(f"{output} holds no dataset any more")

@@ -8,8 +8,10 @@ from beam_jobs.building import build_flags
 from beam_jobs.building.build_config import BuildConfig, add_build_flags, config_of
 from beam_jobs.command.errors import UsageError
 from beam_jobs.command.flags import FlagParser, parse
+from beam_jobs.command.progress_line import PROGRESS
 from beam_jobs.outputs.output_state import source_dataset
 from beam_jobs.runners.check_runner import check_is_followed
+from beam_jobs.runners.runner_flags import CORES
 from schemas import layout
 from schemas.records import Manifest, OtherFormatError, Plan
 from schemas.sources import Source
@@ -38,6 +40,11 @@ def parse_given(parser: FlagParser, argv: typing.Sequence[str]) -> Flags:
         action.default = argparse.SUPPRESS
     parser._defaults.clear()
     return vars(parse(parser, argv))
+
+
+def workers_and_progress(given: Flags) -> tuple[int, str]:
+    """Returns ``--workers`` and ``--progress``, or what is meant where they are not given."""
+    return given.get("workers", CORES), given.get("progress", PROGRESS)
 
 
 def recorded_build(output: Output, plan: Plan | None, given: Flags) -> BuildConfig:

@@ -6,17 +6,17 @@ import typing
 from beam_jobs.building import build_flags
 from beam_jobs.building.build_config import BuildConfig
 from beam_jobs.building.finish_config import finish_config
-from beam_jobs.building.recorded_flags import Flags, recorded_build
+from beam_jobs.building.recorded_flags import Flags, recorded_build, workers_and_progress
 from beam_jobs.command.errors import UsageError
 from beam_jobs.command.interrupt import held
-from beam_jobs.command.progress_line import PROGRESS
 from beam_jobs.outputs.find_tombstones import find_tombstones
 from beam_jobs.outputs.output_state import check_versions
 from beam_jobs.outputs.run_folder import RunFolder, run_folder
 from beam_jobs.outputs.settle import end_take_down, roll_forward_and_sweep
+from beam_jobs.outputs.verify_output import verify_output
 from beam_jobs.repair.repair_rows import repair_rows, restore_plan
 from beam_jobs.repair.repair_shards import RepairedShards, repair_shards
-from beam_jobs.runners.runner_flags import CORES, LOCAL
+from beam_jobs.runners.runner_flags import LOCAL
 from schemas import layout
 from schemas.records import Plan
 from transforms.building.finish_shards import finish_shards
@@ -77,15 +77,15 @@ def _repair_held(output: Output, given: Flags) -> Repaired:
     is_shared = given.get("runner", LOCAL) != LOCAL
     with run_folder(output, build_flags.temp_location(given), is_shared) as place:
         restore_plan(output, given, place)
-        end_take_down(output, given.get("workers", CORES), given.get("progress", PROGRESS), drop_missing=True)
-        report = verify(output.root, s3=output.s3)
+        end_take_down(output, *workers_and_progress(given), drop_missing=True)
+        report = verify_output(output.root, output.s3, *workers_and_progress(given))
         faults = [fault for fault in report.faults if not fault.file.startswith(f"{layout.TMP}/")]
         if not faults:
             return Repaired(report._replace(faults=[]))
         repaired = _repair_faults(output, read_record(output, layout.PLAN, Plan), faults, given, place)
     for name in leftovers(output, report.shards):
         output.remove_tree(name)
-    report = verify(output.root, only=repaired.shards, s3=output.s3)
+    report = verify_output(output.root, output.s3, *workers_and_progress(given), only=repaired.shards)
     return Repaired(report, repaired.lost_samples, repaired.lost_videos)
 
 

@@ -5,13 +5,11 @@ import logging
 import sys
 import time
 
-from beam_jobs.building.recorded_flags import Flags
+from beam_jobs.building.recorded_flags import Flags, workers_and_progress
 from beam_jobs.command.counted import counted
 from beam_jobs.command.errors import OK, UsageError
 from beam_jobs.command.flags import FlagParser
-from beam_jobs.command.progress_line import PROGRESS
 from beam_jobs.outputs.settle import end_take_down
-from beam_jobs.runners.runner_flags import CORES
 from schemas import layout
 from schemas.records import Plan
 from schemas.tombstones import TAKEN_DOWN, UNKNOWN, read_photo_ids, with_tombstones
@@ -57,7 +55,7 @@ def run(output: Output, plan: Plan, given: Flags) -> int:
         begin_rewrites(output)
         output.write(layout.PLAN, dataclasses.replace(plan, tombstones=tombstones).to_json())
     was_finished = output.exists(layout.MANIFEST)
-    end_take_down(output, given.get("workers", CORES), given.get("progress", PROGRESS))
+    end_take_down(output, *workers_and_progress(given))
     after = read_record(output, layout.PLAN, Plan)
     sys.stdout.write(_told(len(ids), new, plan.counts, after.counts))
     if was_finished and not output.exists(layout.MANIFEST):

@@ -327,7 +327,8 @@ def test_a_repair_that_is_killed_is_gone_on_with(corpus: Corpus, dataset: pathli
     ("flags", "said"),
     [
         (["--repair", "--fast"], "--fast and --repair exclude each other"),
-        (["--workers=1"], "--workers has no effect without --repair"),
+        (["--fast", "--workers=1"], "--workers has no effect with --fast"),
+        (["--retries=1"], "--retries has no effect without --repair"),
         (["--repair", "--image_size=5"], "unknown flag --image_size"),
     ],
 )

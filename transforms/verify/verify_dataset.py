@@ -6,19 +6,18 @@ import typing
 from schemas import layout
 from schemas.failures import INPUT_FAILURE_SCHEMA, FailureReason, Stage
 from schemas.records import FileDigest, totals_of
-from schemas.rows import ROW_SCHEMA
 from schemas.tombstones import is_of
 from transforms.datasets.dataset_records import Records, read_records
 from transforms.datasets.manifest_commit import commit_by_manifest
 from transforms.datasets.read_table import read_table
 from transforms.datasets.remedies import MOVE_AWAY, REDO_RECORD, REDO_ROWS, SWEEP
-from transforms.files.file_digest import DigestingReader, bytes_digest
+from transforms.files.file_digest import DigestingReader
 from transforms.shards.shard_indexes import shard_indexes
 from transforms.stores.dataset_files import DatasetFiles, Fault, digest_problem, read_checked, unreadable
 from transforms.stores.request_signers import S3Options
 from transforms.verify.verify_products import check_products
 from transforms.verify.verify_records import check_records, lists_its_files
-from transforms.verify.verify_shard import check_rows, verify_shard
+from transforms.verify.verify_shards import ShardCheck, StatedShard, verify_shards
 from transforms.verify.verify_sizes import check_sizes
 
 FOLDERS = ("rows", "shards", "videos", "failures", "commits")
@@ -50,12 +49,17 @@ class VerifyReport(typing.NamedTuple):
 
 
 def verify(
-    root: str, fast: bool = False, *, only: typing.Container[int] | None = None, s3: S3Options | None = None
+    root: str,
+    fast: bool = False,
+    *,
+    only: typing.Container[int] | None = None,
+    s3: S3Options | None = None,
+    children: int = 1,
 ) -> VerifyReport:
     """Checks everything that can be checked without the inputs.
 
-    Damage of any kind is a fault in the report and never an exception. Reads every file once, one
-    shard after the other; memory holds the rows of one shard.
+    Damage of any kind is a fault in the report and never an exception. Reads every file once; memory holds the rows of
+    one shard in each process.
 
     Args:
         root: of the dataset, a local path or any URL that fsspec opens.
@@ -63,14 +67,16 @@ def verify(
             stated, which is so of rows without images, the number of rows in the file's footer is compared.
         only: shards whose files are read; None for all. Records and listings are checked as a whole in any case.
         s3: how S3 is reached.
+        children: processes that check shards, at most; datasets of few photos are checked by this one.
 
     Raises:
         NoDatasetError: there is no dataset.
+        PoolStoppedError: a child was ended from outside.
     """
     dataset, faults = DatasetFiles(root, s3), list[Fault]()
     records = read_records(dataset, root, faults)
     sizes = {name: size for folder in FOLDERS for name, size in dataset.sizes(folder).items()}
-    faults += check_sizes(dataset, records, sizes) if fast else _check_contents(dataset, records, only)
+    faults += check_sizes(dataset, records, sizes) if fast else _check_contents(dataset, records, only, children)
     faults += check_records(records)
     faults += _check_strays(sizes, records)
     faults += _check_leftovers(dataset, records)
@@ -81,36 +87,21 @@ def verify(
     return VerifyReport(faults, records.rows_only, records.shards, rows, *found)
 
 
-def _check_contents(dataset: DatasetFiles, records: Records, only: typing.Container[int] | None) -> list[Fault]:
+def _check_contents(
+    dataset: DatasetFiles, records: Records, only: typing.Container[int] | None, children: int
+) -> list[Fault]:
     """Reads every file of some shards or all, and those that are of no shard."""
-    faults, sizes, taken_down = list[Fault](), records.image_sizes(), records.taken_down()
-    for shard in (shard for shard in range(records.shards) if only is None or shard in only):
-        commit = records.commits[shard] if records.is_current(shard) else commit_by_manifest(dataset, records, shard)
-        if commit:
-            faults += verify_shard(dataset, commit, records.shards, sizes, taken_down)
-        else:
-            faults += _check_planned_rows(dataset, records, shard)
+    shards = (shard for shard in range(records.shards) if only is None or shard in only)
+    stated = (_stated_shard(dataset, records, shard) for shard in shards)
+    check = ShardCheck(dataset, records.shards, records.image_sizes(), records.taken_down())
+    faults = verify_shards(check, [shard for shard in stated if shard], children)
     return [*faults, *_check_index(dataset, records), *_check_input_failures(dataset, records)]
 
 
-def _check_planned_rows(dataset: DatasetFiles, records: Records, shard: int) -> list[Fault]:
-    """Checks the rows of a shard that is not built, or from other rows, as far as the plan tells."""
-    planned = records.planned.get(shard)
-    name, faults = layout.rows_file(shard), list[Fault]()
-    if planned is None:
-        return []
-    data = read_checked(dataset, name, None, REDO_ROWS, faults)
-    if data is None:
-        return faults
-    problem = digest_problem(bytes_digest(data), FileDigest(len(data), planned.digest))
-    if problem:
-        return [Fault(name, problem, REDO_ROWS)]
-    rows = read_table(data, name, ROW_SCHEMA, REDO_ROWS, faults)
-    if rows is not None:
-        faults += check_rows(rows, shard, records.shards, records.taken_down())
-        if rows.num_rows != planned.rows:
-            faults.append(Fault(name, f"it has {rows.num_rows:,} rows, the plan says {planned.rows:,}", REDO_ROWS))
-    return faults
+def _stated_shard(dataset: DatasetFiles, records: Records, shard: int) -> StatedShard | None:
+    """Returns what a shard should be; that which is not built, or from other rows, as far as the plan tells."""
+    commit = records.commits[shard] if records.is_current(shard) else commit_by_manifest(dataset, records, shard)
+    return commit or records.planned.get(shard)
 
 
 def _check_index(dataset: DatasetFiles, records: Records) -> list[Fault]:

@@ -1,0 +1,109 @@
+"""Shards checked one after the other, or many at once in child processes."""
+
+import concurrent.futures
+import dataclasses
+import functools
+import itertools
+import typing
+
+from schemas import layout
+from schemas.records import CommitRecord, FileDigest, PlanRows
+from schemas.rows import ROW_SCHEMA
+from transforms.datasets.read_table import read_table
+from transforms.datasets.remedies import REDO_ROWS, REDO_SHARD
+from transforms.files.file_digest import bytes_digest
+from transforms.stores.dataset_files import DatasetFiles, Fault, digest_problem, read_checked
+from transforms.verify.verify_shard import check_rows, verify_shard
+from transforms.workers import progress
+from transforms.workers.worker_pool import WorkerPool, died_at
+from transforms.workers.worker_process import WorkerDiedError, preload
+
+_PHOTOS_A_CHILD = 4_000
+"""With fewer it takes longer to start a child than to check them."""
+
+StatedShard = CommitRecord | PlanRows
+"""What a shard should be: all of it, or its rows alone."""
+
+Check = typing.Callable[[StatedShard], list[Fault]]
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardCheck:
+    """Checks shards of a dataset, and counts their photos for the progress line.
+
+    Attributes:
+        dataset: where they lie.
+        shards: how many the dataset has.
+        sizes: every ``--image_size``, as of :func:`transforms.verify.verify_shard.verify_shard`.
+        taken_down: ids of photos that are not to be there.
+    """
+
+    dataset: DatasetFiles
+    shards: int
+    sizes: typing.Sequence[int] | None
+    taken_down: frozenset[int]
+
+    def __call__(self, stated: StatedShard) -> list[Fault]:
+        """Checks one shard."""
+        if isinstance(stated, PlanRows):
+            faults = self._check_planned_rows(stated)
+            progress.count("samples", stated.rows)
+            return faults
+        faults = verify_shard(self.dataset, stated, self.shards, self.sizes, self.taken_down)
+        for name, number in (("samples", stated.samples), ("videos", stated.videos), ("failed", stated.failed)):
+            progress.count(name, number)
+        return faults
+
+    def _check_planned_rows(self, planned: PlanRows) -> list[Fault]:
+        """Checks the rows of a shard that is not built, or from other rows, as far as the plan tells."""
+        name, faults = layout.rows_file(planned.shard), list[Fault]()
+        data = read_checked(self.dataset, name, None, REDO_ROWS, faults)
+        if data is None:
+            return faults
+        problem = digest_problem(bytes_digest(data), FileDigest(len(data), planned.digest))
+        if problem:
+            return [Fault(name, problem, REDO_ROWS)]
+        rows = read_table(data, name, ROW_SCHEMA, REDO_ROWS, faults)
+        if rows is not None:
+            faults += check_rows(rows, planned.shard, self.shards, self.taken_down)
+            if rows.num_rows != planned.rows:
+                faults.append(Fault(name, f"it has {rows.num_rows:,} rows, the plan says {planned.rows:,}", REDO_ROWS))
+        return faults
+
+
+def verify_shards(check: Check, stated: typing.Sequence[StatedShard], children: int) -> list[Fault]:
+    """Checks shards, in children of this process where there are enough photos for several.
+
+    Args:
+        check: of one shard; it can be pickled.
+        stated: what each of them should be.
+        children: how many at most.
+
+    Returns:
+        The faults in the order of the shards.
+
+    Raises:
+        PoolStoppedError: a child was ended from outside.
+    """
+    photos = sum(shard.rows for shard in stated)
+    progress.count("rows", photos)
+    children = min(children, len(stated), photos // _PHOTOS_A_CHILD)
+    if children < 2:
+        return [*itertools.chain.from_iterable(map(check, stated))]
+    preload(__name__)
+    pool = WorkerPool(children)
+    with concurrent.futures.ThreadPoolExecutor(children) as threads:
+        try:
+            return [*itertools.chain.from_iterable(threads.map(functools.partial(_in_child, pool, check), stated))]
+        finally:
+            pool.stop()
+
+
+def _in_child(pool: WorkerPool, check: Check, stated: StatedShard) -> list[Fault]:
+    with progress.lent_slot() as slot:
+        try:
+            return pool.call(progress.counted_in, slot, check, stated)
+        except WorkerDiedError as error:
+            if error.crashed:
+                return [Fault(layout.tar_file(stated.shard), "it crashes the decoder", REDO_SHARD)]
+            raise died_at(error, f"shard {layout.shard_name(stated.shard)}") from error
