@@ -167,7 +167,7 @@ def run(urls: list[str], roots: list[str]) -> Result:
             image=ImageOptions(image_size=64),
             fetch=FETCH,
             places=PlacesConfig(mirrors=(("coco", roots[1]), ("yfcc", roots[0]))),
-            format={},
+            format={"format": "jpg", "image_size": [64]},
         )
         begun = time.monotonic()
         build_shard.build_shard(0, hashlib.sha256(path.read_bytes()).hexdigest(), config)

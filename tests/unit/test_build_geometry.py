@@ -87,13 +87,14 @@ def build(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> typing.Cal
         path = tmp_path / layout.rows_file(0)
         path.parent.mkdir(exist_ok=True)
         pq.write_table(table, path)
+        image = ImageOptions(**{"format": "png", "filter": "bicubic", **options})
         config = ShardConfig(
             output=LocalOutput(tmp_path),
             folder=tmp_path / "_tmp",
-            image=ImageOptions(**{"format": "png", "filter": "bicubic", **options}),
+            image=image,
             fetch=FETCH,
             places=PLACES,
-            format={},
+            format={"format": image.format, "image_size": list(image.sizes)},
         )
         build_shard.build_shard(0, hashlib.sha256(path.read_bytes()).hexdigest(), config)
         sidecar = pq.read_table(tmp_path / layout.sidecar_file(0))
