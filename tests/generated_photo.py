@@ -1,10 +1,11 @@
 """A photo of smooth noise in any size and mode, and files of it."""
 
 import io
+import struct
 import typing
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image, ImageCms, ImageFilter
 
 Named = typing.Iterator[tuple[str, bytes]]
 """Files, each by a name that says what is odd about it."""
@@ -24,3 +25,16 @@ def saved(image: Image.Image, format_: str, **options: typing.Any) -> bytes:
     sink = io.BytesIO()
     image.save(sink, format_, **options)
     return sink.getvalue()
+
+
+def swapped_profile() -> bytes:
+    """An RGB profile that is sRGB with the first two primaries swapped and another name."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    count = struct.unpack_from(">I", profile, 128)[0]
+    places = {bytes(profile[at : at + 4]): at for at in range(132, 132 + 12 * count, 12)}
+    red, green = places[b"rXYZ"], places[b"gXYZ"]
+    profile[red + 4 : red + 12], profile[green + 4 : green + 12] = (
+        profile[green + 4 : green + 12],
+        profile[red + 4 : red + 12],
+    )
+    return bytes(profile).replace("sRGB".encode("utf-16-be"), "GRBs".encode("utf-16-be"))

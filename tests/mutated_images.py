@@ -136,7 +136,7 @@ def _other_references(
         yield _as_jpeg(expected, options.quality)
     if encoded.original_format == "jpeg":  # Noise looks otherwise in full.
         yield picture_at_a_fraction(data, expected.size, options.filter)
-    if picture.profile:  # One of sRGB with a few wrong numbers is ignored.
+    if picture.is_nearly_srgb:  # Its profile is ignored.
         yield picture._replace(profile=None).shown(expected.size, options.filter)
 
 

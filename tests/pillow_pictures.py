@@ -9,7 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageCms, ImageOps
 
-from transforms.images.jpeg_pixels import decoded_fraction
+_LEAST_TIMES_LARGER = {
+    "area": {1: 0, 2: 10, 4: 32},
+    "lanczos": {1: 0, 2: 8, 4: 16, 8: 32},
+    "bicubic": {1: 0, 2: 8, 4: 16, 8: 32},
+}
+"""By filter and fraction: how many times larger than the written image a JPEG is at least that is decoded at it."""
 
 
 class StoredPicture(typing.NamedTuple):
@@ -23,6 +28,14 @@ class StoredPicture(typing.NamedTuple):
     def upright_size(self) -> tuple[int, int]:
         """Width and height once it is turned, px."""
         return _turned_size(self.image.size, self.orientation)
+
+    @property
+    def is_nearly_srgb(self) -> bool:
+        """Whether its profile changes few colours by more than a trifle: some of its numbers may be wrong."""
+        steps = np.linspace(0, 255, 17).round().astype(np.uint8)
+        colours = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(17 * 17, 17, 3)
+        change = np.asarray(_srgb(Image.fromarray(colours), self.profile)).astype(int) - colours
+        return bool(np.median(np.abs(change)) <= 2)
 
     def shown(self, size: tuple[int, int], filter_: str = "area") -> Image.Image:
         """The picture resized, in its own colours as the codec does, then upright and sRGB."""
@@ -58,10 +71,11 @@ def stored_picture(data: bytes) -> StoredPicture:
 
 
 def picture_at_a_fraction(data: bytes, size: tuple[int, int], filter_: str) -> Image.Image:
-    """What Pillow makes of a JPEG at the fraction that the codec decodes it at."""
+    """What Pillow makes of a JPEG at the least fraction at which it may be decoded."""
     image, (_, profile, orientation) = Image.open(io.BytesIO(data)), stored_picture(data)
     (width, height), written = image.size, _turned_size(size, orientation)
-    divisor = decoded_fraction(image.size, written, filter_)
+    times_larger = min(width / written[0], height / written[1])
+    divisor = max(divisor for divisor, least in _LEAST_TIMES_LARGER[filter_].items() if times_larger >= least)
     image.draft(None, (width // divisor, height // divisor))
     resampling = Image.Resampling.LANCZOS if filter_ == "lanczos" else Image.Resampling.BOX
     resized = image.resize(written, resampling, (0, 0, width / divisor, height / divisor))

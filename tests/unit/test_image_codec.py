@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from schemas.failures import FailureReason, PhotoError
-from tests.generated_photo import photo, saved
+from tests.generated_photo import photo, saved, swapped_profile
 from transforms.images.image_codec import EncodedImage, ImageOptions, encode_image
 from transforms.images.image_colours import is_srgb
 from transforms.images.image_plan import FILTERS, FORMATS, RESIZE_MODES, image_plans
@@ -320,7 +320,7 @@ def test_lab_colours_near_grey_are_mixed(filter_: str) -> None:
 
 
 def test_profiles_are_converted_to_srgb() -> None:
-    swapped = _matrix_profile()
+    swapped = swapped_profile()
     assert colour(Image.new("RGB", (9, 9), (200, 40, 40)), icc_profile=swapped)[:2] == pytest.approx([40, 200], abs=12)
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     assert colour(Image.new("RGB", (9, 9), (200, 40, 40)), icc_profile=srgb) == [200, 40, 40]
@@ -329,7 +329,7 @@ def test_profiles_are_converted_to_srgb() -> None:
 @pytest.mark.parametrize("name", ["sRGB", "wide"])
 def test_a_profile_is_judged_by_its_colours_not_by_its_name(name: str) -> None:
     """A display's own profile may be called sRGB, and an sRGB one anything."""
-    swapped = _matrix_profile().replace("GRBs".encode("utf-16-be"), name.encode("utf-16-be").ljust(8)[:8])
+    swapped = swapped_profile().replace("GRBs".encode("utf-16-be"), name.encode("utf-16-be").ljust(8)[:8])
     assert not is_srgb(swapped)
     assert colour(Image.new("RGB", (9, 9), (200, 40, 40)), icc_profile=swapped)[0] < 60
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -338,26 +338,13 @@ def test_a_profile_is_judged_by_its_colours_not_by_its_name(name: str) -> None:
 
 @pytest.mark.parametrize("damage", ["cut", "rubbish", "other space"])
 def test_a_broken_profile_is_ignored(damage: str) -> None:
-    profile = _matrix_profile()
+    profile = swapped_profile()
     broken = {
         "cut": profile[:150],
         "rubbish": b"x" * 300,
         "other space": profile[:16] + b"CMYK" + profile[20:],
     }[damage]
     assert colour(Image.new("RGB", (9, 9), (200, 40, 40)), icc_profile=broken) == [200, 40, 40]
-
-
-def _matrix_profile() -> bytes:
-    """An RGB profile that is sRGB with the first two primaries swapped and another name."""
-    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    count = struct.unpack_from(">I", profile, 128)[0]
-    places = {bytes(profile[at : at + 4]): at for at in range(132, 132 + 12 * count, 12)}
-    red, green = places[b"rXYZ"], places[b"gXYZ"]
-    profile[red + 4 : red + 12], profile[green + 4 : green + 12] = (
-        profile[green + 4 : green + 12],
-        profile[red + 4 : red + 12],
-    )
-    return bytes(profile).replace("sRGB".encode("utf-16-be"), "GRBs".encode("utf-16-be"))
 
 
 @pytest.mark.parametrize("format_", ["GIF", "WEBP", "PNG", "TIFF", "MPO"])
@@ -372,7 +359,7 @@ def test_the_first_frame_is_taken(format_: str) -> None:
 def test_output_is_clean_and_deterministic(format_: str) -> None:
     exif = Image.Exif()
     exif[0x010E] = "a secret"
-    data = saved(photo(300, 280), "JPEG", exif=exif, comment=b"a secret", icc_profile=_matrix_profile(), dpi=(72, 72))
+    data = saved(photo(300, 280), "JPEG", exif=exif, comment=b"a secret", icc_profile=swapped_profile(), dpi=(72, 72))
     first, second = (encode_image(data, ImageOptions(format=format_))[0] for _ in range(2))
     assert first == second
     image = Image.open(io.BytesIO(first.data))

@@ -8,7 +8,7 @@ import typing
 
 import pytest
 
-from tests.generated_photo import photo, saved
+from tests.generated_photo import photo, saved, swapped_profile
 from tests.mutated_images import judge, mutations
 from tests.odd_images import odd_images
 from transforms.images.image_codec import ImageOptions, encode_image
@@ -76,3 +76,13 @@ def test_the_judge_sees_what_is_wrong(wrong: str, options: dict[str, int], monke
 
     monkeypatch.setattr("tests.mutated_images.encode_image", encode)
     assert judge(data, OPTIONS[0]).wrong == wrong
+
+
+def test_the_judge_knows_profiles_and_fractions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is taken for right beside a full decode is not whatever the codec does."""
+    swapped, large = saved(photo(), "PNG", icc_profile=swapped_profile()), saved(photo(800, 600), "JPEG")
+    options = ImageOptions(format="png", image_size=256, filter="lanczos")
+    assert judge(swapped, OPTIONS[0]).wrong == judge(large, options).wrong == ""
+    monkeypatch.setattr("transforms.images.image_codec.to_srgb", lambda image, _: image.convert("RGB"))
+    monkeypatch.setattr("transforms.images.decode_image.decoded_fraction", lambda *_: 8)
+    assert judge(swapped, OPTIONS[0]).wrong == judge(large, options).wrong == "pixels"
