@@ -6,7 +6,8 @@ import logging
 import sys
 import typing
 
-from beam_jobs.command.errors import FAILED, INTERRUPTED, OK, USAGE, JobError, UsageError
+from beam_jobs.command.errors import FAILED, INTERRUPTED, OK, TERMINATED, USAGE, JobError, UsageError
+from beam_jobs.command.terminate import Terminated, terminable
 from beam_jobs.command.versions import software
 from transforms.stores.store_errors import client_errors
 
@@ -59,13 +60,14 @@ def run_command(command: typing.Callable[[], int]) -> int:
     logging.getLogger("photobeam").setLevel(logging.INFO)
     logging.getLogger("gcsfs").setLevel(logging.CRITICAL)
     try:
-        return command()
+        with terminable():
+            return command()
     except UsageError as error:
         sys.stderr.write(f"photobeam: {error}\n")
         return USAGE
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as signal:
         sys.stderr.write("\nphotobeam: interrupted\n")
-        return INTERRUPTED
+        return TERMINATED if isinstance(signal, Terminated) else INTERRUPTED
     except MemoryError as error:
         sys.stderr.write(f"photobeam: there is not enough memory ({error})\n")
         return FAILED

@@ -42,6 +42,12 @@ def hang() -> None:
         pass
 
 
+def sleep_on(_: object) -> typing.NoReturn:
+    """Waits for ever."""
+    while True:
+        time.sleep(60)
+
+
 class UntoldError(Exception):
     """Can be pickled, and not be read again."""
 

@@ -46,39 +46,48 @@ def show_progress(mode: str, total_rows: int) -> typing.Iterator[None]:
         thread.join(2 * TERMINAL_S)
 
 
-def describe(counts: typing.Mapping[str, int], total_rows: int, seconds: float) -> dict[str, typing.Any]:
+def describe(counts: typing.Mapping[str, int], total_rows: int, rate: float) -> dict[str, typing.Any]:
     """Turns counters into what is shown.
+
+    Args:
+        counts: of :func:`transforms.workers.progress.counts`.
+        total_rows: photos to do; 0 for those that are counted.
+        rate: photos a second; 0 if that is not known yet.
 
     Example:
         >>> describe(progress.counts() | {"lines": 9, "rows": 8, "samples": 3, "failed": 1}, 0, 2.0)["eta_s"]
         2
     """
-    failed = counts["failed"] + counts["failed_videos"]
-    total, done = total_rows or counts["rows"], counts["samples"] + counts["videos"] + failed
-    rate = done / seconds if seconds > 0 else 0.0
+    total = total_rows or counts["rows"]
     return {
         "lines": counts["lines"],
         "rows": total,
         "samples": counts["samples"],
         "videos": counts["videos"],
-        "failed": failed,
+        "failed": counts["failed"] + counts["failed_videos"],
         "images_per_s": round(rate, 1),
-        "eta_s": round((total - done) / rate) if rate else None,
+        "eta_s": round((total - _done(counts)) / rate) if rate else None,
     }
 
 
+def _done(counts: typing.Mapping[str, int]) -> int:
+    return counts["samples"] + counts["videos"] + counts["failed"] + counts["failed_videos"]
+
+
 class _Clock:
-    """Measures from the last moment without an image on, so that the rate is that of the images."""
+    """Measures from the moment on at which the first photos are done: many at once, perhaps, and after other work."""
 
     def __init__(self, total_rows: int):
         self._total_rows = total_rows
-        self._begun = time.monotonic()
+        self._first: tuple[float, int] | None = None
 
     def state(self) -> dict[str, typing.Any]:
-        counts = progress.counts()
-        if not counts["samples"] + counts["videos"] + counts["failed"] + counts["failed_videos"]:
-            self._begun = time.monotonic()
-        return describe(counts, self._total_rows, time.monotonic() - self._begun)
+        counts, now = progress.counts(), time.monotonic()
+        done = _done(counts)
+        if done and self._first is None:
+            self._first = now, done
+        begun, before = self._first or (now, 0)
+        return describe(counts, self._total_rows, (done - before) / (now - begun) if now > begun else 0.0)
 
 
 def _text(state: typing.Mapping[str, typing.Any]) -> str:
@@ -87,8 +96,10 @@ def _text(state: typing.Mapping[str, typing.Any]) -> str:
         return f"joining: {state['lines']:,} lines read, {state['rows']:,} rows"
     if not state["rows"]:
         return ""
+    failed = f", {state['failed']:,} failed" if state["failed"] else ""
+    rate = f", {state['images_per_s']:,} photos/s" if state["images_per_s"] else ""
     eta = "" if state["eta_s"] is None else f", {state['eta_s'] // 60}:{state['eta_s'] % 60:02d} left"
-    return f"{done:,} of {state['rows']:,} photos, {state['failed']:,} failed, {state['images_per_s']:,} photos/s{eta}"
+    return f"{done:,} of {state['rows']:,} photos{failed}{rate}{eta}"
 
 
 def _on_terminal(stop: threading.Event, total_rows: int, mode: str, console: rich.console.Console) -> None:

@@ -20,7 +20,7 @@ def verify_output(
         progress: ``auto``, ``json`` or ``none``.
 
     Raises:
-        JobError: a process was ended from outside.
+        JobError: a process that checks shards ended.
         NoDatasetError: there is no dataset.
     """
     with show_progress(progress, 0):

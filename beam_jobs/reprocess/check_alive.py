@@ -6,6 +6,7 @@ import shlex
 import sys
 
 from beam_jobs.building.recorded_flags import Flags, recorded_build
+from beam_jobs.command.counted import counted
 from beam_jobs.command.errors import OK, UsageError
 from beam_jobs.command.flags import FlagParser
 from beam_jobs.command.progress_line import PROGRESS, show_progress
@@ -67,7 +68,7 @@ def run(output: Output, plan: Plan, given: Flags) -> int:
     options, samples = _fetch_options(output, plan, given), sum(commits[shard].samples for shard in shards)
     with show_progress(given.get("progress", PROGRESS), samples):
         run_in_loop(ask_flickr(photos, options, REQUESTS_PER_S, tell))
-    sys.stdout.write(f"{answers.total():,} photos: {', '.join(f'{answers[a]:,} {a.value}' for a in Answer)}\n")
+    sys.stdout.write(f"{counted(answers.total(), 'photo')}: {', '.join(f'{answers[a]:,} {a.value}' for a in Answer)}\n")
     if gone:
         path = given["check_alive"] or f"{output}/{layout.NOT_PUBLIC}"
         command = shlex.join(["photobeam", "reprocess", str(output), "--take_down", path])

@@ -67,11 +67,11 @@ def verify(
             stated, which is so of rows without images, the number of rows in the file's footer is compared.
         only: shards whose files are read; None for all. Records and listings are checked as a whole in any case.
         s3: how S3 is reached.
-        children: processes that check shards, at most; datasets of few photos are checked by this one.
+        children: processes that check shards, at most; small datasets are checked by this one.
 
     Raises:
         NoDatasetError: there is no dataset.
-        PoolStoppedError: a child was ended from outside.
+        PoolStoppedError: a child ended; says how, and at which shard.
     """
     dataset, faults = DatasetFiles(root, s3), list[Fault]()
     records = read_records(dataset, root, faults)

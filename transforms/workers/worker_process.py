@@ -3,6 +3,7 @@
 import gc
 import multiprocessing
 import multiprocessing.connection
+import multiprocessing.resource_tracker
 import os
 import pickle
 import signal
@@ -89,7 +90,7 @@ class WorkerProcess:
         pipes = [context.Pipe() for _ in range(lanes)]
         theirs = [end for _, end in pipes]
         self._process = context.Process(target=_serve, args=(theirs, progress.shared_counters(), dict(os.environ)))
-        self._process.start()
+        _start_deaf_to_ctrl_c(self._process)
         for end in theirs:
             end.close()
         self.free: list[Lane] = [end for end, _ in pipes]
@@ -136,6 +137,19 @@ class WorkerProcess:
         with self._joining:
             self._process.join()
             return typing.cast(int, self._process.exitcode)
+
+
+def _start_deaf_to_ctrl_c(process: multiprocessing.process.BaseProcess) -> None:
+    """Blocks Ctrl-C for what is started: the process that children are forked from would die of it with a traceback.
+
+    The tracker of resources goes first, since its start unblocks Ctrl-C.
+    """
+    multiprocessing.resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _serve(lanes: list[Lane], counters: typing.Any, environment: dict[str, str]) -> None:
