@@ -17,7 +17,9 @@ Policy, each line tested:
 * Alpha, transparent colours and transparent palette entries show white, before anything is filtered.
 * An embedded ICC profile is converted to sRGB (perceptual intent), unless it changes no colour by more than 2 of
   255; a broken one, or one of another colour space than the pixels, is ignored; grey takes one of RGB, too. CMYK
-  without a profile is converted naively.
+  without a profile is converted naively; Lab is converted before it is filtered, and has no profile.
+* A TIFF of which libtiff leaves pixels undefined, as it does of damaged JPEG strips and Group 4 faxes, is
+  ``corrupt_image``.
 * ``area`` is the mean over the area of each written pixel, rounded, whatever the format of the file.
 * With ``reencode`` auto a JPEG that nothing would happen to keeps its compressed data, as it was encoded, without its
   metadata segments, once all of it has been decoded without a warning.
