@@ -48,9 +48,9 @@ def load_tiff(image: TiffImagePlugin.TiffImageFile, data: bytes) -> None:
     if compression not in _SILENT:
         image.load()
         return
+    expected = _loaded(TiffImagePlugin.TiffImageFile(io.BytesIO(data)), _FILLS[0])
     if compression in _JPEG:
         _check_strips(image, len(data))
-    expected = _loaded(TiffImagePlugin.TiffImageFile(io.BytesIO(data)), _FILLS[0])
     if _loaded(image, _FILLS[1]) != expected:
         raise PhotoError(FailureReason.CORRUPT_IMAGE, Stage.DECODE, f"tiff: damaged {compression} data")
 
