@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import dataclasses
-import functools
 import itertools
 import typing
 
@@ -15,8 +14,9 @@ from transforms.files.file_digest import bytes_digest
 from transforms.stores.dataset_files import DatasetFiles, Fault, digest_problem, read_checked
 from transforms.verify.verify_shard import check_rows, verify_shard
 from transforms.workers import progress
-from transforms.workers.worker_pool import WorkerPool, died_at
-from transforms.workers.worker_process import WorkerDiedError, preload
+from transforms.workers.call_for_shard import call_for_shard
+from transforms.workers.worker_pool import WorkerPool
+from transforms.workers.worker_process import preload
 
 _BYTES_A_CHILD = 100_000_000
 """With fewer it takes longer to start a child than to read and decode them."""
@@ -94,7 +94,8 @@ def verify_shards(check: Check, stated: typing.Sequence[StatedShard], children: 
     pool = WorkerPool(children)
     with concurrent.futures.ThreadPoolExecutor(children) as threads:
         try:
-            return [*itertools.chain.from_iterable(threads.map(functools.partial(_in_child, pool, check), stated))]
+            found = threads.map(lambda shard: call_for_shard(pool, shard.shard, check, shard), stated)
+            return [*itertools.chain.from_iterable(found)]
         finally:
             pool.stop()
 
@@ -102,11 +103,3 @@ def verify_shards(check: Check, stated: typing.Sequence[StatedShard], children: 
 def _bytes_to_read(stated: StatedShard) -> int:
     files = stated.files.values() if isinstance(stated, CommitRecord) else ()
     return _ROW_BYTES * stated.rows + sum(file.bytes for file in files)
-
-
-def _in_child(pool: WorkerPool, check: Check, stated: StatedShard) -> list[Fault]:
-    with progress.lent_slot() as slot:
-        try:
-            return pool.call(progress.counted_in, slot, check, stated)
-        except WorkerDiedError as error:
-            raise died_at(error, f"shard {layout.shard_name(stated.shard)}") from error

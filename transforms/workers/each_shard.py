@@ -5,10 +5,8 @@ import typing
 
 import apache_beam as beam
 
-from schemas import layout
-from transforms.workers import progress
-from transforms.workers.worker_pool import died_at, renew_shared_pool, shared_pool, stopping_at_errors
-from transforms.workers.worker_process import WorkerDiedError
+from transforms.workers.call_for_shard import call_for_shard
+from transforms.workers.worker_pool import renew_shared_pool, shared_pool
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,14 +80,6 @@ class _WorkFn(beam.DoFn):
         renew_shared_pool()
 
     def process(self, shard: int) -> typing.Iterator[int]:
-        self._rows.inc(_in_child(self._work, shard) if self._work.children else self._work.work(shard))
+        work, children = self._work.work, self._work.children
+        self._rows.inc(call_for_shard(shared_pool(children), shard, work, shard) if children else work(shard))
         yield shard
-
-
-def _in_child(work: ShardWork, shard: int) -> int:
-    pool = shared_pool(work.children)
-    with stopping_at_errors(pool), progress.lent_slot() as slot:
-        try:
-            return pool.call(progress.counted_in, slot, work.work, shard)
-        except WorkerDiedError as error:
-            raise died_at(error, f"shard {layout.shard_name(shard)}") from error
