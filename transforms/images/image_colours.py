@@ -67,21 +67,21 @@ def _transparency8(value: typing.Any) -> typing.Any:
 
 
 def _grey8(image: Image.Image) -> Image.Image:
-    bounds = [(samples.min().item(), samples.max().item()) for samples in _bands(image)]
+    bounds = [(samples.min().item(), samples.max().item()) for samples in bands(image)]
     low, high = map(float, (np.min(bounds), np.max(bounds)))
     if image.mode != "F" and low >= 0 and high <= 65535:
         table = ((np.arange(65536, dtype=np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
         transparent = image.info.get("transparency")
         if isinstance(transparent, int):
             table[transparent & 0xFFFF] = 255
-        return _joined(table[samples.astype(np.uint16, copy=False)] for samples in _bands(image))
+        return _joined(table[samples.astype(np.uint16, copy=False)] for samples in bands(image))
     if not math.isfinite(high - low):
         raise ValueError("samples are not finite")
     scale = 255 / (high - low) if high > low else 0.0
-    return _joined(((samples - np.float64(low)) * scale).round().astype(np.uint8) for samples in _bands(image))
+    return _joined(((samples - np.float64(low)) * scale).round().astype(np.uint8) for samples in bands(image))
 
 
-def _bands(image: Image.Image) -> typing.Iterator[npt.NDArray[typing.Any]]:
+def bands(image: Image.Image) -> typing.Iterator[npt.NDArray[typing.Any]]:
     """Yields the samples, some rows at a time: so that they are not in memory several times over."""
     rows = max(1, _BAND_SAMPLES // image.width)
     for top in range(0, image.height, rows):

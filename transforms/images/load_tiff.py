@@ -11,6 +11,7 @@ import typing
 from PIL import TiffImagePlugin
 
 from schemas.failures import FailureReason, PhotoError, Stage
+from transforms.images.image_colours import bands
 
 _JPEG = ("jpeg", "tiff_jpeg")
 _SILENT = (*_JPEG, "group4")
@@ -19,8 +20,6 @@ _STRIPS = (
     (TiffImagePlugin.STRIPOFFSETS, TiffImagePlugin.STRIPBYTECOUNTS),
     (TiffImagePlugin.TILEOFFSETS, TiffImagePlugin.TILEBYTECOUNTS),
 )
-
-_ROWS_AT_A_TIME = 64
 
 _M_PERTURB = -6
 _FILLS = (0x55, 0xAA)
@@ -68,8 +67,8 @@ def _loaded(image: TiffImagePlugin.TiffImageFile, fill: int) -> bytes:
     with _filled_memory(fill):
         image.load()
     digest = hashlib.sha256()
-    for top in range(0, image.height, _ROWS_AT_A_TIME):
-        digest.update(image.crop((0, top, image.width, min(top + _ROWS_AT_A_TIME, image.height))).tobytes())
+    for samples in bands(image):
+        digest.update(samples.data)
     return digest.digest()
 
 
