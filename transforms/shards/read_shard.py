@@ -112,14 +112,24 @@ def read_images(
     Raises:
         DamagedShardError: the tar is missing, or not the one that was committed.
     """
-    name = layout.tar_file(commit.shard)
+    with open_committed_tar(dataset, commit, layout.tar_file(commit.shard)) as tar:
+        for member in read_tar(tar):
+            own_key, _, extension = member.name.partition(".")
+            if extension in extensions:
+                yield own_key, member.data
+
+
+@contextlib.contextmanager
+def open_committed_tar(dataset: DatasetFiles, commit: CommitRecord, name: str) -> typing.Iterator[typing.BinaryIO]:
+    """Opens a tar of a shard, to be read once; at the end of the ``with`` block it is known whether it is whole.
+
+    Raises:
+        DamagedShardError: the tar is missing, or not the one that was committed.
+    """
     with reading(dataset, name), dataset.open(name) as file:
         tar = DigestingReader(file)
         try:
-            for member in read_tar(typing.cast(typing.BinaryIO, tar)):
-                own_key, _, extension = member.name.partition(".")
-                if extension in extensions:
-                    yield own_key, member.data
+            yield typing.cast(typing.BinaryIO, tar)
         except TarDamageError as error:
             raise changed_file(dataset, name) from error
         if tar.finish() != commit.files[name]:

@@ -8,9 +8,8 @@ import pyarrow as pa
 from schemas import layout
 from schemas.records import CommitRecord, FileDigest
 from schemas.videos import EXTENSION
-from transforms.files.file_digest import DigestingReader
-from transforms.shards.read_shard import changed_file, read_committed, reading
-from transforms.shards.tar_shard import TarDamageError, tar_entries
+from transforms.shards.read_shard import open_committed_tar, read_committed
+from transforms.shards.tar_shard import tar_entries
 from transforms.shards.write_videos import SpooledVideo
 from transforms.stores.dataset_files import DatasetFiles
 
@@ -58,16 +57,9 @@ def spool_videos(
 
 def _extract(dataset: DatasetFiles, commit: CommitRecord, paths: typing.Mapping[str, pathlib.Path]) -> None:
     """Copies members of the tar of videos into files, piece by piece."""
-    name = layout.video_tar_file(commit.shard)
-    with reading(dataset, name), dataset.open(name) as file:
-        tar = DigestingReader(file)
-        try:
-            for entry in tar_entries(typing.cast(typing.BinaryIO, tar)):
-                key, _, extension = entry.name.partition(".")
-                if key in paths and extension == EXTENSION:
-                    with open(paths[key], "wb") as out:
-                        out.writelines(entry.chunks())
-        except TarDamageError as error:
-            raise changed_file(dataset, name) from error
-        if tar.finish() != commit.files[name]:
-            raise changed_file(dataset, name)
+    with open_committed_tar(dataset, commit, layout.video_tar_file(commit.shard)) as tar:
+        for entry in tar_entries(tar):
+            key, _, extension = entry.name.partition(".")
+            if key in paths and extension == EXTENSION:
+                with open(paths[key], "wb") as out:
+                    out.writelines(entry.chunks())
