@@ -79,6 +79,9 @@ setup(
         "benchmark": ["indexed_bzip2>=1.6", "opencv-python-headless>=4.10", "psutil>=6"],
     },
     entry_points={
-        "console_scripts": ["photobeam = beam_jobs.cli:main", "photobeam-worker = beam_jobs.runners.worker_boot:main"]
+        "console_scripts": [
+            "photobeam = beam_jobs.cli:run_as_process",
+            "photobeam-worker = beam_jobs.runners.worker_boot:main",
+        ]
     },
 )

@@ -25,6 +25,7 @@ from beam_jobs.building.report_build import report_build
 from beam_jobs.building.spool_space import check_spool_space
 from beam_jobs.cli import run_command
 from beam_jobs.command.download_line import show_download
+from beam_jobs.command.end_process import end_process
 from beam_jobs.command.errors import OK, UsageError
 from beam_jobs.command.flags import FlagParser, parse
 from beam_jobs.command.interrupt import held
@@ -212,4 +213,4 @@ def _run_graph(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main)

@@ -24,6 +24,7 @@ from beam_jobs.building.build_config import add_refetch_flags
 from beam_jobs.building.recorded_flags import Flags, parse_given, workers_and_progress
 from beam_jobs.cli import run_command
 from beam_jobs.command.counted import counted
+from beam_jobs.command.end_process import end_process
 from beam_jobs.command.errors import FAILED, OK, UsageError
 from beam_jobs.command.flags import FlagParser
 from beam_jobs.command.store_flags import reach_dataset
@@ -114,4 +115,4 @@ def describe(report: VerifyReport, fast: bool = False) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main)

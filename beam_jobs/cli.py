@@ -6,6 +6,7 @@ import logging
 import sys
 import typing
 
+from beam_jobs.command.end_process import end_process
 from beam_jobs.command.errors import FAILED, INTERRUPTED, OK, TERMINATED, USAGE, JobError, UsageError
 from beam_jobs.command.terminate import Terminated, terminable
 from beam_jobs.command.versions import software
@@ -87,5 +88,10 @@ def _help() -> str:
     )
 
 
+def run_as_process() -> typing.NoReturn:
+    """The script `photobeam`."""
+    end_process(main)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_process()

@@ -20,6 +20,7 @@ import webdataset
 
 from beam_jobs import build_dataset, check_dataset
 from beam_jobs.cli import run_command
+from beam_jobs.command.end_process import end_process
 from beam_jobs.command.errors import OK, JobError, UsageError
 from beam_jobs.command.flags import FlagParser, parse
 from beam_jobs.demo_data.demo_corpus import MIRROR, PACKS, Planted, write_corpus
@@ -229,4 +230,4 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main)

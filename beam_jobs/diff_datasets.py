@@ -22,6 +22,7 @@ import typing
 
 from beam_jobs.cli import run_command
 from beam_jobs.command.counted import counted
+from beam_jobs.command.end_process import end_process
 from beam_jobs.command.errors import FAILED, OK, UsageError
 from beam_jobs.command.flags import FlagParser, as_given, parse
 from beam_jobs.command.store_flags import add_store_flags, reach_dataset
@@ -174,4 +175,4 @@ def _json(value: typing.Any) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main)

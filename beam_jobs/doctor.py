@@ -23,6 +23,7 @@ from beam_jobs.building.selection_flags import row_selection
 from beam_jobs.building.spool_space import SPOOL_FACTOR
 from beam_jobs.cli import run_command
 from beam_jobs.command.counted import counted
+from beam_jobs.command.end_process import end_process
 from beam_jobs.command.errors import FAILED, OK, UsageError
 from beam_jobs.command.flags import FlagParser, parse
 from beam_jobs.command.store_flags import s3_options
@@ -217,4 +218,4 @@ def _stores(values: typing.Iterable[str]) -> set[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main)

@@ -20,6 +20,7 @@ from beam_jobs.building.build_flags import add_worker_flags, output_at, temp_loc
 from beam_jobs.building.selection_flags import class_names
 from beam_jobs.cli import run_command
 from beam_jobs.command.counted import counted
+from beam_jobs.command.end_process import end_process
 from beam_jobs.command.errors import OK, JobError, UsageError
 from beam_jobs.command.flags import FlagParser, parse
 from beam_jobs.command.store_flags import add_store_flags, reach_dataset, s3_options
@@ -160,4 +161,4 @@ def _check_taken_down(dataset: FinishedDataset) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main)

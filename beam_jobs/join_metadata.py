@@ -13,6 +13,7 @@ from beam_jobs.building import build_flags
 from beam_jobs.building.build_config import BuildConfig, check_workers_see_inputs, config_of
 from beam_jobs.building.selection_flags import add_selection_flags
 from beam_jobs.cli import run_command
+from beam_jobs.command.end_process import end_process
 from beam_jobs.command.flags import FlagParser, parse
 from beam_jobs.command.store_flags import add_store_flags
 
@@ -42,4 +43,4 @@ def parse_args(argv: typing.Sequence[str]) -> BuildConfig:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main)

@@ -21,6 +21,7 @@ import typing
 from beam_jobs.building import build_flags
 from beam_jobs.cli import run_command
 from beam_jobs.command.counted import counted
+from beam_jobs.command.end_process import end_process
 from beam_jobs.command.errors import OK, JobError, UsageError
 from beam_jobs.command.flags import FlagParser, parse
 from beam_jobs.command.interrupt import held
@@ -217,4 +218,4 @@ def _software(asked: Asked) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main)

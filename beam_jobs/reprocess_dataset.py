@@ -13,6 +13,7 @@ from beam_jobs.building import build_flags
 from beam_jobs.building.build_config import add_refetch_flags
 from beam_jobs.building.recorded_flags import Flags, parse_given, workers_and_progress
 from beam_jobs.cli import run_command
+from beam_jobs.command.end_process import end_process
 from beam_jobs.command.errors import UsageError
 from beam_jobs.command.flags import FlagParser
 from beam_jobs.command.interrupt import held
@@ -140,4 +141,4 @@ def _operation(given: Flags) -> Operation:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main)

@@ -19,6 +19,7 @@ import sys
 import typing
 
 from beam_jobs.cli import run_command
+from beam_jobs.command.end_process import end_process
 from beam_jobs.command.errors import OK, JobError, UsageError
 from beam_jobs.command.flags import FlagParser, parse
 from beam_jobs.command.store_flags import add_store_flags, reach_dataset
@@ -97,4 +98,4 @@ def _save(pieces: typing.Iterator[bytes], file: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main)

@@ -133,7 +133,7 @@ def test_commands_run_in_the_order_of_the_readme(
 
 def test_the_command_for_a_fresh_clone_names_what_setup_installs() -> None:
     setup = (_ROOT / "setup.py").read_text("utf-8")
-    assert '"photobeam = beam_jobs.cli:main"' in setup
+    assert '"photobeam = beam_jobs.cli:run_as_process"' in setup
     assert 'python_requires=">=3.10"' in setup
     assert "demo" in cli.COMMANDS
 
