@@ -11,6 +11,7 @@ from schemas.failures import FailureReason
 from schemas.records import Manifest, Plan, Totals
 from schemas.videos import takes_videos
 from transforms.stores.output import Output, read_record
+from transforms.workers.failure_share import too_many
 
 _log = logging.getLogger("photobeam")
 
@@ -44,7 +45,7 @@ def report_build(output: Output, max_failure_ratio: float | None) -> int:
     sys.stdout.write(f"{samples}{videos} and {failures} in {counted(len(plan.rows), 'shard')}\n")
     for reason, number in sorted(totals.failures_by_reason.items()):
         sys.stdout.write(f"  {reason}: {number:,}\n")
-    return _exit_code(totals, max_failure_ratio)
+    return _exit_code(output, totals, max_failure_ratio)
 
 
 def accounts(plan: Plan) -> str:
@@ -65,14 +66,16 @@ def accounts(plan: Plan) -> str:
     return "".join(lines)
 
 
-def _exit_code(totals: Totals, max_failure_ratio: float) -> int:
+def _exit_code(output: Output, totals: Totals, max_failure_ratio: float) -> int:
     failed_videos = totals.failed_videos + totals.failures_by_reason.get(FailureReason.IS_VIDEO.value, 0)
     photos, failed = totals.rows - totals.videos - failed_videos, totals.failed - failed_videos
     if failed <= max_failure_ratio * photos:
         return OK
+    reasons = {FailureReason(name): number for name, number in totals.failures_by_reason.items()}
+    told = too_many(failed, photos, max_failure_ratio, reasons | {FailureReason.IS_VIDEO: 0})
     sys.stderr.write(
-        f"photobeam: {failed:,} of {photos:,} photos failed, more than --max_failure_ratio "
-        f"{max_failure_ratio}; the dataset is complete all the same\n"
+        f"photobeam: {told}; the dataset is complete all the same, and once that is mended `photobeam reprocess "
+        f"{output} --retry \"stage = 'fetch'\"` fetches them again\n"
     )
     return FAILED
 

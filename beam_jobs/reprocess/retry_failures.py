@@ -10,6 +10,7 @@ from beam_jobs.building.build_config import BuildConfig, check_workers_see_input
 from beam_jobs.building.finish_config import finish_config
 from beam_jobs.building.recorded_flags import Flags, recorded_build
 from beam_jobs.building.report_build import report_build
+from beam_jobs.command.counted import counted
 from beam_jobs.command.errors import OK, UsageError
 from beam_jobs.command.flags import FlagParser
 from beam_jobs.command.progress_line import show_progress
@@ -80,7 +81,7 @@ def run(output: Output, plan: Plan, given: Flags) -> int:
         raise UsageError(str(error)) from error
     if not whole:
         output.remove(layout.MANIFEST)
-    _log.info("%d failures in %d shards are tried again", sum(todo.values()), len(todo))
+    _log.info("tried again: %s in %s", counted(sum(todo.values()), "failure"), counted(len(todo), "shard"))
     if todo:
         begin_rewrites(output)
         _retry(config, plan, todo, given["retry"], whole)

@@ -10,7 +10,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from beam_jobs.command.errors import JobError, UsageError
 from beam_jobs.command.interrupt import also_ended, leave
 from beam_jobs.runners.runner_flags import RunnerConfig
-from beam_jobs.runners.step_errors import message_of
+from beam_jobs.runners.step_errors import GOES_ON, message_of
 
 _log = logging.getLogger("photobeam")
 
@@ -44,7 +44,7 @@ def run_on_dataflow(build: typing.Callable[[beam.Pipeline], None], runner: Runne
         except Exception as error:
             with contextlib.suppress(Exception):
                 result.cancel()
-            raise JobError(f"{message_of(str(error))}; what is committed stays, the same command goes on") from error
+            raise JobError(f"{message_of(str(error))}; {GOES_ON}") from error
 
 
 def new_pipeline(runner: RunnerConfig) -> beam.Pipeline:

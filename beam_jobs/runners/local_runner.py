@@ -14,7 +14,7 @@ from apache_beam.runners.portability.fn_api_runner import fn_runner
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
 
 from beam_jobs.command.errors import JobError
-from beam_jobs.runners.step_errors import expected_message
+from beam_jobs.runners.step_errors import GOES_ON, expected_message
 from transforms.workers.worker_pool import stop_shared_pool
 
 _QUIET_LOGGERS = (
@@ -57,7 +57,7 @@ def run_locally(build: typing.Callable[[beam.Pipeline], None], threads: int) -> 
         message = expected_message(error)
         if message is None:
             raise
-        raise JobError(f"{message}; what is committed stays, the same command goes on") from error
+        raise JobError(f"{message}; {GOES_ON}") from error
     finally:
         stop_shared_pool()
 

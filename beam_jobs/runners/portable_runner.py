@@ -25,7 +25,7 @@ from beam_jobs.runners.flink_cluster import LOCAL_MASTERS, cancel_job
 from beam_jobs.runners.flink_options import WORKER, flink_options
 from beam_jobs.runners.follow_commits import follow_commits
 from beam_jobs.runners.runner_flags import FLINK, RunnerConfig
-from beam_jobs.runners.step_errors import message_of
+from beam_jobs.runners.step_errors import GOES_ON, message_of
 from transforms.stores.output import Output
 
 _LAST_LINES = 20
@@ -99,7 +99,7 @@ def _wait(result: PipelineResult, options: typing.Mapping[str, typing.Any]) -> N
     except Exception as error:
         _cancel_here(result, options)
         told = message_of(str(error), _worker(options))
-        raise JobError(f"{told}; what is committed stays, the same command goes on") from error
+        raise JobError(f"{told}; {GOES_ON}") from error
 
 
 def _worker(options: typing.Mapping[str, typing.Any]) -> str:

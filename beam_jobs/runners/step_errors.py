@@ -24,6 +24,8 @@ EXPECTED_ERRORS = (
 )
 """What the operator can mend; anything else is a bug and keeps its traceback."""
 
+GOES_ON = "what is committed stays, and the same command goes on once that is mended"
+
 _WHILE_RUNNING = re.compile(r" \[while running .*$", re.DOTALL)
 _RAISED = re.compile(
     r"^(?P<name>[A-Za-z_][\w.]*(?:Error|Exception)): (?P<text>.+?)(?: \[while running '.*)?$", re.MULTILINE

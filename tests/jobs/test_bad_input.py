@@ -145,6 +145,8 @@ def test_carriage_returns_and_a_missing_last_newline_are_harmless(tmp_path: path
         (["--where", "titel = 'x'"], ["--where", "titel"]),
         (["--where", "title ="], ["--where"]),
         (["--where", "photo_id + 1"], ["--where", "not a condition"]),
+        (["--where", "photo_id = 'abc'"], ["--where", "'abc'"]),
+        (["--where", "user_tags = 3"], ["--where", "VARCHAR[]"]),
         (["--where", "random() < 0.5"], ["--where", "random gives another answer each time"]),
         (["--where", '"Random" () < 0.5'], ["--where", "random gives another answer each time"]),
         (["--where", "date_taken < current_date"], ["--where", "current_date gives another answer each time"]),

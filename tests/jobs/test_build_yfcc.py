@@ -304,7 +304,10 @@ def test_too_many_failures_end_with_1_but_leave_a_whole_dataset(
 ) -> None:
     mirror.answers.clear()
     assert build(write_lines(tmp_path / "in", lines), mirror, tmp_path / "out") == 1
-    assert "more than --max_failure_ratio 0.5" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "more than --max_failure_ratio 0.5" in told
+    assert "60 not_found (see that --mirror and --images name the right root" in told
+    assert f"""`photobeam reprocess {tmp_path / "out"} --retry "stage = 'fetch'"`""" in told
     assert check_dataset.main([str(tmp_path / "out")]) == 0
     assert not list((tmp_path / "out/shards").glob("*.tar"))
     assert json.loads((tmp_path / "out" / layout.SHARD_INDEX).read_text())["shardlist"] == []

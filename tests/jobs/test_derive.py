@@ -351,6 +351,7 @@ def test_bad_commands_are_refused_with_a_remedy(
         (damaged, tmp_path / "new", some, f"`photobeam verify {damaged}` says what to do"),
         (old, tmp_path / "new", ["--where", "colour = 'red'"], "colour"),
         (old, tmp_path / "new", ["--where", "width"], "not a condition"),
+        (old, tmp_path / "new", ["--where", "width = 'wide'"], "'wide'"),
         (old, tmp_path / "new", ["--where", "random() < 0.5"], "another answer each time"),
         (old, tmp_path / "new", ["--from", "originals", *some], "--from originals: it says where another size"),
         (old, tmp_path / "new", [], "the second dataset would be the same"),

@@ -20,7 +20,9 @@ class ConditionError(ValueError):
 
 
 def check_condition(condition: str, schema: pa.Schema = ROW_SCHEMA, flag: str = "--where") -> None:
-    """Checks a condition against the schema of the rows, before any work.
+    """Tries a condition on a row in which all is null, before any work.
+
+    What only fails on some values, such as a title that is compared with a number, is not seen.
 
     Args:
         condition: SQL.
@@ -28,13 +30,14 @@ def check_condition(condition: str, schema: pa.Schema = ROW_SCHEMA, flag: str = 
         flag: that gives the condition, for messages.
 
     Raises:
-        ConditionError: it does not parse, names an unknown column, looks at more than its own row, gives
-            another answer each time, or is no boolean.
+        ConditionError: it does not parse, names an unknown column, compares a column with what is not of its kind,
+            looks at more than its own row, gives another answer each time, or is no boolean.
     """
     connection, said = _connection(), f"{flag} {condition!r}"
     if changing := sorted(_function_names(condition) & _changing_functions(connection)):
         raise ConditionError(f"{said}: {changing[0]} gives another answer each time; leave it out")
-    kind = _query(connection, schema.empty_table(), f"({condition}\n)", condition, said).schema.field(0).type
+    nulls = pa.Table.from_pylist([{}], schema=schema)
+    kind = _query(connection, nulls, f"({condition}\n)", condition, said).schema.field(0).type
     if not pa.types.is_boolean(kind):
         raise ConditionError(f"{said} gives {kind}, not a condition; compare it with something")
 
