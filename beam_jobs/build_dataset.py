@@ -167,7 +167,7 @@ def _some(names: list[str]) -> str:
 
 def _what_stands(config: BuildConfig, found: FoundInputs) -> output_state.Standing:
     inputs, selection = found.plan_inputs(), config.selection.as_json()
-    plan = Plan(selection=selection, format=config.format, inputs=inputs)
+    plan = Plan(selection=selection, format=config.format, inputs=inputs, configuration=config.flags)
     if config.overwrite:
         tombstones = find_tombstones(config.output)
         return output_state.Standing(dataclasses.replace(plan, tombstones=tombstones), None, {}, False)
@@ -184,7 +184,7 @@ def _what_stands(config: BuildConfig, found: FoundInputs) -> output_state.Standi
         return output_state.Standing(plan, old, committed, False)
     plan = dataclasses.replace(plan, counts=old.counts, rows=old.rows)
     is_finished = config.images is None or output_state.is_finished(config.output, plan, commits)
-    return output_state.Standing(plan, old, committed, is_finished)
+    return output_state.Standing(old if is_finished else plan, old, committed, is_finished)
 
 
 def _run_graph(

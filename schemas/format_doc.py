@@ -124,7 +124,8 @@ Format version {layout.FORMAT_VERSION}. Generated from the code: `python -m sche
 
 For the same inputs, responses, format and selection flags, library versions and CPU architecture, every file of
 `rows/`, `shards/`, `videos/` and `failures/[0-9]*.parquet` has the same bytes, whatever the workers, the order of input
-lines and the cutting of input files. What may differ stands in `log/` and in the manifest's `run`.
+lines and the cutting of input files. What may differ stands in `log/`, in the manifest's `run`, and in
+the flags that manifest and plan record.
 """
 
 

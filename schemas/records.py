@@ -226,6 +226,8 @@ class Plan(Record):
             ``collapsed_lines`` + ``input_failures``; other keys are free. ``taken_down`` (photos removed, and counted
             among those removed by filters) + ``taken_down_unknown`` = tombstones, once all of them are carried out.
         rows: the rows file of each shard, in order; None until all are written.
+        configuration: the flags of the last run that had something to do, as its manifest records them: there is none
+            yet, or it may be lost. Left out where nobody knows them.
     """
 
     selection: dict[str, typing.Any]
@@ -235,6 +237,7 @@ class Plan(Record):
     tombstones: list[Tombstone] = dataclasses.field(default_factory=list)
     counts: dict[str, int] = dataclasses.field(default_factory=dict)
     rows: list[PlanRows] | None = None
+    configuration: dict[str, typing.Any] = dataclasses.field(default_factory=dict, metadata=_OMITTED_IF_NONE)
     format_version: int = FORMAT_VERSION
 
 

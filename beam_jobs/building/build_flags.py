@@ -142,7 +142,7 @@ def image_step(flags: argparse.Namespace) -> ImageStep | None:
         places=_checked(
             PlacesConfig,
             {
-                "images": tuple(map(_absolute, specs)),
+                "images": specs,
                 "mirrors": _mirrors(flags.mirror),
                 "base": base(flags),
                 "with_coco": bool(flags.coco),
@@ -153,11 +153,6 @@ def image_step(flags: argparse.Namespace) -> ImageStep | None:
         ),
         max_video_bytes=video_cap(flags),
     )
-
-
-def _absolute(place: str) -> str:
-    """Returns a place of images for workers, whose working folder is another one."""
-    return place if place == AUTO or "://" in place else os.path.abspath(os.path.expanduser(place))
 
 
 def _mirrors(values: list[str]) -> tuple[tuple[str, str], ...]:

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import os
 import typing
 
 from beam_jobs.command.errors import UsageError
@@ -10,7 +11,7 @@ from schemas.videos import MAX_VIDEO_BYTES, VIDEOS
 from transforms.fetch.fetch_options import FetchOptions
 from transforms.fetch.flickr_requests import REQUESTS_PER_S
 from transforms.images.image_plan import ImageOptions
-from transforms.places.image_places import PlacesConfig
+from transforms.places.image_places import AUTO, PlacesConfig
 from transforms.shards.tar_shard import MAX_MEMBER_BYTES
 
 DEFAULT_MAX_VIDEO_BYTES = 500_000_000
@@ -39,6 +40,7 @@ def add_place_flags(parser: FlagParser) -> None:
     group.add_argument(
         "--images",
         action="append",
+        type=_place,
         metavar="SPEC",
         help="auto (the mirrors), none, or a directory, zip, tar or bucket prefix; repeatable, tried in order (auto)",
     )
@@ -54,6 +56,17 @@ def add_place_flags(parser: FlagParser) -> None:
         action="store_true",
         help=f"after all places also try Flickr itself, at {REQUESTS_PER_S:g} requests a second of the whole job",
     )
+
+
+def _place(spec: str) -> str:
+    """Returns a place of images as workers and later commands find it, whose working folders are others.
+
+    Raises:
+        ArgumentTypeError: it is empty.
+    """
+    if not spec:
+        raise argparse.ArgumentTypeError("it is empty; name a place")
+    return spec if spec in (AUTO, NO_IMAGES) or "://" in spec else os.path.abspath(os.path.expanduser(spec))
 
 
 def add_image_flags(parser: FlagParser) -> None:

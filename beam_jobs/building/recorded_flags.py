@@ -51,7 +51,7 @@ def recorded_build(output: Output, plan: Plan | None, given: Flags) -> BuildConf
     """Returns the build that would make a dataset as it is.
 
     What decides its rows and samples comes from the plan. The other flags are those given now; else those of the
-    last build, if a manifest records them; else the defaults. No manifest records keys and passwords.
+    last build, if manifest or plan record them; else the defaults. None of them records keys and passwords.
 
     Args:
         output: holds the dataset.
@@ -76,17 +76,20 @@ def recorded_build(output: Output, plan: Plan | None, given: Flags) -> BuildConf
 
 
 def recorded_flags(output: Output) -> Flags:
-    """Returns what the manifest records; nothing if there is none, or a damaged one.
+    """Returns what the manifest records, or the plan if there is no manifest, or a damaged one.
 
     Raises:
-        UsageError: the manifest is of another format version.
+        UsageError: one is of another format version.
     """
-    try:
-        return read_record(output, layout.MANIFEST, Manifest).configuration
-    except OtherFormatError as error:
-        raise UsageError(str(error)) from error
-    except (FileNotFoundError, ValueError):
-        return {}
+    kinds: dict[str, type[Manifest | Plan]] = {layout.MANIFEST: Manifest, layout.PLAN: Plan}
+    for name, kind in kinds.items():
+        try:
+            return read_record(output, name, kind).configuration
+        except OtherFormatError as error:
+            raise UsageError(str(error)) from error
+        except (FileNotFoundError, ValueError):
+            continue
+    return {}
 
 
 def _only(known: Flags, values: Flags) -> argparse.Namespace:

@@ -48,7 +48,10 @@ def _joined_plan(output: Output, manifest: Manifest, given: Flags, place: RunFol
             f"a copy of it, or run the same `photobeam reprocess {old} --output {output}` again with --overwrite"
         )
     config = recorded_build(output, None, given)
-    wanted = Plan(config.selection.as_json(), config.format, [], len(manifest.shards), find_tombstones(output))
+    wanted = Plan(
+        config.selection.as_json(), config.format, [], len(manifest.shards), find_tombstones(output),
+        configuration=manifest.configuration,
+    )  # fmt: skip
     try:
         joined = read_record(join_again(config, wanted, place), layout.PLAN, Plan)
     except InputError as error:

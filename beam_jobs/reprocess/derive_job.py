@@ -169,7 +169,7 @@ def what_stands(job: DeriveJob) -> Standing:
     source = PlanInput(without_credentials(str(job.old)), kind, job.manifest.totals.bytes, job.manifest.root_hash)
     tombstones = {t.photo_id: t for t in (*find_tombstones(output), *job.old_plan.tombstones)}
     taken_down = [tombstones[photo_id] for photo_id in sorted(tombstones)]
-    plan = Plan(selection=job.selection, format=form, inputs=[source], tombstones=taken_down)
+    plan = Plan(job.selection, form, [source], tombstones=taken_down, configuration=job.build.flags)
     if not any(job.selection.values()) and form["samples_per_shard"] == job.old_plan.format["samples_per_shard"]:
         plan = dataclasses.replace(plan, shards=job.old_plan.shards)
     before = None if job.build.overwrite else output_state.read_plan(output)
@@ -183,7 +183,10 @@ def what_stands(job: DeriveJob) -> Standing:
     if not output_state.rows_hold(before, output, job.selection, [source], committed):
         return Standing(plan, before, committed, False)
     plan = dataclasses.replace(plan, counts=before.counts, rows=before.rows)
-    return Standing(plan, before, committed, output_state.is_finished(output, plan, commits))
+    is_finished = output_state.is_finished(output, plan, commits)
+    if is_finished:
+        plan = dataclasses.replace(plan, configuration=before.configuration)
+    return Standing(plan, before, committed, is_finished)
 
 
 def _check_same_source(before: Plan, source: PlanInput, output: Output) -> None:

@@ -76,9 +76,12 @@ def faults(root: pathlib.Path) -> dict[str, str]:
     return {fault.file: fault.remedy for fault in verify(str(root)).faults}
 
 
+def record(root: pathlib.Path, name: str, kind: type[R]) -> R:
+    return kind.from_json((root / name).read_bytes(), name)
+
+
 def edit(root: pathlib.Path, name: str, kind: type[R], **changes: typing.Any) -> None:
-    record = kind.from_json((root / name).read_bytes(), name)
-    (root / name).write_bytes(dataclasses.replace(record, **changes).to_json())
+    (root / name).write_bytes(dataclasses.replace(record(root, name, kind), **changes).to_json())
 
 
 @pytest.mark.parametrize("name", [*TOGETHER, *SWAPPED])
@@ -118,6 +121,18 @@ def test_without_a_manifest_records_are_restored_and_photos_come_from_where_flag
     assert data_of(dataset) == data_of(corpus.output)
     assert root_hash(dataset) == root_hash(corpus.output)
     assert set(corpus.mirror.asked) == corpus.photos_of(layout.sidecar_file(1))
+
+
+def test_a_lost_manifest_has_the_flags_of_the_build_again(corpus: Corpus, dataset: pathlib.Path) -> None:
+    """The next command that fetches needs them, and so does this one."""
+    for name in (layout.MANIFEST, TAR):
+        (dataset / name).unlink()
+    assert repair(dataset, "--timeout_s=7") == 0
+    assert data_of(dataset) == data_of(corpus.output)
+    flags = record(dataset, layout.MANIFEST, Manifest).configuration
+    assert {name: flags[name] for name in ("mirror", "retries", "timeout_s")} == {
+        "mirror": [f"yfcc={corpus.mirror.url}"], "retries": 0, "timeout_s": 7.0,
+    }  # fmt: skip
 
 
 def test_a_shard_is_not_given_up_for_photos_that_do_not_come(
@@ -234,8 +249,12 @@ def test_an_unfinished_dataset_is_left_to_a_build(corpus: Corpus, dataset: pathl
     assert left.keys() == {layout.MANIFEST, COMMIT}
     assert set(left.values()) == {"run the same build again: it goes on"}
     arguments = ["--yfcc", str(corpus.source), f"--mirror=yfcc={corpus.mirror.url}", "--output", str(dataset), *FLAGS]
-    assert build_dataset.main([*arguments, "--samples_per_shard=8", "--image_size=32,16", "--retries=0"]) == 0
-    assert data_of(dataset) == data_of(corpus.output)
+    assert build_dataset.main([*arguments, "--samples_per_shard=8", "--image_size=32,16", "--retries=1"]) == 0
+    assert root_hash(dataset) == root_hash(corpus.output)
+    assert not faults(dataset)
+    plan, manifest = record(dataset, layout.PLAN, Plan), record(dataset, layout.MANIFEST, Manifest)
+    assert plan.configuration == manifest.configuration
+    assert plan.configuration["retries"] == 1
 
 
 def test_rows_without_images_are_repaired(corpus: Corpus, tmp_path: pathlib.Path) -> None:

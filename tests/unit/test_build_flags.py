@@ -91,6 +91,20 @@ def test_a_size_that_is_no_number_of_pixels_is_refused(size: str) -> None:
             config_of(f"--image_size={given}")
 
 
+def test_a_place_of_images_is_the_same_from_any_folder(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/me")
+    config = config_of("--images=photos", "--images=~/a.zip", "--images=s3://bucket/photos", "--images=auto")
+    assert config.flags["images"] == [str(tmp_path / "photos"), "/home/me/a.zip", "s3://bucket/photos", "auto"]
+    assert config.images is not None
+    assert config.images.places.images == tuple(config.flags["images"])
+
+
+def test_a_place_of_images_has_a_name() -> None:
+    with pytest.raises(UsageError, match="--images: it is empty; name a place"):
+        config_of("--images=")
+
+
 @pytest.mark.parametrize(
     ("lines", "flag", "value"),
     [
@@ -98,7 +112,7 @@ def test_a_size_that_is_no_number_of_pixels_is_refused(size: str) -> None:
         ("image_size: 64,32", "image_size", [64, 32]),
         ("image_size: [64, 32]", "image_size", [64, 32]),
         ("opt_out_tags: [noai, noml]", "opt_out_tags", "noai,noml"),
-        ("images: [a, b]", "images", ["a", "b"]),
+        ("images: [/a, auto]", "images", ["/a", "auto"]),
         ("coco: [a, b]", "coco", ["a", "b"]),
     ],
 )

@@ -102,7 +102,7 @@ def test_dataflow_needs_to_be_told_where(without, told):
         ("--coco", "file:///data/coco"),
         ("--coco", "2017:val"),
         ("--open_images", "zip://*::masks.zip"),
-        ("--images", "photos"),
+        ("--images", "/photos"),
         ("--output", "/out"),
     ],
 )
