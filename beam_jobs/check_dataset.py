@@ -30,6 +30,7 @@ from beam_jobs.command.flags import FlagParser
 from beam_jobs.command.store_flags import reach_dataset
 from beam_jobs.outputs.verify_output import verify_output
 from beam_jobs.repair.repair_dataset import repair
+from transforms.datasets.remedies import REPAIR_COMMAND
 from transforms.stores.dataset_files import NoDatasetError
 from transforms.verify.verify_dataset import VerifyReport, verify
 
@@ -86,6 +87,10 @@ def _repair(given: Flags) -> int:
     s3 = reach_dataset(given["dataset"], given, is_written=True)
     repaired = repair(build_flags.output_at("OUT", given["dataset"], s3), given)
     sys.stdout.write(describe(repaired.report))
+    if any(REPAIR_COMMAND in fault.remedy for fault in repaired.report.faults):
+        sys.stderr.write(
+            "photobeam: that was tried just now, and in vain: see to what is said above, and give the command again\n"
+        )
     lost = {"samples": repaired.lost_samples, "videos": repaired.lost_videos}
     told = " and ".join(f"{number:,} {what}" for what, number in lost.items() if number)
     if told:

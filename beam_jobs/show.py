@@ -60,15 +60,12 @@ def run(argv: typing.Sequence[str]) -> int:
     kinds = {IdKind(flags.kind)} if flags.kind else frozenset(IdKind)
     try:
         dataset = DatasetFiles(os.path.expanduser(flags.output), reach_dataset(flags.output, vars(flags)))
-    except NoDatasetError as error:
-        raise UsageError(str(error)) from error
-    try:
         photo = find_photo(dataset, flags.id, kinds)
         sys.stdout.write(describe(photo))
         if flags.save:
             _save(read_picture(dataset, photo), flags.save)
     except NoDatasetError as error:
-        raise UsageError(f"{flags.output}: {error}") from error
+        raise UsageError(str(error)) from error
     except (PhotoNotFoundError, DamagedDatasetError, NoPictureError) as error:
         raise JobError(f"{flags.output}: {error}") from error
     return OK

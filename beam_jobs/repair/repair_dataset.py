@@ -21,6 +21,7 @@ from schemas import layout
 from schemas.records import Plan
 from transforms.building.finish_shards import finish_shards
 from transforms.datasets.dataset_records import read_records
+from transforms.datasets.no_dataset import no_dataset
 from transforms.files.publish import OutputError
 from transforms.shards.shard_indexes import shard_indexes, write_indexes
 from transforms.stores.dataset_files import Fault
@@ -69,7 +70,7 @@ def repair(output: Output, given: Flags) -> Repaired:
 def _check_records(output: Output) -> None:
     """Refuses what is no dataset, and one that another version of the format wrote, be it in part."""
     if not output.exists(layout.PLAN) and not output.exists(layout.MANIFEST):
-        raise UsageError(f"{output} holds no dataset: neither {layout.PLAN} nor {layout.MANIFEST} is there")
+        raise UsageError(str(no_dataset(output)))
     check_versions(output)
 
 
@@ -111,7 +112,7 @@ def _repair_faults(
 def _repair_records(config: BuildConfig, has_new_failures: bool, run_id: str) -> None:
     """Writes indexes and manifest anew, each if it does not fit the commit records, once all shards stand."""
     output = config.output
-    records = read_records(output, str(output), [])
+    records = read_records(output, [])
     if not all(map(records.is_current, range(records.shards))):
         return
     indexes = shard_indexes(records.commits.values(), records.takes_videos())

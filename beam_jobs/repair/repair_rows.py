@@ -32,7 +32,7 @@ def restore_plan(output: Output, given: Flags, place: RunFolder) -> None:
         UsageError: it cannot be restored.
         JobError: the join failed.
     """
-    records = read_records(output, str(output), [])
+    records = read_records(output, [])
     faults = check_records(records._replace(commits={}, manifest=None))
     if records.plan and (records.manifest is None or all(fault.remedy in (GO_ON, TAKE_OUT) for fault in faults)):
         return

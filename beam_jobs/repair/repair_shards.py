@@ -74,7 +74,7 @@ def repair_shards(
 
 
 def _read(output: Output) -> Records:
-    return read_records(output, str(output), [])
+    return read_records(output, [])
 
 
 def _is_open(output: Output, records: Records, shard: int) -> bool:

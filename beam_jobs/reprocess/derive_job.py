@@ -15,6 +15,7 @@ from beam_jobs.outputs.output_state import SHARDS, Standing
 from beam_jobs.runners.check_runner import check_workers_see
 from schemas import layout
 from schemas.records import Manifest, OtherFormatError, Plan, PlanInput
+from transforms.datasets.no_dataset import no_dataset
 from transforms.datasets.old_dataset import OldDataset
 from transforms.files.url_credentials import without_credentials
 from transforms.images.image_plan import ImageOptions
@@ -136,7 +137,7 @@ def _finished(old: Output) -> tuple[Plan, Manifest]:
         manifest = read_record(old, layout.MANIFEST, Manifest)
     except FileNotFoundError as error:
         if plan is None:
-            raise UsageError(f"{old} holds no dataset: neither {layout.PLAN} nor {layout.MANIFEST} is there") from error
+            raise UsageError(str(no_dataset(old))) from error
         if plan.rows is not None and "image_size" not in plan.format:
             raise UsageError(f"{old} has rows alone; run `photobeam build` on it first") from error
         raise UsageError(f"{old} is not finished; run the same build again first: it goes on") from error

@@ -66,10 +66,10 @@ def run(output: Output, plan: Plan, given: Flags) -> int:
 def _told(listed: int, new: int, before: dict[str, int], after: dict[str, int]) -> str:
     taken, unknown = (after.get(name, 0) - before.get(name, 0) for name in (TAKEN_DOWN, UNKNOWN))
     among = f"{counted(taken, 'photo')} taken down, {unknown:,} not in the dataset" if after else f"{new:,} taken down"
-    return (
-        f"{counted(listed, 'id')}: {among}, {listed - new:,} taken down before\n"
-        "none of them comes back into this dataset; beyond its reach are\n"
-    ) + "".join(f"  {place}\n" for place in BEYOND_REACH)
+    told = [f"{counted(listed, 'id')}: {among}, {listed - new:,} listed before"]
+    if listed:
+        told += ["none of them comes back into this dataset; beyond its reach are", *(f"  {p}" for p in BEYOND_REACH)]
+    return "".join(f"{line}\n" for line in told)
 
 
 def _listed(given: Flags) -> set[int]:

@@ -197,6 +197,11 @@ def test_without_a_list_of_images_the_split_is_that_of_the_flag(
         (open_images / f"{name}.csv").rename(open_images / f"train-{name}.csv")
     assert join_open_images(open_images, tmp_path / "many", "--by_split") == 0
     assert [p.name for p in (tmp_path / "many").iterdir()] == ["train"]
+    for repair in ([], ["--repair"]):
+        assert check_dataset.main([str(tmp_path / "many"), *repair]) == 2
+        assert f"holds no dataset: neither plan.json nor manifest.json is there; name {tmp_path}/many/train\n" in (
+            capsys.readouterr().err
+        )
 
 
 def test_autotags_count_only_where_they_are_asked_for(tmp_path: pathlib.Path) -> None:

@@ -149,7 +149,7 @@ def test_what_is_not_there_is_said(
 
 def test_no_dataset_is_a_wrong_command(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["show", str(tmp_path), "1"]) == 2
-    assert f"{tmp_path}: there is no dataset: neither plan.json nor manifest.json is there" in capsys.readouterr().err
+    assert f"{tmp_path} holds no dataset: neither plan.json nor manifest.json is there" in capsys.readouterr().err
     assert cli.main(["show", "nosuch://x", "1"]) == 2
 
 

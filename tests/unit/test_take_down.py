@@ -100,7 +100,7 @@ def test_photos_leave_every_file_and_the_accounts_hold(
     assert plan.counts == {
         **counts, "rows": counts["rows"] - 2, "removed_by_filters": 5, "taken_down": 2, "taken_down_unknown": 1,
     }  # fmt: skip
-    assert "3 ids: 2 photos taken down, 1 not in the dataset, 0 taken down before" in out
+    assert "3 ids: 2 photos taken down, 1 not in the dataset, 0 listed before" in out
     assert "--cache_dir" in out
     changed = {name for name, data in data_of(root).items() if before[name] != data}
     of_shard = {layout.rows_file(1), layout.commit_file(1), *layout.shard_files(1)}
@@ -117,8 +117,18 @@ def test_the_same_list_again_changes_nothing(
     before = {p: p.read_bytes() for p in root.rglob("*") if p.is_file() and p.name != "lease.json"}
     capsys.readouterr()
     assert take_down(root, ids) == 0
-    assert "0 photos taken down, 0 not in the dataset, 3 taken down before" in capsys.readouterr().out
+    assert "0 photos taken down, 0 not in the dataset, 3 listed before" in capsys.readouterr().out
     assert {p: p.read_bytes() for p in before} == before
+
+
+def test_a_list_of_none_changes_nothing(
+    tmp_path: pathlib.Path, root: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "none.txt").write_text("# nobody asked\n")
+    before = data_of(root)
+    assert take_down(root, tmp_path / "none.txt") == 0
+    assert capsys.readouterr().out == "0 ids: 0 photos taken down, 0 not in the dataset, 0 listed before\n"
+    assert data_of(root) == before
 
 
 def test_all_photos_of_a_shard(tmp_path: pathlib.Path, root: pathlib.Path) -> None:

@@ -6,8 +6,9 @@ import typing
 from schemas import layout
 from schemas.records import CommitRecord, Manifest, OtherFormatError, Plan, PlanRows, Record
 from schemas.videos import takes_videos
+from transforms.datasets.no_dataset import no_dataset
 from transforms.datasets.remedies import GO_ON, JOIN_ANEW, REDO_RECORD
-from transforms.stores.dataset_files import DatasetFiles, Fault, NoDatasetError, unreadable
+from transforms.stores.dataset_files import DatasetFiles, Fault, unreadable
 
 IMAGE_FLAG = "image_size"
 """The plan's format has it if images are made."""
@@ -64,12 +65,11 @@ class Records(typing.NamedTuple):
         return sum(count for what, count in counts.items() if what.endswith("_failures")) if counts else None
 
 
-def read_records(dataset: DatasetFiles, root: str, faults: list[Fault]) -> Records:
+def read_records(dataset: DatasetFiles, faults: list[Fault]) -> Records:
     """Reads all records of a dataset.
 
     Args:
         dataset: where they lie.
-        root: of it, as the operator wrote it.
         faults: what is damaged or missing is added here.
 
     Raises:
@@ -77,7 +77,7 @@ def read_records(dataset: DatasetFiles, root: str, faults: list[Fault]) -> Recor
     """
     has_manifest = dataset.exists(layout.MANIFEST)
     if not has_manifest and not dataset.exists(layout.PLAN):
-        raise NoDatasetError(f"{root} holds no dataset: neither {layout.PLAN} nor {layout.MANIFEST} is there")
+        raise no_dataset(dataset)
     plan = _read_record(dataset, layout.PLAN, Plan, REDO_RECORD if has_manifest else JOIN_ANEW, REDO_RECORD, faults)
     rows_only = bool(plan and plan.rows is not None and IMAGE_FLAG not in plan.format and not has_manifest)
     manifest = None

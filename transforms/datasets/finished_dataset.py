@@ -15,6 +15,7 @@ from schemas.sample_members import AddedMembers
 from schemas.samples import sidecar_schema
 from schemas.videos import VIDEO_SIDECAR_SCHEMA
 from transforms.datasets.dataset_records import IMAGE_FLAG
+from transforms.datasets.no_dataset import no_dataset
 from transforms.datasets.read_table import read_table
 from transforms.files.file_digest import bytes_digest
 from transforms.files.read_parquet import read_parquet
@@ -79,7 +80,7 @@ def open_finished(root: str, s3: S3Options | None = None) -> FinishedDataset:
     files = DatasetFiles(root, s3)
     has_manifest = files.exists(layout.MANIFEST)
     if not has_manifest and not files.exists(layout.PLAN):
-        raise NoDatasetError(f"{root} holds no dataset: neither {layout.PLAN} nor {layout.MANIFEST} is there")
+        raise no_dataset(files)
     try:
         plan = Plan.from_json(files.read(layout.PLAN), layout.PLAN)
         manifest = Manifest.from_json(files.read(layout.MANIFEST), layout.MANIFEST) if has_manifest else None

@@ -74,7 +74,7 @@ def verify(
         PoolStoppedError: a child ended; says how, and at which shard.
     """
     dataset, faults = DatasetFiles(root, s3), list[Fault]()
-    records = read_records(dataset, root, faults)
+    records = read_records(dataset, faults)
     sizes = {name: size for folder in FOLDERS for name, size in dataset.sizes(folder).items()}
     faults += check_sizes(dataset, records, sizes) if fast else _check_contents(dataset, records, only, children)
     faults += check_records(records)
