@@ -7,14 +7,13 @@ import sys
 
 from beam_jobs.building.recorded_flags import Flags, recorded_build
 from beam_jobs.command.counted import counted
-from beam_jobs.command.errors import OK, UsageError
+from beam_jobs.command.errors import FAILED, OK, UsageError
 from beam_jobs.command.flags import FlagParser
 from beam_jobs.command.progress_line import PROGRESS, show_progress
 from beam_jobs.outputs import output_state
 from schemas import layout
 from schemas.records import Plan
 from transforms.building.fetch_loop import run_in_loop
-from transforms.fetch.fetch_options import FetchOptions
 from transforms.fetch.flickr_requests import REQUESTS_PER_S
 from transforms.reprocess.check_alive import Answer, ask_flickr, read_flickr_photos
 from transforms.reprocess.purge_lists import id_list
@@ -52,8 +51,14 @@ def run(output: Output, plan: Plan, given: Flags) -> int:
     """Asks for every sample's photo.
 
     Returns:
-        Exit code.
+        Exit code: 1 if Flickr does not answer for more of them than ``--max_failure_ratio`` permits.
+
+    Raises:
+        UsageError: there are no samples.
     """
+    build = recorded_build(output, plan, given)
+    if build.images is None:
+        raise UsageError(f"{FLAG}: {output} has rows alone, and no sample to ask for; build it first")
     commits = output_state.read_commits(output, plan)
     shards = [shard for shard, commit in sorted(commits.items()) if commit.samples]
     answers: collections.Counter[Answer] = collections.Counter()
@@ -65,22 +70,26 @@ def run(output: Output, plan: Plan, given: Flags) -> int:
         _write(gone, given["check_alive"], output)
 
     photos = (read_flickr_photos(output, shard) for shard in shards)
-    options, samples = _fetch_options(output, plan, given), sum(commits[shard].samples for shard in shards)
-    with show_progress(given.get("progress", PROGRESS), samples):
-        run_in_loop(ask_flickr(photos, options, REQUESTS_PER_S, tell))
+    with show_progress(given.get("progress", PROGRESS), sum(commits[shard].samples for shard in shards)):
+        run_in_loop(ask_flickr(photos, build.images.fetch, REQUESTS_PER_S, tell))
     sys.stdout.write(f"{counted(answers.total(), 'photo')}: {', '.join(f'{answers[a]:,} {a.value}' for a in Answer)}\n")
     if gone:
         path = given["check_alive"] or f"{output}/{layout.NOT_PUBLIC}"
         command = shlex.join(["photobeam", "reprocess", str(output), "--take_down", path])
         sys.stdout.write(f"the ids of those that are gone are in {path}; take them down with\n  {command}\n")
-    return OK
+    return _exit_code(answers, build.max_failure_ratio)
 
 
-def _fetch_options(output: Output, plan: Plan, given: Flags) -> FetchOptions:
-    images = recorded_build(output, plan, given).images
-    if images is None:
-        raise UsageError(f"{FLAG}: {output} has rows alone, and no sample to ask for; build it first")
-    return images.fetch
+def _exit_code(answers: collections.Counter[Answer], max_failure_ratio: float) -> int:
+    untold, asked = answers[Answer.UNTOLD], answers.total() - answers[Answer.NO_URL]
+    if untold <= max_failure_ratio * asked:
+        return OK
+    sys.stderr.write(
+        f"photobeam: Flickr has not told of {untold:,} of {counted(asked, 'photo')}, more than --max_failure_ratio "
+        f"{max_failure_ratio}: the list may lack photos that are gone; see whether Flickr can be reached from here, "
+        "and run the same command again\n"
+    )
+    return FAILED
 
 
 def _write(gone: set[int], path: str, output: Output) -> None:

@@ -15,6 +15,7 @@ from tests.fault_server import Answer, FaultServer
 from transforms.building.fetch_loop import run_in_loop
 from transforms.fetch import flickr_requests
 from transforms.fetch.fetch_options import FetchOptions
+from transforms.reprocess import check_alive as asking
 from transforms.reprocess.check_alive import Answer as Told
 from transforms.reprocess.check_alive import FlickrPhoto, ask_flickr
 
@@ -84,8 +85,6 @@ def test_what_is_gone_is_listed_and_can_be_taken_down(
     monkeypatch.setattr(check_alive, "REQUESTS_PER_S", 1_000.0)
     root = make_dataset(tmp_path / "data")
     samples = [i for n in (0, 1) for i in pq.read_table(root / layout.sidecar_file(n))["photo_id"].to_pylist()]
-    from transforms.reprocess import check_alive as asking
-
     monkeypatch.setattr(asking, "_flickr_url", lambda row: f"{flickr.url}/{row['photo_id']}")
     flickr.answers = {f"/{photo_id}": Answer(b"x", 206) for photo_id in samples[2:]}
     path = tmp_path / "gone.txt" if named else root / layout.NOT_PUBLIC
@@ -101,6 +100,21 @@ def test_what_is_gone_is_listed_and_can_be_taken_down(
     assert "2 photos taken down" in capsys.readouterr().out
     assert path.exists() == named
     assert len(samples) < len(PHOTO_IDS)
+
+
+def test_a_check_that_flickr_hardly_answers_has_failed(
+    tmp_path: pathlib.Path, flickr: FaultServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(check_alive, "REQUESTS_PER_S", 1_000.0)
+    monkeypatch.setattr(asking, "_flickr_url", lambda row: f"{flickr.url}/{row['photo_id']}")
+    root = make_dataset(tmp_path / "data")
+    samples = [i for n in (0, 1) for i in pq.read_table(root / layout.sidecar_file(n))["photo_id"].to_pylist()]
+    flickr.answers = {f"/{photo_id}": Answer(b"", 403) for photo_id in samples[1:]} | {f"/{samples[0]}": Answer(b"x")}
+    command = [str(root), "--check_alive", "--allow_private_hosts", "--retries=0"]
+    assert reprocess_dataset.main([*command, "--max_failure_ratio=1"]) == 0
+    assert reprocess_dataset.main(command) == 1
+    told = f"Flickr has not told of {len(samples) - 1} of {len(samples)} photos, more than --max_failure_ratio 0.5"
+    assert told in capsys.readouterr().err
 
 
 def test_a_list_that_could_not_be_written_is_refused_first(
