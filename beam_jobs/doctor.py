@@ -29,7 +29,7 @@ from beam_jobs.command.flags import FlagParser, parse
 from beam_jobs.command.store_flags import s3_options
 from beam_jobs.diagnosis.findings import FAULT, WARNING, Finding, Look, fault_of, look_at
 from beam_jobs.diagnosis.findings import OK as FINE
-from beam_jobs.diagnosis.input_findings import Inputs, Sources
+from beam_jobs.diagnosis.input_findings import Inputs, Sources, look_at_classes
 from beam_jobs.diagnosis.machine_findings import (
     look_at_cores,
     look_at_nltk,
@@ -134,6 +134,8 @@ def _of_surroundings(flags: argparse.Namespace, base: str, inputs: Inputs) -> li
         looks.append(("--output", lambda: _look_at_output(flags, base, step, inputs)))
     if flags.temp_location:
         looks.append((TEMP_FLAG, lambda: _look_at_temp_location(flags)))
+    if flags.classes and inputs.files and inputs.is_whole:
+        looks.append(("--classes", lambda: _look_at_classes(flags, inputs)))
     if step:
         looks += _of_places(flags, step)
     if step and inputs.files:
@@ -166,6 +168,14 @@ def _look_at_flags(flags: argparse.Namespace) -> typing.Iterator[Finding]:
         yield fault_of("flags", error)
         return
     yield Finding(FINE, "flags", "go together")
+
+
+def _look_at_classes(flags: argparse.Namespace, inputs: Inputs) -> typing.Iterator[Finding]:
+    try:
+        selection = row_selection(flags)
+    except UsageError:
+        return  # that is said of the flags
+    yield from look_at_classes(selection, inputs.files)
 
 
 def _look_at_output(

@@ -6,6 +6,8 @@ import typing
 from beam_jobs.command.counted import counted
 from beam_jobs.diagnosis.findings import OK, WARNING, Finding, fault_of
 from schemas.sources import Source
+from transforms.join.filter_rows import RowSelection
+from transforms.join.read_classes import choose_classes
 from transforms.sources.fetch_published import PublishedPlaces, fetch_published, files_to_fetch
 from transforms.sources.find_inputs import FoundInputs, check_base, find_inputs
 from transforms.sources.input_files import InputError, InputFile
@@ -67,6 +69,16 @@ class Inputs:
             found = f"{counted(len(files), 'file')} to fetch first, {size_bytes / 1e6:,.0f} MB as far as is known"
             findings.append(Finding(OK, f"--{source.value} {name}", f"{found}, into {published.cache_dir}"))
         return fetch_published({source: here}, published)[source], findings
+
+
+def look_at_classes(selection: RowSelection, files: typing.Sequence[InputFile]) -> typing.Iterator[Finding]:
+    """Says whether the files know the classes that are asked for."""
+    try:
+        chosen = choose_classes(selection, files)
+    except InputError as error:
+        yield fault_of("--classes", error)
+        return
+    yield Finding(OK, "--classes", f"{counted(len(chosen), 'class')} that the inputs know")
 
 
 def _found(check: str, found: FoundInputs) -> Finding:

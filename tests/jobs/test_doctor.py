@@ -155,6 +155,15 @@ def test_photos_of_all_sources_are_tried_in_places_that_are_here(
         assert all("no file of --images has the photo's name" in text for text in missing)
 
 
+def test_classes_are_looked_up(tmp_path: pathlib.Path, examine: Examine) -> None:
+    coco = write_four_sources(tmp_path / "sources")["coco"]
+    code, said = examine("--coco", coco, "--images=none", "--classes=dog")
+    assert (code, said["--classes"][0]["found"]) == (0, "1 class that the inputs know")
+    code, said = examine("--coco", coco, "--images=none", "--classes=unicorn")
+    assert code == 1
+    assert "none of the" in faults(said)["--classes"]
+
+
 @pytest.mark.parametrize("compressed", [False, True])
 def test_a_rule_of_the_server_is_said(
     compressed: bool, lines: list[str], tmp_path: pathlib.Path, mirror: FaultServer, examine: Examine
