@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM end a run at once and cleanly: children stop, the unfinished goes, the committed stays."""
 
 import contextlib
+import multiprocessing.util
 import os
 import pathlib
 import shutil
@@ -105,7 +106,8 @@ def _end(message: str, code: int) -> typing.NoReturn:
     ending = threading.Thread(target=_end_elsewhere, daemon=True)
     ending.start()
     ending.join(PATIENCE_S)
-    for folder in _unfinished:
+    of_children = pathlib.Path(multiprocessing.util.get_temp_dir())
+    for folder in (*_unfinished, of_children):
         shutil.rmtree(folder, ignore_errors=True)
     if sys.stderr.isatty():
         sys.stderr.write(SHOW_CURSOR)

@@ -4,7 +4,9 @@
 in-process FnApiRunner, built with the options passed on, so that a run is the same everywhere.
 """
 
+import functools
 import logging
+import shutil
 import typing
 
 import apache_beam as beam
@@ -14,6 +16,7 @@ from apache_beam.runners.portability.fn_api_runner import fn_runner
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
 
 from beam_jobs.command.errors import JobError
+from beam_jobs.command.interrupt import also_ended
 from beam_jobs.runners.step_errors import GOES_ON, expected_message
 from transforms.workers.worker_pool import stop_shared_pool
 
@@ -50,9 +53,11 @@ def run_locally(build: typing.Callable[[beam.Pipeline], None], threads: int) -> 
     for name in _QUIET_LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     pipeline = beam.Pipeline(runner=_runner(options), options=options)
-    build(pipeline)
+    remove_files = functools.partial(shutil.rmtree, pipeline.local_tempdir, ignore_errors=True)
     try:
-        pipeline.run().wait_until_finish()
+        with also_ended(remove_files):
+            build(pipeline)
+            pipeline.run().wait_until_finish()
     except Exception as error:  # noqa: BLE001  what is not expected is raised again
         message = expected_message(error)
         if message is None:

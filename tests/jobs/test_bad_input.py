@@ -323,7 +323,9 @@ def stalled(
     for path in answers:
         mirror.answers[path] = Answer(fault="stall")
     command = build_command(write_lines(tmp_path / "in", lines), mirror, tmp_path / "out")
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    (tmp_path / "tmp").mkdir()
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "tmp")}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
     while not mirror.asked:
         assert process.poll() is None
         time.sleep(0.05)
@@ -367,6 +369,7 @@ def test_a_signal_ends_the_run_and_its_workers_at_once(
     assert "the same command goes on" in shown
     assert not psutil.wait_procs(workers, timeout=5)[1]
     assert os.listdir(tmp_path / "out/_tmp") == ["lease.json"]
+    assert os.listdir(tmp_path / "tmp") == []
 
 
 def test_workers_end_with_a_killed_parent(
