@@ -91,7 +91,8 @@ def parse(parser: FlagParser, argv: Arguments) -> argparse.Namespace:
         if runner_options:
             parser.set_defaults(runner_options=runner_options)
     namespace, rest = parser.parse_known_args(own)
-    _refuse(parser, rest)
+    if rest:
+        _refuse(parser, rest[0], "" if rest[0] in argv else f" of --config {config.config}")
     return namespace
 
 
@@ -178,15 +179,13 @@ def _as_arguments(parser: FlagParser, flag: str, value: typing.Any) -> list[str]
     return [flag, *map(str, value)]
 
 
-def _refuse(parser: FlagParser, rest: list[str]) -> None:
-    """Refuses unknown arguments, with the nearest flag as a suggestion."""
-    if not rest:
-        return
-    flag = rest[0].split("=", 1)[0]
+def _refuse(parser: FlagParser, argument: str, place: str) -> typing.NoReturn:
+    """Refuses an unknown argument, with the nearest flag as a suggestion."""
+    flag = argument.split("=", 1)[0]
     if parser.others:
         parser.others.refuse(flag)
     near = difflib.get_close_matches(flag, parser.flags(), 1)
     raise UsageError(
-        f"unknown {'flag' if flag.startswith('-') else 'argument'} {flag}"
+        f"unknown {'flag' if flag.startswith('-') else 'argument'} {flag}{place}"
         + (f"; did you mean {near[0]}?" if near else "")
     )

@@ -121,6 +121,16 @@ def test_a_config_file_may_list_values(tmp_path: pathlib.Path, lines: str, flag:
     assert config_of("--config", str(tmp_path / "flags.yaml")).flags[flag] == value
 
 
+def test_an_unknown_flag_is_looked_for_where_it_stands(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "flags.yaml"
+    path.write_text("image_sze: 3")
+    with pytest.raises(UsageError, match=f"unknown flag --image_sze of --config {path}; did you mean --image_size?"):
+        config_of("--config", str(path))
+    path.write_text("image_size: 3")
+    with pytest.raises(UsageError, match="unknown flag --image_sze; did you mean --image_size?"):
+        config_of("--config", str(path), "--image_sze=3")
+
+
 def test_a_config_file_may_not_list_values_of_a_flag_that_takes_one(tmp_path: pathlib.Path) -> None:
     (tmp_path / "flags.yaml").write_text("quality: [80, 90]")
     with pytest.raises(UsageError, match="--quality: invalid int value: '80,90'"):
