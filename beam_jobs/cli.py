@@ -69,6 +69,8 @@ def run_command(command: typing.Callable[[], int]) -> int:
     except KeyboardInterrupt as signal:
         sys.stderr.write("\nphotobeam: interrupted\n")
         return TERMINATED if isinstance(signal, Terminated) else INTERRUPTED
+    except BrokenPipeError:
+        raise
     except MemoryError as error:
         sys.stderr.write(f"photobeam: there is not enough memory ({error})\n")
         return FAILED

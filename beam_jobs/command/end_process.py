@@ -5,28 +5,43 @@ hides the exit code.
 """
 
 import atexit
+import contextlib
 import os
 import sys
 import typing
 
-from beam_jobs.command.errors import FAILED
+from beam_jobs.command.errors import BROKEN_PIPE, FAILED
 
 
 def end_process(main: typing.Callable[[], int]) -> typing.NoReturn:
     """Runs a command, and ends the process with its exit code.
 
     Args:
-        main: the command; what it raises is printed as Python would.
+        main: the command. What it raises is printed as Python would; that nobody reads the output any more is not.
     """
     try:
         code = main()
+    except BrokenPipeError:
+        code = BROKEN_PIPE
     except Exception:  # noqa: BLE001  printed with its traceback
         sys.excepthook(*sys.exc_info())
         code = FAILED
     atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:
-            code = code or FAILED
-    os._exit(code)
+    os._exit(_flushed(code))
+
+
+def _flushed(code: int) -> int:
+    """Writes out what was printed; returns the exit code, which tells if that cannot be done."""
+    try:
+        if sys.stdout:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        code = code or BROKEN_PIPE
+    except OSError as error:
+        code = code or FAILED
+        if sys.stderr:
+            sys.stderr.write(f"photobeam: the output: {error}\n")
+    if sys.stderr:
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
+    return code

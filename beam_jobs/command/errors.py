@@ -1,6 +1,6 @@
 """What a command says when it cannot go on, and with which exit code."""
 
-OK, FAILED, USAGE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+OK, FAILED, USAGE, INTERRUPTED, BROKEN_PIPE, TERMINATED = 0, 1, 2, 130, 141, 143
 
 
 class UsageError(Exception):

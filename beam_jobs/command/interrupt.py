@@ -106,9 +106,10 @@ def _end(message: str, code: int) -> typing.NoReturn:
     ending = threading.Thread(target=_end_elsewhere, daemon=True)
     ending.start()
     ending.join(PATIENCE_S)
-    of_children = pathlib.Path(multiprocessing.util.get_temp_dir())
-    for folder in (*_unfinished, of_children):
+    for folder in _unfinished:
         shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        shutil.rmtree(multiprocessing.util.get_temp_dir())
     if sys.stderr.isatty():
         sys.stderr.write(SHOW_CURSOR)
     sys.stderr.write(f"\nphotobeam: {message}\n")

@@ -1,8 +1,7 @@
 """What the flex template starts: `photobeam build` with the template's parameters as flags."""
 
-import sys
-
 from beam_jobs.build_dataset import main
+from beam_jobs.command.end_process import end_process
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main)

@@ -1,8 +1,13 @@
 """A command's exit code reaches whoever called it, whatever its process is still about."""
 
+import os
 import pathlib
 import subprocess
 import sys
+import typing
+from subprocess import PIPE
+
+import pytest
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _BUSY_THREADS = """
@@ -29,28 +34,49 @@ end_process(main)
 _SAYS_A_WORD = """
 import sys
 from beam_jobs.command.end_process import end_process
-end_process(lambda: 0 * sys.stdout.write("word"))
+
+def main():
+    sys.stdout.write("word")
+    return CODE
+
+end_process(main)
 """
 
 
-def _run(program: str, **streams: object) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-c", program]
-    return subprocess.run(command, cwd=_ROOT, text=True, timeout=60, check=False, **streams)  # type: ignore[call-overload]
+def _run(program: str, **streams: typing.Any) -> "subprocess.CompletedProcess[str]":
+    streams = {"stdout": PIPE, "stderr": PIPE, "env": {**os.environ, "PYTHONUNBUFFERED": ""}, **streams}
+    return subprocess.run([sys.executable, "-c", program], cwd=_ROOT, text=True, timeout=60, check=False, **streams)
 
 
 def test_threads_in_native_code_do_not_abort_the_process() -> None:
-    ended = _run(_BUSY_THREADS, capture_output=True)
+    ended = _run(_BUSY_THREADS)
     assert (ended.returncode, ended.stdout, ended.stderr) == (3, "told", "cleaned up")
 
 
 def test_an_error_is_told_with_its_traceback() -> None:
-    ended = _run(
-        "from beam_jobs.command.end_process import end_process\nend_process(lambda: 1 // 0)", capture_output=True
-    )
+    ended = _run("from beam_jobs.command.end_process import end_process\nend_process(lambda: 1 // 0)")
     assert (ended.returncode, ended.stdout) == (1, "")
     assert "ZeroDivisionError" in ended.stderr
 
 
-def test_what_cannot_be_printed_is_a_failure() -> None:
+@pytest.mark.parametrize(("code", "seen"), [(0, 1), (2, 2)])
+def test_what_cannot_be_printed_is_a_failure(code: int, seen: int) -> None:
     with open("/dev/full", "w", encoding="utf-8") as full:
-        assert _run(_SAYS_A_WORD, stdout=full).returncode == 1
+        ended = _run(_SAYS_A_WORD.replace("CODE", str(code)), stdout=full)
+    assert (ended.returncode, ended.stderr) == (seen, "photobeam: the output: [Errno 28] No space left on device\n")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_enough_is_not_told(unbuffered: str) -> None:
+    program = [sys.executable, "-m", "beam_jobs.cli", "--help"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    with subprocess.Popen(program, cwd=_ROOT, stdout=PIPE, stderr=PIPE, text=True, env=environment) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert (process.stderr.read(), process.wait(60)) == ("", 141)
+
+
+def test_closed_streams_are_no_failure() -> None:
+    program = [sys.executable, "-c", _SAYS_A_WORD.replace("CODE", "0").replace('sys.stdout.write("word")', "pass")]
+    assert subprocess.run(["sh", "-c", '"$@" >&- 2>&-', "sh", *program], cwd=_ROOT, timeout=60).returncode == 0

@@ -37,3 +37,10 @@ def test_what_cannot_be_ended_does_not_keep_the_rest() -> None:
 def test_threads_that_miss_what_was_ended_say_nothing() -> None:
     ended = _ended("[thread := threading.Thread(target=int, args=('x',)), thread.start(), thread.join()]")
     assert ended.stderr == "\nphotobeam: interrupted; what is committed stays, the same command goes on\n"
+
+
+def test_a_folder_for_temporary_files_that_is_gone_does_not_hold_up_the_end() -> None:
+    program = "import tempfile\ntempfile.tempdir = '/nowhere'\n" + _RUN.replace("HANGS", "None")
+    ended = subprocess.run([sys.executable, "-c", program], cwd=_ROOT, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 128 + signal.SIGTERM
+    assert ended.stderr.startswith("\nphotobeam: interrupted")
