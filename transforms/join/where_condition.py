@@ -20,7 +20,7 @@ class ConditionError(ValueError):
 
 
 def check_condition(condition: str, schema: pa.Schema = ROW_SCHEMA, flag: str = "--where") -> None:
-    """Tries a condition on a row in which all is null, before any work.
+    """Tries a condition on a row without values, before any work: all is null in it that may be, and all text.
 
     What only fails on some values, such as a title that is compared with a number, is not seen.
 
@@ -36,10 +36,13 @@ def check_condition(condition: str, schema: pa.Schema = ROW_SCHEMA, flag: str = 
     connection, said = _connection(), f"{flag} {condition!r}"
     if changing := sorted(_function_names(condition) & _changing_functions(connection)):
         raise ConditionError(f"{said}: {changing[0]} gives another answer each time; leave it out")
-    nulls = pa.Table.from_pylist([{}], schema=schema)
-    kind = _query(connection, nulls, f"({condition}\n)", condition, said).schema.field(0).type
+    kind = _query(connection, schema.empty_table(), f"({condition}\n)", condition, said).schema.field(0).type
     if not pa.types.is_boolean(kind):
         raise ConditionError(f"{said} gives {kind}, not a condition; compare it with something")
+    try:
+        _query(connection, _bare_row(schema), "photo_id", condition, said)
+    except ConditionError as error:
+        raise ConditionError(f"{error} (tried on a row without values; TRY_CAST gives null instead)") from error
 
 
 def matching_rows(rows: pa.Table, condition: str, flag: str = "--where") -> pa.BooleanArray:
@@ -70,6 +73,16 @@ def _query(
     except (duckdb.Error, RuntimeError, UnicodeError, KeyError) as error:
         message = str(error).split("\n")[0].replace(name, "the row")
         raise ConditionError(f"{said}: {message}") from error
+
+
+def _bare_row(schema: pa.Schema) -> pa.Table:
+    return pa.Table.from_arrays([_bare_column(field) for field in schema], schema=schema)
+
+
+def _bare_column(field: pa.Field) -> pa.Array:
+    if field.nullable or pa.types.is_string(field.type):
+        return pa.nulls(1, field.type)
+    return pa.array([[]], field.type) if pa.types.is_list(field.type) else pa.array([0]).cast(field.type)
 
 
 def _function_names(condition: str) -> set[str]:
