@@ -12,7 +12,8 @@ import typing
 
 from packaging.requirements import Requirement
 
-from beam_jobs.diagnosis.findings import FAULT, OK, WARNING, Finding
+from beam_jobs.diagnosis.findings import FAULT, OK, WARNING, Finding, fault_of
+from transforms.workers.worker_process import check_temp_dir
 
 WORKER_BYTES = 600_000_000
 """Memory of a worker process at its work; an image of more than 20 megapixels takes more, one at a time."""
@@ -118,12 +119,17 @@ def look_at_open_files(concurrency: int) -> typing.Iterator[Finding]:
 
 
 def look_at_temporary_files() -> typing.Iterator[Finding]:
-    """Looks whether temporary files can be written."""
+    """Looks whether temporary files can be written, and sockets made."""
     try:
         with tempfile.TemporaryFile(prefix="photobeam-") as file:
             file.write(b"photobeam")
     except OSError as error:
         yield Finding(FAULT, "TMPDIR", str(error), "set TMPDIR to a folder that can be written")
+        return
+    try:
+        check_temp_dir()
+    except OSError as error:
+        yield fault_of("TMPDIR", error)
         return
     folder = tempfile.gettempdir()
     free_bytes = shutil.disk_usage(folder).free

@@ -4,6 +4,7 @@
 in-process FnApiRunner, built with the options passed on, so that a run is the same everywhere.
 """
 
+import contextlib
 import functools
 import logging
 import shutil
@@ -53,9 +54,8 @@ def run_locally(build: typing.Callable[[beam.Pipeline], None], threads: int) -> 
     for name in _QUIET_LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     pipeline = beam.Pipeline(runner=_runner(options), options=options)
-    remove_files = functools.partial(shutil.rmtree, pipeline.local_tempdir, ignore_errors=True)
     try:
-        with also_ended(remove_files):
+        with _without_leftovers(pipeline):
             build(pipeline)
             pipeline.run().wait_until_finish()
     except Exception as error:  # noqa: BLE001  what is not expected is raised again
@@ -65,6 +65,16 @@ def run_locally(build: typing.Callable[[beam.Pipeline], None], threads: int) -> 
         raise JobError(f"{message}; {GOES_ON}") from error
     finally:
         stop_shared_pool()
+
+
+@contextlib.contextmanager
+def _without_leftovers(pipeline: beam.Pipeline) -> typing.Iterator[None]:
+    remove = functools.partial(shutil.rmtree, pipeline.local_tempdir, ignore_errors=True)
+    with also_ended(remove):
+        try:
+            yield
+        finally:
+            remove()
 
 
 def _runner(options: PipelineOptions) -> fn_runner.FnApiRunner:

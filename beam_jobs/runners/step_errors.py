@@ -24,7 +24,7 @@ EXPECTED_ERRORS = (
 )
 """What the operator can mend; anything else is a bug and keeps its traceback."""
 
-GOES_ON = "what is committed stays, and the same command goes on once that is mended"
+GOES_ON = "what is committed stays; once that is mended, the command goes on from there"
 
 _WHILE_RUNNING = re.compile(r" \[while running .*$", re.DOTALL)
 _RAISED = re.compile(

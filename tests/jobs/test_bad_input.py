@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import typing
 
@@ -302,7 +303,7 @@ def test_a_full_disk_stops_the_run_and_leaves_no_half_file(
     )
     assert limited.returncode == 1
     assert "File too large" in limited.stderr
-    assert "the same command goes on" in limited.stderr
+    assert "the command goes on from there" in limited.stderr
     assert "Traceback" not in limited.stderr
     assert not list((tmp_path / "out").glob("shards/*"))
     assert subprocess.run(command, timeout=60).returncode == 0
@@ -315,16 +316,22 @@ def build_command(source: pathlib.Path, mirror: FaultServer, output: pathlib.Pat
 
 
 @pytest.fixture
+def short_folder() -> typing.Iterator[str]:
+    """For temporary files: the name of pytest's own has no room for a socket behind it."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield folder
+
+
+@pytest.fixture
 def stalled(
-    tmp_path: pathlib.Path, lines: list[str], mirror: FaultServer
+    tmp_path: pathlib.Path, lines: list[str], mirror: FaultServer, short_folder: str
 ) -> typing.Iterator[tuple[subprocess.Popen[str], list[str], dict[str, Answer]]]:
     """A build that waits for its images, its command, and the answers that would let it end."""
     answers = dict(mirror.answers)
     for path in answers:
         mirror.answers[path] = Answer(fault="stall")
     command = build_command(write_lines(tmp_path / "in", lines), mirror, tmp_path / "out")
-    (tmp_path / "tmp").mkdir()
-    environment = {**os.environ, "TMPDIR": str(tmp_path / "tmp")}
+    environment = {**os.environ, "TMPDIR": short_folder}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
     while not mirror.asked:
         assert process.poll() is None
@@ -358,6 +365,7 @@ def test_a_killed_worker_is_an_error_within_seconds(
 def test_a_signal_ends_the_run_and_its_workers_at_once(
     tmp_path: pathlib.Path,
     stalled: tuple[subprocess.Popen[str], list[str], dict[str, Answer]],
+    short_folder: str,
     number: signal.Signals,
     code: int,
 ) -> None:
@@ -369,7 +377,7 @@ def test_a_signal_ends_the_run_and_its_workers_at_once(
     assert "the same command goes on" in shown
     assert not psutil.wait_procs(workers, timeout=5)[1]
     assert os.listdir(tmp_path / "out/_tmp") == ["lease.json"]
-    assert os.listdir(tmp_path / "tmp") == []
+    assert os.listdir(short_folder) == []
 
 
 def test_workers_end_with_a_killed_parent(

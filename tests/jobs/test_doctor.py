@@ -8,6 +8,7 @@ import pathlib
 import resource
 import ssl
 import subprocess
+import tempfile
 import time
 import typing
 import urllib.request
@@ -16,7 +17,12 @@ import pytest
 
 from beam_jobs import doctor
 from beam_jobs.diagnosis.findings import FAULT, OK, WARNING, Finding, look_at
-from beam_jobs.diagnosis.machine_findings import look_at_cores, look_at_open_files, look_at_packages
+from beam_jobs.diagnosis.machine_findings import (
+    look_at_cores,
+    look_at_open_files,
+    look_at_packages,
+    look_at_temporary_files,
+)
 from beam_jobs.diagnosis.output_findings import look_at_temp_location
 from beam_jobs.diagnosis.place_findings import look_at_server
 from beam_jobs.diagnosis.runner_findings import look_at_runner
@@ -36,6 +42,7 @@ from transforms.stores.lease import hold_output
 from transforms.stores.open_output import open_output
 from transforms.stores.output import LocalOutput
 from transforms.stores.request_signers import S3Options
+from transforms.workers.worker_process import MAX_TEMP_DIR_BYTES
 
 pytestmark = pytest.mark.usefixtures("no_credentials")
 
@@ -307,6 +314,19 @@ def test_a_machine_that_is_too_small_is_told() -> None:
     assert [(f.status, f.remedy) for f in look_at_open_files(limit)] == [
         (FAULT, f"ulimit -n {limit + 256}, or a lower --concurrency")
     ]
+
+
+def test_a_folder_for_temporary_files_with_too_long_a_name_is_a_fault(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / ("x" * MAX_TEMP_DIR_BYTES)
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    [finding] = look_at_temporary_files()
+    assert (finding.status, f"set TMPDIR to one of at most {MAX_TEMP_DIR_BYTES} bytes" in finding.found) == (
+        FAULT,
+        True,
+    )
 
 
 def test_packages_that_lack_are_named_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:

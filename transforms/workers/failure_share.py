@@ -44,7 +44,7 @@ def check_share(max_ratio: float) -> None:
     photos = counts["samples"] + failed
     if photos >= MIN_PHOTOS and failed > max_ratio * photos:
         reasons: dict[FailureReason, int] = {reason: counts[reason.value] for reason in FailureReason}
-        raise too_many(failed, photos, max_ratio, reasons | {FailureReason.IS_VIDEO: 0})
+        raise TooManyFailuresError(too_many(failed, photos, max_ratio, reasons | {FailureReason.IS_VIDEO: 0}))
 
 
 def check_sample(reasons: typing.Mapping[FailureReason, int], photos: int, max_ratio: float) -> None:
@@ -56,20 +56,16 @@ def check_sample(reasons: typing.Mapping[FailureReason, int], photos: int, max_r
     failed = sum(reasons.values())
     allowed = max_ratio + 3 * math.sqrt(max_ratio * (1 - max_ratio) / max(1, photos))
     if failed > allowed * photos:
-        raise too_many(failed, photos, max_ratio, reasons)
+        raise TooManyFailuresError(too_many(failed, photos, max_ratio, reasons))
 
 
-def too_many(
-    failed: int, photos: int, max_ratio: float, reasons: typing.Mapping[FailureReason, int]
-) -> TooManyFailuresError:
-    """Returns the error that ends the run.
+def too_many(failed: int, photos: int, max_ratio: float, reasons: typing.Mapping[FailureReason, int]) -> str:
+    """Says that too many photos failed, for which reasons, and what to do about the commonest of them.
 
     Example:
-        >>> str(too_many(7, 9, 0.5, {FailureReason.TOO_LARGE: 7}))
+        >>> too_many(7, 9, 0.5, {FailureReason.TOO_LARGE: 7})
         '7 of 9 photos failed, more than --max_failure_ratio 0.5: 7 too_large (raise --max_image_bytes)'
     """
     top = [(reason, number) for reason, number in collections.Counter(reasons).most_common(REASONS_SHOWN) if number]
     told = "; ".join(f"{number:,} {r.value}" + (f" ({_REMEDIES[r]})" if r in _REMEDIES else "") for r, number in top)
-    return TooManyFailuresError(
-        f"{failed:,} of {photos:,} photos failed, more than --max_failure_ratio {max_ratio}: {told}"
-    )
+    return f"{failed:,} of {photos:,} photos failed, more than --max_failure_ratio {max_ratio}: {told}"

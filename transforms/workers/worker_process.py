@@ -7,6 +7,7 @@ import multiprocessing.resource_tracker
 import os
 import pickle
 import signal
+import tempfile
 import threading
 import traceback
 import typing
@@ -29,6 +30,9 @@ _SPAWNS = multiprocessing.get_context("spawn")
 _ALLOCATIONS_BETWEEN_COLLECTIONS = 50_000
 """Thousands of photos are in hand, and with Python's 700 the collector goes through them for 5 % of the time."""
 
+MAX_TEMP_DIR_BYTES = 75
+"""Of the folder for temporary files: the path of a socket has 107 bytes, and multiprocessing adds 32."""
+
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGABRT, signal.SIGFPE)
 
 
@@ -37,6 +41,19 @@ def preload(module: str) -> None:
     if module not in _PRELOADED:
         _PRELOADED.append(module)
     _FORKS.set_forkserver_preload(_PRELOADED)
+
+
+def check_temp_dir() -> None:
+    """Checks that the socket by which children are forked has room for its path.
+
+    Raises:
+        OSError: the folder for temporary files has too long a name.
+    """
+    if len(os.fsencode(tempfile.gettempdir())) > MAX_TEMP_DIR_BYTES:
+        raise OSError(
+            f"TMPDIR {tempfile.gettempdir()} is too long a path for a socket below it: set TMPDIR to one of at most "
+            f"{MAX_TEMP_DIR_BYTES} bytes"
+        )
 
 
 class WorkerDiedError(RuntimeError):
@@ -89,6 +106,8 @@ class WorkerProcess:
         context = _SPAWNS if multiprocessing.parent_process() else _FORKS
         pipes = [context.Pipe() for _ in range(lanes)]
         theirs = [end for _, end in pipes]
+        if context is _FORKS:
+            check_temp_dir()
         self._process = context.Process(target=_serve, args=(theirs, progress.shared_counters(), dict(os.environ)))
         _start_deaf_to_ctrl_c(self._process)
         for end in theirs:
