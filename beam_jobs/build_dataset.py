@@ -36,6 +36,7 @@ from beam_jobs.outputs.run_folder import RunFolder, dry_run_folder, run_folder
 from beam_jobs.outputs.settle import settle
 from schemas.classes import ChosenClass
 from schemas.records import Plan
+from transforms.datasets.dataset_records import IMAGE_FLAG
 from transforms.files.image_files import ImagePlaceError
 from transforms.files.publish import OutputError
 from transforms.join.read_classes import choose_classes
@@ -175,8 +176,13 @@ def _what_stands(config: BuildConfig, found: FoundInputs) -> output_state.Standi
     if old is not None:
         output_state.check_is_of_sources(old, config.output)
         output_state.check_format(old, config.format)
+        keeps_images = config.images is None and IMAGE_FLAG in old.format
         plan = dataclasses.replace(
-            plan, format={**old.format, **config.format}, shards=old.shards, tombstones=old.tombstones
+            plan,
+            format={**old.format, **config.format},
+            shards=old.shards,
+            tombstones=old.tombstones,
+            configuration=old.configuration if keeps_images else config.flags,
         )
     commits = output_state.read_commits(config.output, plan) if config.images else {}
     committed = {shard: output_state.made_from(commit) for shard, commit in commits.items()}
@@ -184,7 +190,9 @@ def _what_stands(config: BuildConfig, found: FoundInputs) -> output_state.Standi
         return output_state.Standing(plan, old, committed, False)
     plan = dataclasses.replace(plan, counts=old.counts, rows=old.rows)
     is_finished = config.images is None or output_state.is_finished(config.output, plan, commits)
-    return output_state.Standing(old if is_finished else plan, old, committed, is_finished)
+    if is_finished:
+        plan = dataclasses.replace(plan, configuration=old.configuration)
+    return output_state.Standing(plan, old, committed, is_finished)
 
 
 def _run_graph(

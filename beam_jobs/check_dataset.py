@@ -30,7 +30,7 @@ from beam_jobs.command.flags import FlagParser
 from beam_jobs.command.store_flags import reach_dataset
 from beam_jobs.outputs.verify_output import verify_output
 from beam_jobs.repair.repair_dataset import repair
-from transforms.datasets.remedies import REPAIR_COMMAND
+from transforms.datasets.remedies import OF_REPAIRS
 from transforms.stores.dataset_files import NoDatasetError
 from transforms.verify.verify_dataset import VerifyReport, verify
 
@@ -87,12 +87,11 @@ def _repair(given: Flags) -> int:
     s3 = reach_dataset(given["dataset"], given, is_written=True)
     repaired = repair(build_flags.output_at("OUT", given["dataset"], s3), given)
     sys.stdout.write(describe(repaired.report))
-    if any(REPAIR_COMMAND in fault.remedy for fault in repaired.report.faults):
+    if any(fault.remedy in OF_REPAIRS for fault in repaired.report.faults):
         sys.stderr.write(
-            "photobeam: that was tried just now, and in vain: see to what is said above, and give the command again\n"
+            "photobeam: --repair has just tried what it is named for above; why it could not is said before\n"
         )
-    lost = {"samples": repaired.lost_samples, "videos": repaired.lost_videos}
-    told = " and ".join(f"{number:,} {what}" for what, number in lost.items() if number)
+    told = " and ".join(f"{number:,} {what}" for what, number in repaired.lost._asdict().items() if number)
     if told:
         sys.stderr.write(
             f"photobeam: {told} of shards that were made again are failures now, since they could not be fetched; "

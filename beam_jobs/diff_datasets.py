@@ -30,7 +30,7 @@ from schemas.photo_ids import key
 from transforms.compare.compare_datasets import Counts, compare_datasets, differing_settings
 from transforms.compare.compare_images import ImageChange, ImageDifference
 from transforms.compare.compare_photos import Change, PhotoDifference
-from transforms.datasets.finished_dataset import FinishedDataset, open_finished
+from transforms.datasets.finished_dataset import FinishedDataset, check_taken_down, open_finished
 from transforms.stores.dataset_files import DamagedDatasetError, NoDatasetError
 
 EXAMPLES = 10
@@ -67,6 +67,8 @@ def run(argv: typing.Sequence[str]) -> int:
         a, b = (
             open_finished(os.path.expanduser(root), reach_dataset(root, vars(flags))) for root in (flags.a, flags.b)
         )
+        check_taken_down(a)
+        check_taken_down(b)
         counts = _write_json(a, b) if flags.json else _write_text(a, b)
     except (NoDatasetError, DamagedDatasetError) as error:
         raise UsageError(str(error)) from error

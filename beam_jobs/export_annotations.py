@@ -28,19 +28,15 @@ from beam_jobs.export import export_job
 from beam_jobs.outputs.output_state import check_apart
 from beam_jobs.runners.check_runner import check_is_followed, check_runner, check_workers_see
 from beam_jobs.runners.runner_flags import runner_config
-from schemas import layout
 from schemas.export_records import ExportRecord
-from schemas.records import Plan
 from schemas.splits import UnknownSplitError, read_split
-from schemas.tombstones import is_carried_out
-from transforms.datasets.finished_dataset import FinishedDataset, open_finished
-from transforms.datasets.remedies import TAKE_OUT
+from transforms.datasets.finished_dataset import FinishedDataset, check_taken_down, open_finished
 from transforms.export.export_shard import ImageMode
 from transforms.export.formats import FILES, FORMATS
 from transforms.files.publish import OutputError
 from transforms.stores.dataset_files import DamagedDatasetError, NoDatasetError
 from transforms.stores.lease import OutputInUseError
-from transforms.stores.output import LocalOutput, Output, read_record
+from transforms.stores.output import LocalOutput, Output
 
 
 def main(argv: typing.Sequence[str] | None = None) -> int:
@@ -58,7 +54,7 @@ def run(argv: typing.Sequence[str]) -> int:
     flags = parse(make_parser(), argv)
     try:
         dataset = open_finished(os.path.expanduser(flags.dataset), reach_dataset(flags.dataset, vars(flags)))
-        _check_taken_down(dataset)
+        check_taken_down(dataset)
         output = output_at("--output", flags.output, s3_options(vars(flags)))
         request = _request(flags, dataset, output)
         record = export_job.run(request)
@@ -148,16 +144,6 @@ def _images(asked: ImageMode | None, dataset: FinishedDataset, output: Output) -
     if asked is ImageMode.LINK and not isinstance(output, LocalOutput):
         raise UsageError(f"--images link: {output} is on a store, which has no links; give --images copy")
     return asked or ImageMode.COPY
-
-
-def _check_taken_down(dataset: FinishedDataset) -> None:
-    """Refuses a dataset that photos are still to be taken out of.
-
-    Raises:
-        UsageError: it is one.
-    """
-    if not is_carried_out(read_record(dataset.files, layout.PLAN, Plan)):
-        raise UsageError(f"{dataset.root}: photos that were taken down may still be there; {TAKE_OUT}")
 
 
 if __name__ == "__main__":

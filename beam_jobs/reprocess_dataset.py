@@ -23,9 +23,9 @@ from beam_jobs.outputs.settle import settle
 from beam_jobs.reprocess import check_alive, derive_dataset, retry_failures, take_down
 from schemas import layout
 from schemas.records import Plan
-from transforms.datasets.no_dataset import no_dataset
 from transforms.files.image_files import ImagePlaceError
 from transforms.files.publish import OutputError
+from transforms.stores.dataset_files import no_dataset_error
 from transforms.stores.lease import OutputInUseError
 from transforms.stores.output import Output
 
@@ -101,7 +101,7 @@ def run(given: Flags) -> int:
     if not output.exists(layout.PLAN) and output.exists(layout.MANIFEST):
         raise UsageError(f"{output}/{layout.PLAN} is lost: `photobeam verify {output} --repair` restores it")
     if not output.exists(layout.PLAN):
-        raise UsageError(str(no_dataset(output)))
+        raise UsageError(str(no_dataset_error(output)))
     output_state.check_versions(output)
     try:
         output.check_writable()

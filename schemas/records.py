@@ -226,8 +226,8 @@ class Plan(Record):
             ``collapsed_lines`` + ``input_failures``; other keys are free. ``taken_down`` (photos removed, and counted
             among those removed by filters) + ``taken_down_unknown`` = tombstones, once all of them are carried out.
         rows: the rows file of each shard, in order; None until all are written.
-        configuration: the flags of the last run that had something to do, as its manifest records them: there is none
-            yet, or it may be lost. Left out where nobody knows them.
+        configuration: the flags of the last build, join or derivation that had something to do, without those of a
+            join on a dataset with images. They count where there is no manifest. Left out where nobody knows them.
     """
 
     selection: dict[str, typing.Any]

@@ -45,7 +45,7 @@ class BuildConfig:
         temp_location: where workers share what is unfinished; None for the default.
         max_failure_ratio: above it a large run ends early, and a finished build counts as failed.
         published: where published sets come from, and where they are kept.
-        flags: everything as given, for the manifest.
+        flags: everything as given, local places in full, for plan and manifest.
     """
 
     sources: dict[Source, tuple[str, ...]]

@@ -1,6 +1,8 @@
 """The flags of `build` and `join`, with the defaults of the options they fill."""
 
 import argparse
+import functools
+import glob
 import os
 import pathlib
 import typing
@@ -22,6 +24,7 @@ from transforms.files.url_credentials import without_credentials
 from transforms.images.image_plan import ImageOptions
 from transforms.places.image_places import AUTO, PlacesConfig
 from transforms.sources.fetch_published import PublishedPlaces
+from transforms.sources.find_yfcc import stated_pack
 from transforms.stores.dataset_files import NoDatasetError
 from transforms.stores.open_output import open_output
 from transforms.stores.output import Output
@@ -47,7 +50,13 @@ def add_source_flags(parser: FlagParser) -> None:
     group = parser.add_argument_group("sources and output")
     for source, files in _SOURCE_HELP.items():
         group.add_argument(
-            f"--{source.value}", nargs="+", action="extend", default=[], metavar="P", help=f"{files}{_PATHS_HELP}"
+            f"--{source.value}",
+            type=functools.partial(_in_full, source),
+            nargs="+",
+            action="extend",
+            default=[],
+            metavar="P",
+            help=f"{files}{_PATHS_HELP}",
         )
     group.add_argument(
         "--base",
@@ -64,6 +73,15 @@ def add_source_flags(parser: FlagParser) -> None:
     group.add_argument(
         "--samples_per_shard", type=positive, default=SAMPLES_PER_SHARD, metavar="N", help="(%(default)s)"
     )
+
+
+def _in_full(source: Source, spec: str) -> str:
+    """Returns an input as workers and later commands find it; what is neither here nor a pattern stays as it is."""
+    pack, path = stated_pack(spec) if source is Source.YFCC else (None, spec)
+    local = os.path.expanduser(path)
+    if "://" not in path and (os.path.exists(local) or glob.has_magic(local)):
+        path = os.path.abspath(local)
+    return f"{pack.value}={path}" if pack else path
 
 
 def add_run_flags(parser: FlagParser) -> None:
@@ -132,12 +150,13 @@ def image_step(flags: argparse.Namespace) -> ImageStep | None:
             raise UsageError("--images none stands alone; leave it out, or the other places")
         if flags.videos:
             raise UsageError("--videos has no effect with --images none: leave one out")
+    image, workers = _checked(ImageOptions, image_values(flags)), runner_config(flags).workers
+    fetch = _checked(FetchOptions, fetch_values(flags, workers))
+    if NO_IMAGES in specs:
         return None
     _checked(env_proxies, {})
-    workers = runner_config(flags).workers
-    fetch = _checked(FetchOptions, fetch_values(flags, workers))
     return ImageStep(
-        image=_checked(ImageOptions, image_values(flags)),
+        image=image,
         fetch=fetch,
         places=_checked(
             PlacesConfig,
@@ -232,7 +251,7 @@ def printable(flag: str, path: str) -> str:
 
 
 def published_flags(flags: argparse.Namespace) -> dict[str, typing.Any]:
-    """Returns the flags as a manifest may say them: without keys, and without passwords and signatures in URLs.
+    """Returns the flags as plan and manifest may say them: without keys, and without passwords and signatures in URLs.
 
     Those of Beam's runners say nothing of the dataset, and may hold whatever a worker's environment has to.
     """

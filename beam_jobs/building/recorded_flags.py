@@ -24,7 +24,7 @@ _OF_ONE_RUN = frozenset(
 """Flags that say nothing of the dataset: where it was then, and what that run was to do on its machine."""
 
 REPROCESSED = "reprocessed"
-"""In the manifest of a dataset that was made of another one: which."""
+"""Among the flags of a dataset that was made of another one: which."""
 
 Flags = dict[str, typing.Any]
 
@@ -64,7 +64,7 @@ def recorded_build(output: Output, plan: Plan | None, given: Flags) -> BuildConf
     parser = FlagParser("build", "")
     add_build_flags(parser)
     defaults = vars(parser.parse_args(["--output", str(output)]))
-    recorded = recorded_flags(output)
+    recorded = _recorded_flags(output, plan)
     of_data = {name: value for name, value in recorded.items() if name not in _OF_ONE_RUN}
     flags = _only(defaults, defaults | of_data | (_planned(plan) if plan else {}) | given)
     images = build_flags.image_step(flags) if plan is None or IMAGE_FLAG in plan.format else None
@@ -75,21 +75,18 @@ def recorded_build(output: Output, plan: Plan | None, given: Flags) -> BuildConf
     return dataclasses.replace(config, output=output, flags=said)
 
 
-def recorded_flags(output: Output) -> Flags:
+def _recorded_flags(output: Output, plan: Plan | None) -> Flags:
     """Returns what the manifest records, or the plan if there is no manifest, or a damaged one.
 
     Raises:
-        UsageError: one is of another format version.
+        UsageError: the manifest is of another format version.
     """
-    kinds: dict[str, type[Manifest | Plan]] = {layout.MANIFEST: Manifest, layout.PLAN: Plan}
-    for name, kind in kinds.items():
-        try:
-            return read_record(output, name, kind).configuration
-        except OtherFormatError as error:
-            raise UsageError(str(error)) from error
-        except (FileNotFoundError, ValueError):
-            continue
-    return {}
+    try:
+        return read_record(output, layout.MANIFEST, Manifest).configuration
+    except OtherFormatError as error:
+        raise UsageError(str(error)) from error
+    except (FileNotFoundError, ValueError):
+        return plan.configuration if plan else {}
 
 
 def _only(known: Flags, values: Flags) -> argparse.Namespace:
@@ -99,7 +96,7 @@ def _only(known: Flags, values: Flags) -> argparse.Namespace:
 def _planned(plan: Plan) -> Flags:
     """Returns the flags that decide rows and samples; inputs by the names under which they were found.
 
-    Of a dataset that was made from another one the plan does not name the sources: the manifest does.
+    Of a dataset that was made from another one the plan's inputs do not name the sources: the recorded flags do.
     """
     if source_dataset(plan):
         return plan.format

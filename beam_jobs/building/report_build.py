@@ -1,7 +1,9 @@
 """What a finished `build` or `join` says of the dataset, and with which exit code it ends."""
 
 import logging
+import shlex
 import sys
+import typing
 
 from beam_jobs.command.counted import counted
 from beam_jobs.command.errors import FAILED, OK, JobError
@@ -14,6 +16,15 @@ from transforms.stores.output import Output, read_record
 from transforms.workers.failure_share import too_many
 
 _log = logging.getLogger("photobeam")
+
+_OF_PLACES = {
+    FailureReason.NO_IMAGE_SOURCE,
+    FailureReason.NOT_FOUND,
+    FailureReason.FORBIDDEN,
+    FailureReason.OPTED_OUT,
+    FailureReason.BLOCKED_ADDRESS,
+}
+"""Final reasons that another place of images may mend."""
 
 _OF_ALL = {"input", "collapsed"}
 """What ``_lines`` are counted of, beside kinds and sources."""
@@ -73,11 +84,17 @@ def _exit_code(output: Output, totals: Totals, max_failure_ratio: float) -> int:
         return OK
     reasons = {FailureReason(name): number for name, number in totals.failures_by_reason.items()}
     told = too_many(failed, photos, max_failure_ratio, reasons | {FailureReason.IS_VIDEO: 0})
-    sys.stderr.write(
-        f"photobeam: {told}; the dataset is complete all the same, and once that is mended `photobeam reprocess "
-        f"{output} --retry \"stage = 'fetch'\"` fetches them again\n"
-    )
+    sys.stderr.write(f"photobeam: {told}; the dataset is complete all the same{_how_to_retry(output, reasons)}\n")
     return FAILED
+
+
+def _how_to_retry(output: Output, reasons: typing.Iterable[FailureReason]) -> str:
+    """Names the command that fetches photos again, if there are such as may come then."""
+    names = ", ".join(f"'{reason.value}'" for reason in reasons if reason.retryable or reason in _OF_PLACES)
+    if not names:
+        return ""
+    command = f'photobeam reprocess {shlex.quote(str(output))} --retry "reason IN ({names})"'
+    return f"; once that is mended, `{command}` fetches them again"
 
 
 def _warn_of_stale_shards(output: Output, plan: Plan) -> None:

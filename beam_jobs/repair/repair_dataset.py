@@ -15,16 +15,15 @@ from beam_jobs.outputs.run_folder import RunFolder, run_folder
 from beam_jobs.outputs.settle import end_take_down, roll_forward_and_sweep
 from beam_jobs.outputs.verify_output import verify_output
 from beam_jobs.repair.repair_rows import repair_rows, restore_plan
-from beam_jobs.repair.repair_shards import RepairedShards, repair_shards
+from beam_jobs.repair.repair_shards import Lost, repair_shards
 from beam_jobs.runners.runner_flags import LOCAL
 from schemas import layout
 from schemas.records import Plan
 from transforms.building.finish_shards import finish_shards
 from transforms.datasets.dataset_records import read_records
-from transforms.datasets.no_dataset import no_dataset
 from transforms.files.publish import OutputError
 from transforms.shards.shard_indexes import shard_indexes, write_indexes
-from transforms.stores.dataset_files import Fault
+from transforms.stores.dataset_files import Fault, no_dataset_error
 from transforms.stores.lease import OutputInUseError
 from transforms.stores.output import Output, read_record
 from transforms.verify.verify_dataset import VerifyReport, leftovers, verify
@@ -37,12 +36,11 @@ class Repaired(typing.NamedTuple):
 
     Attributes:
         report: what is still wrong.
-        lost_samples, lost_videos: of shards made again that are failures now, since they could not be fetched.
+        lost: what could not be fetched again.
     """
 
     report: VerifyReport
-    lost_samples: int = 0
-    lost_videos: int = 0
+    lost: Lost = Lost()
 
 
 def repair(output: Output, given: Flags) -> Repaired:
@@ -70,7 +68,7 @@ def repair(output: Output, given: Flags) -> Repaired:
 def _check_records(output: Output) -> None:
     """Refuses what is no dataset, and one that another version of the format wrote, be it in part."""
     if not output.exists(layout.PLAN) and not output.exists(layout.MANIFEST):
-        raise UsageError(str(no_dataset(output)))
+        raise UsageError(str(no_dataset_error(output)))
     check_versions(output)
 
 
@@ -83,30 +81,28 @@ def _repair_held(output: Output, given: Flags) -> Repaired:
         faults = [fault for fault in report.faults if not fault.file.startswith(f"{layout.TMP}/")]
         if not faults:
             return Repaired(report._replace(faults=[]))
-        repaired = _repair_faults(output, read_record(output, layout.PLAN, Plan), faults, given, place)
+        lost = _repair_faults(output, read_record(output, layout.PLAN, Plan), faults, given, place)
     for name in leftovers(output, report.shards):
         output.remove_tree(name)
-    report = verify_output(output.root, output.s3, *workers_and_progress(given), only=repaired.shards)
-    return Repaired(report, repaired.lost_samples, repaired.lost_videos)
+    at_fault = {layout.shard_of(fault.file) for fault in faults}
+    report = verify_output(output.root, output.s3, *workers_and_progress(given), only=at_fault)
+    return Repaired(report, lost)
 
 
-def _repair_faults(
-    output: Output, plan: Plan, faults: typing.Iterable[Fault], given: Flags, place: RunFolder
-) -> RepairedShards:
+def _repair_faults(output: Output, plan: Plan, faults: typing.Iterable[Fault], given: Flags, place: RunFolder) -> Lost:
     for fault in faults:
         _log.info("found: %s: %s", fault.file, fault.problem)
     if plan.rows is None:
-        return RepairedShards(set())
+        return Lost()
     config = recorded_build(output, plan, given)
     files = {fault.file for fault in faults}
     joined = repair_rows(config, plan, files, place)
-    with_rows = {rows.shard for rows in plan.rows if layout.rows_file(rows.shard) in files}
     if config.images is None:
-        return RepairedShards(with_rows)
+        return Lost()
     of_images = {layout.shard_of(name) for name in files if not name.startswith(("rows/", f"{layout.LOG}/"))}
-    repaired = repair_shards(config, plan, of_images, place)
+    lost = repair_shards(config, plan, of_images, place)
     _repair_records(config, layout.INPUT_FAILURES in joined, place.folder.name)
-    return repaired._replace(shards=repaired.shards | with_rows)
+    return lost
 
 
 def _repair_records(config: BuildConfig, has_new_failures: bool, run_id: str) -> None:

@@ -25,22 +25,14 @@ _Todo = dict[int, Remains | None]
 """What is left of each shard that is to be made again."""
 
 
-class RepairedShards(typing.NamedTuple):
-    """The damaged shards.
+class Lost(typing.NamedTuple):
+    """How much of shards that were made again are failures now, since it could not be fetched."""
 
-    Attributes:
-        shards: their numbers; most of them are whole now.
-        lost_samples, lost_videos: that are failures now, since they could not be fetched.
-    """
-
-    shards: set[int]
-    lost_samples: int = 0
-    lost_videos: int = 0
+    samples: int = 0
+    videos: int = 0
 
 
-def repair_shards(
-    config: BuildConfig, plan: Plan, at_fault: typing.Container[int | None], place: RunFolder
-) -> RepairedShards:
+def repair_shards(config: BuildConfig, plan: Plan, at_fault: typing.Container[int | None], place: RunFolder) -> Lost:
     """Makes damaged shards again. Those that are still to be built are left to a build.
 
     Args:
@@ -70,7 +62,7 @@ def repair_shards(
             output.write(layout.commit_file(rows.shard), remains.commit.to_json())
     if todo:
         _restore(config, plan, todo, place)
-    return RepairedShards({rows.shard for rows in damaged}, *_lost(todo, _read(output)))
+    return _lost(todo, _read(output))
 
 
 def _read(output: Output) -> Records:
@@ -94,11 +86,10 @@ def _needs_photos(remains: Remains | None) -> bool:
     return remains is None or not (remains.has_samples and remains.has_videos and remains.has_failures)
 
 
-def _lost(todo: _Todo, records: Records) -> tuple[int, int]:
-    """Counts the samples and the videos that are no more."""
+def _lost(todo: _Todo, records: Records) -> Lost:
     pairs = [(left.commit, records.commits[shard]) for shard, left in todo.items() if left and shard in records.commits]
     samples = sum(max(0, had.samples - has.samples) for had, has in pairs)
-    return samples, sum(max(0, had.videos - has.videos) for had, has in pairs)
+    return Lost(samples, sum(max(0, had.videos - has.videos) for had, has in pairs))
 
 
 def _restore(config: BuildConfig, plan: Plan, todo: _Todo, place: RunFolder) -> None:

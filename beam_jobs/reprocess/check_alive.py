@@ -5,6 +5,7 @@ import pathlib
 import shlex
 import sys
 
+from beam_jobs.building.build_flags import MAX_FAILURE_RATIO
 from beam_jobs.building.recorded_flags import Flags, recorded_build
 from beam_jobs.command.counted import counted
 from beam_jobs.command.errors import FAILED, OK, UsageError
@@ -51,7 +52,8 @@ def run(output: Output, plan: Plan, given: Flags) -> int:
     """Asks for every sample's photo.
 
     Returns:
-        Exit code: 1 if Flickr does not answer for more of them than ``--max_failure_ratio`` permits.
+        Exit code: 1 if Flickr does not answer for more of them than ``--max_failure_ratio`` permits; that of the build
+        does not count.
 
     Raises:
         UsageError: there are no samples.
@@ -77,7 +79,7 @@ def run(output: Output, plan: Plan, given: Flags) -> int:
         path = given["check_alive"] or f"{output}/{layout.NOT_PUBLIC}"
         command = shlex.join(["photobeam", "reprocess", str(output), "--take_down", path])
         sys.stdout.write(f"the ids of those that are gone are in {path}; take them down with\n  {command}\n")
-    return _exit_code(answers, build.max_failure_ratio)
+    return _exit_code(answers, given.get("max_failure_ratio", MAX_FAILURE_RATIO))
 
 
 def _exit_code(answers: collections.Counter[Answer], max_failure_ratio: float) -> int:

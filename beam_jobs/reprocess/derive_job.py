@@ -15,12 +15,14 @@ from beam_jobs.outputs.output_state import SHARDS, Standing
 from beam_jobs.runners.check_runner import check_workers_see
 from schemas import layout
 from schemas.records import Manifest, OtherFormatError, Plan, PlanInput
-from transforms.datasets.no_dataset import no_dataset
+from schemas.tombstones import is_carried_out
 from transforms.datasets.old_dataset import OldDataset
+from transforms.datasets.remedies import TAKE_OUT
 from transforms.files.url_credentials import without_credentials
 from transforms.images.image_plan import ImageOptions
 from transforms.join.where_condition import check_condition
 from transforms.reprocess.rows_wanted import RowsWanted, where_schema
+from transforms.stores.dataset_files import no_dataset_error
 from transforms.stores.output import LocalOutput, Output, read_record
 
 _OPERATIONS = ("where", "drop_duplicates", "samples_per_shard")
@@ -137,7 +139,7 @@ def _finished(old: Output) -> tuple[Plan, Manifest]:
         manifest = read_record(old, layout.MANIFEST, Manifest)
     except FileNotFoundError as error:
         if plan is None:
-            raise UsageError(str(no_dataset(old))) from error
+            raise UsageError(str(no_dataset_error(old))) from error
         if plan.rows is not None and "image_size" not in plan.format:
             raise UsageError(f"{old} has rows alone; run `photobeam build` on it first") from error
         raise UsageError(f"{old} is not finished; run the same build again first: it goes on") from error
@@ -147,6 +149,8 @@ def _finished(old: Output) -> tuple[Plan, Manifest]:
         raise UsageError(f"{error}; `photobeam verify {old}` says what to do") from error
     if plan is None or plan.rows is None:
         raise UsageError(f"{old}/{layout.PLAN} is missing or not complete; `photobeam verify {old}` says what to do")
+    if not is_carried_out(plan):
+        raise UsageError(f"{old}: photos that were taken down may still be there; {TAKE_OUT}")
     return plan, manifest
 
 

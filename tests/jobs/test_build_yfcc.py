@@ -217,9 +217,9 @@ def test_a_damaged_manifest_is_written_again(tmp_path: pathlib.Path, lines: list
 
 
 def test_credentials_of_urls_are_not_published(tmp_path: pathlib.Path, lines: list[str], mirror: FaultServer) -> None:
-    root = mirror.url.replace("://", "://user:secret@")
+    root = mirror.url.replace("://", "://user:pa55word@")
     build(write_lines(tmp_path / "in", lines[:2]), mirror, tmp_path / "out", "--mirror", f"yfcc={root}")
-    assert b"secret" not in (tmp_path / "out" / layout.MANIFEST).read_bytes()
+    assert not any(b"pa55word" in path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file())
 
 
 def test_sources_may_be_named_one_by_one(tmp_path: pathlib.Path, lines: list[str]) -> None:
@@ -239,6 +239,32 @@ def test_rows_of_a_run_that_died_with_more_shards_do_not_stay(
     build(source, mirror, tmp_path / "out", "--limit", 5)
     assert [p.name for p in (tmp_path / "out/rows").iterdir()] == ["000000.parquet"]
     assert check_dataset.main([str(tmp_path / "out")]) == 0
+
+
+@pytest.mark.parametrize("command", [join_metadata.main, build_dataset.main])
+def test_rows_made_without_images_keep_how_images_were_made(
+    tmp_path: pathlib.Path, lines: list[str], mirror: FaultServer, command: typing.Callable[[list[str]], int]
+) -> None:
+    """Without a manifest the plan tells where photos come from."""
+    source, out = write_lines(tmp_path / "in", lines), tmp_path / "out"
+    assert build(source, mirror, out, "--timeout_s", 7, "--videos") == 0
+    built = plan_of(out).configuration
+    assert built == manifest_of(out).configuration
+    flags = ["--yfcc", source, "--output", out, "--progress=none", "--where", "photo_id > 10100"]
+    without_images = ["--images=none"] if command is build_dataset.main else []
+    assert command([*map(str, flags), *without_images, "--samples_per_shard=20"]) == 0
+    assert not (out / layout.MANIFEST).exists()
+    assert plan_of(out).configuration == built
+
+
+def test_a_finished_build_keeps_the_flags_that_made_it(
+    tmp_path: pathlib.Path, lines: list[str], mirror: FaultServer
+) -> None:
+    source, out = write_lines(tmp_path / "in", lines), tmp_path / "out"
+    assert build(source, mirror, out) == 0
+    before = {path: path.read_bytes() for path in (out / layout.PLAN, out / layout.MANIFEST)}
+    assert build(source, mirror, out, "--timeout_s", 7) == 0
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_a_join_with_another_selection_warns_and_a_build_mends_it(
@@ -307,7 +333,7 @@ def test_too_many_failures_end_with_1_but_leave_a_whole_dataset(
     told = capsys.readouterr().err
     assert "more than --max_failure_ratio 0.5" in told
     assert "60 not_found (see that --mirror and --images name the right root" in told
-    assert f"""`photobeam reprocess {tmp_path / "out"} --retry "stage = 'fetch'"`""" in told
+    assert f"""`photobeam reprocess {tmp_path / "out"} --retry "reason IN ('not_found')"` fetches them again""" in told
     assert check_dataset.main([str(tmp_path / "out")]) == 0
     assert not list((tmp_path / "out/shards").glob("*.tar"))
     assert json.loads((tmp_path / "out" / layout.SHARD_INDEX).read_text())["shardlist"] == []

@@ -135,6 +135,13 @@ def test_a_lost_manifest_has_the_flags_of_the_build_again(corpus: Corpus, datase
     }  # fmt: skip
 
 
+def test_a_lost_plan_has_the_flags_of_the_build_again(corpus: Corpus, dataset: pathlib.Path) -> None:
+    (dataset / layout.PLAN).unlink()
+    assert repair(dataset) == 0
+    manifest = record(dataset, layout.MANIFEST, Manifest)
+    assert record(dataset, layout.PLAN, Plan).configuration == manifest.configuration
+
+
 def test_a_shard_is_not_given_up_for_photos_that_do_not_come(
     corpus: Corpus, dataset: pathlib.Path, capfd: pytest.CaptureFixture[str], fresh_workers: None
 ) -> None:
@@ -144,7 +151,7 @@ def test_a_shard_is_not_given_up_for_photos_that_do_not_come(
     assert repair(dataset, f"--images={corpus.source.parent}") == 1
     captured = capfd.readouterr()
     assert "shard 000001 is left as it is: 7 of 7 photos failed, more than --max_failure_ratio" in captured.err
-    assert "that was tried just now, and in vain" in captured.err
+    assert "--repair has just tried what it is named for above" in captured.err
     assert captured.out.startswith(f"{TAR}: its bytes have changed")
     assert {name: data for name, data in data_of(dataset).items() if name in before} == before
     assert repair(dataset) == 0

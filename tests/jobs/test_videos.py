@@ -20,7 +20,7 @@ import webdataset
 from beam_jobs import build_dataset, check_dataset, diff_datasets, reprocess_dataset, show
 from schemas import layout
 from schemas.photo_ids import key
-from schemas.records import Manifest
+from schemas.records import Manifest, Plan
 from schemas.videos import VIDEO_SIDECAR_SCHEMA, video_json
 from tests.fault_server import Answer, FaultServer
 from tests.jobs.conftest import picture, write_lines
@@ -206,7 +206,9 @@ def test_without_the_flag_nothing_is_as_if_there_were_videos(
     assert corpus.build(output) == 0
     assert f"{PHOTOS} samples and {VIDEOS} failures" in capsys.readouterr().out
     assert not (output / "videos").exists()
-    assert not any(b'videos"' in p.read_bytes() for p in (output / layout.PLAN, *output.glob("commits/*")))
+    plan = Plan.from_json((output / layout.PLAN).read_bytes(), layout.PLAN)
+    assert not any(name in plan.format for name in ("videos", "max_video_bytes"))
+    assert not any(b'videos"' in p.read_bytes() for p in output.glob("commits/*"))
     assert {reason for reason, _, _ in failures_of(output).values()} == {"is_video"}
     shards, with_them = ({p.name: p.read_bytes() for p in o.glob("shards/*")} for o in (output, corpus.output))
     assert shards == with_them

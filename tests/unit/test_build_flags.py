@@ -100,6 +100,16 @@ def test_a_place_of_images_is_the_same_from_any_folder(tmp_path: pathlib.Path, m
     assert config.images.places.images == tuple(config.flags["images"])
 
 
+def test_inputs_are_the_same_from_any_folder(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "packs").mkdir()
+    given = ["packs", "places=packs", "*.bz2", "gone", "https://host/a.bz2"]
+    flags = build_dataset.parse_args(["--yfcc", *given, "--coco", "2017:val", "--output", "out"]).flags
+    packs = tmp_path / "packs"
+    assert flags["yfcc"] == [str(packs), f"places={packs}", str(tmp_path / "*.bz2"), "gone", "https://host/a.bz2"]
+    assert flags["coco"] == ["2017:val"]
+
+
 def test_a_place_of_images_has_a_name() -> None:
     with pytest.raises(UsageError, match="--images: it is empty; name a place"):
         config_of("--images=")

@@ -6,9 +6,8 @@ import typing
 from schemas import layout
 from schemas.records import CommitRecord, Manifest, OtherFormatError, Plan, PlanRows, Record
 from schemas.videos import takes_videos
-from transforms.datasets.no_dataset import no_dataset
 from transforms.datasets.remedies import GO_ON, JOIN_ANEW, REDO_RECORD
-from transforms.stores.dataset_files import DatasetFiles, Fault, unreadable
+from transforms.stores.dataset_files import DatasetFiles, Fault, no_dataset_error, unreadable
 
 IMAGE_FLAG = "image_size"
 """The plan's format has it if images are made."""
@@ -77,7 +76,7 @@ def read_records(dataset: DatasetFiles, faults: list[Fault]) -> Records:
     """
     has_manifest = dataset.exists(layout.MANIFEST)
     if not has_manifest and not dataset.exists(layout.PLAN):
-        raise no_dataset(dataset)
+        raise no_dataset_error(dataset)
     plan = _read_record(dataset, layout.PLAN, Plan, REDO_RECORD if has_manifest else JOIN_ANEW, REDO_RECORD, faults)
     rows_only = bool(plan and plan.rows is not None and IMAGE_FLAG not in plan.format and not has_manifest)
     manifest = None

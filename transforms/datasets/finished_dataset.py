@@ -13,13 +13,22 @@ from schemas.records import Manifest, Plan, PlanRows
 from schemas.rows import ROW_SCHEMA
 from schemas.sample_members import AddedMembers
 from schemas.samples import sidecar_schema
+from schemas.tombstones import is_carried_out
 from schemas.videos import VIDEO_SIDECAR_SCHEMA
 from transforms.datasets.dataset_records import IMAGE_FLAG
-from transforms.datasets.no_dataset import no_dataset
 from transforms.datasets.read_table import read_table
+from transforms.datasets.remedies import TAKE_OUT
 from transforms.files.file_digest import bytes_digest
 from transforms.files.read_parquet import read_parquet
-from transforms.stores.dataset_files import DamagedDatasetError, DatasetFiles, Fault, NoDatasetError, unreadable
+from transforms.stores.dataset_files import (
+    DamagedDatasetError,
+    DatasetFiles,
+    Fault,
+    NoDatasetError,
+    no_dataset_error,
+    unreadable,
+)
+from transforms.stores.output import read_record
 from transforms.stores.request_signers import S3Options
 
 
@@ -80,7 +89,7 @@ def open_finished(root: str, s3: S3Options | None = None) -> FinishedDataset:
     files = DatasetFiles(root, s3)
     has_manifest = files.exists(layout.MANIFEST)
     if not has_manifest and not files.exists(layout.PLAN):
-        raise no_dataset(files)
+        raise no_dataset_error(files)
     try:
         plan = Plan.from_json(files.read(layout.PLAN), layout.PLAN)
         manifest = Manifest.from_json(files.read(layout.MANIFEST), layout.MANIFEST) if has_manifest else None
@@ -95,6 +104,16 @@ def open_finished(root: str, s3: S3Options | None = None) -> FinishedDataset:
     totals, sha256 = manifest.totals, [shard.sha256 for shard in manifest.shards]
     of_shards = [shard.added for shard in manifest.shards]
     return FinishedDataset(root, files, plan.format, totals.rows, totals.samples, sha256, True, of_shards)
+
+
+def check_taken_down(dataset: FinishedDataset) -> None:
+    """Checks that no photo is still to be taken out.
+
+    Raises:
+        NoDatasetError: one is; the dataset is not finished.
+    """
+    if not is_carried_out(read_record(dataset.files, layout.PLAN, Plan)):
+        raise NoDatasetError(f"{dataset.root}: photos that were taken down may still be there; {TAKE_OUT}")
 
 
 def read_shard(dataset: FinishedDataset, shard: int, images: bool = True) -> ShardTables:

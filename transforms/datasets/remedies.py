@@ -17,3 +17,6 @@ JOIN_ANEW = (
 )
 MOVE_AWAY = "move it elsewhere: readers take every file there for data"
 SWEEP = f"a run is under way or has died; if none is, `{REPAIR_COMMAND}` removes it"
+
+OF_REPAIRS = frozenset({REDO_ROWS, REDO_SHARD, TAKE_OUT, REDO_RECORD, SWEEP})
+"""What `verify --repair` does itself."""

@@ -20,9 +20,8 @@ from schemas.photo_ids import hash64, shards_of
 from schemas.records import Manifest, Plan
 from schemas.samples import json_fields
 from schemas.sources import Source
-from transforms.datasets.no_dataset import no_dataset
 from transforms.files.read_parquet import open_parquet
-from transforms.stores.dataset_files import DamagedDatasetError, DatasetFiles
+from transforms.stores.dataset_files import DamagedDatasetError, DatasetFiles, no_dataset_error
 
 READ_BYTES = 8 << 20
 _MAX_INT64 = 2**63 - 1
@@ -196,7 +195,7 @@ def _count_shards(dataset: DatasetFiles) -> int:
             return len(Manifest.from_json(dataset.read(layout.MANIFEST), layout.MANIFEST).shards)
     except (OSError, ValueError) as error:
         raise DamagedDatasetError(f"{error}; `photobeam verify` says what to do") from error
-    raise no_dataset(dataset)
+    raise no_dataset_error(dataset)
 
 
 def _read_photo(dataset: DatasetFiles, photo_id: int, shards: int, kind: IdKind) -> ShownPhoto | None:

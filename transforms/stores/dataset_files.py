@@ -5,7 +5,9 @@ import typing
 
 from fsspec.spec import AbstractBufferedFile
 
+from schemas import layout
 from schemas.records import FileDigest
+from schemas.splits import SPLITS
 from transforms.files.file_digest import READ_BYTES, bytes_digest
 from transforms.stores.request_signers import S3Options
 from transforms.stores.store_errors import as_os_errors
@@ -199,6 +201,15 @@ def digest_problem(found: FileDigest, expected: FileDigest) -> str | None:
     if found.sha256 != expected.sha256:
         return f"its bytes have changed: SHA-256 {found.sha256}, {expected.sha256} was written"
     return None
+
+
+def no_dataset_error(files: DatasetFiles) -> NoDatasetError:
+    """Returns the error of a place with neither plan nor manifest; it names the datasets of splits below it."""
+    root = files.root.rstrip("/")
+    told = f"{root} holds no dataset: neither {layout.PLAN} nor {layout.MANIFEST} is there"
+    records = {split: (f"{split}/{layout.PLAN}", f"{split}/{layout.MANIFEST}") for split in SPLITS}
+    splits = [f"{root}/{split}" for split, names in records.items() if any(map(files.exists, names))]
+    return NoDatasetError(f"{told}; name {' or '.join(splits)}" if splits else told)
 
 
 def unreadable(error: OSError) -> str:
