@@ -88,6 +88,8 @@ def run(output: Output, plan: Plan, given: Flags) -> int:
         end_rewrites(output)
         healed = sum(commits[r.shard].failed - c.failed for r, c in _standing(output, plan) if r.shard in todo)
         _log.info("%d of them are samples now", healed)
+    elif given["retry"] == RETRYABLE and any(commit.failed for commit in commits.values()):
+        _log.info("no failure may heal by itself: say which to try, as in %s \"reason = 'not_found'\"", FLAG)
     if not whole:
         _log.warning("the dataset is not finished: run the same build again, it goes on")
         return OK

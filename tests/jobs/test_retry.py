@@ -76,6 +76,7 @@ def test_the_result_is_as_if_the_photos_had_come_at_once(
     broken: tuple[pathlib.Path, pathlib.Path, list[str]],
     mirror: FaultServer,
     capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     smooth, output, troubled = broken
     before = inodes(output)
@@ -92,6 +93,8 @@ def test_the_result_is_as_if_the_photos_had_come_at_once(
     assert "54 samples and 6 failures in 6 shards" in capsys.readouterr().out
     assert check_dataset.main([str(output)]) == 0
     assert [p.name for p in (output / "_tmp").iterdir()] == ["lease.json"]
+    assert reprocess(output, "--retry") == 0
+    assert """say which to try, as in --retry "reason = 'not_found'\"""" in caplog.text
 
 
 def test_a_condition_says_which_failures_are_tried_again(

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from beam_jobs import check_dataset, reprocess_dataset
+from beam_jobs import check_dataset, cli, reprocess_dataset
 from beam_jobs.outputs.settle import settle
 from schemas import layout
 from schemas.failures import INPUT_FAILURE_SCHEMA
@@ -215,7 +215,11 @@ def test_a_list_that_cannot_be_read_is_refused(
 
 
 def test_what_was_moved_is_named_and_the_next_start_goes_on_when_it_is_back(
-    tmp_path: pathlib.Path, root: pathlib.Path, ids: pathlib.Path, caplog: pytest.LogCaptureFixture
+    tmp_path: pathlib.Path,
+    root: pathlib.Path,
+    ids: pathlib.Path,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     gone, other = {int(i) for i in chosen(root)}, pq.read_table(root / layout.sidecar_file(0))["photo_id"][0].as_py()
     with ids.open("a") as file:
@@ -224,6 +228,11 @@ def test_what_was_moved_is_named_and_the_next_start_goes_on_when_it_is_back(
     assert take_down(root, ids) == 1
     assert f"{layout.tar_file(0)} is missing; bring it back if it was moved, else" in caplog.text
     assert not gone & (photos_of(root, "rows") | photos_of(root, "shards"))
+    second = ["reprocess", str(root), "--output", str(tmp_path / "second"), "--samples_per_shard=3"]
+    for command in (second, ["diff", str(root), str(root)]):
+        assert cli.main(command) == 2
+        assert f"{root}: photos that were taken down may still be there" in capsys.readouterr().err
+    assert not (tmp_path / "second").exists()
     (tmp_path / "tar").rename(root / layout.tar_file(0))
     settle(LocalOutput(root), 1, "none")
     assert plan_of(root).counts["taken_down"] == 3
