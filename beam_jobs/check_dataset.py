@@ -95,7 +95,8 @@ def _repair(given: Flags) -> int:
     if told:
         sys.stderr.write(
             f"photobeam: {told} of shards that were made again are failures now, since they could not be fetched; "
-            "`photobeam reprocess OUT --retry` tries them again\n"
+            "`photobeam reprocess OUT --retry \"stage = 'fetch'\"` tries them again, with --images or --mirror where "
+            "they are elsewhere\n"
         )
     return FAILED if repaired.report.faults or told else OK
 

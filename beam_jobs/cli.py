@@ -10,6 +10,7 @@ from beam_jobs.command.end_process import end_process
 from beam_jobs.command.errors import FAILED, INTERRUPTED, OK, TERMINATED, USAGE, JobError, UsageError
 from beam_jobs.command.terminate import Terminated, terminable
 from beam_jobs.command.versions import software
+from transforms.files.url_credentials import without_credentials
 from transforms.stores.store_errors import client_errors
 
 COMMANDS: typing.Final[dict[str, tuple[str, str]]] = {
@@ -64,7 +65,7 @@ def run_command(command: typing.Callable[[], int]) -> int:
         with terminable():
             return command()
     except UsageError as error:
-        sys.stderr.write(f"photobeam: {error}\n")
+        sys.stderr.write(f"photobeam: {without_credentials(str(error))}\n")
         return USAGE
     except KeyboardInterrupt as signal:
         sys.stderr.write("\nphotobeam: interrupted\n")
@@ -78,7 +79,7 @@ def run_command(command: typing.Callable[[], int]) -> int:
         if not isinstance(error, (JobError, OSError, *client_errors())):
             raise
         place = "the output: " if isinstance(error, OSError) and error.strerror and not error.filename else ""
-        sys.stderr.write(f"photobeam: {place}{error}\n")
+        sys.stderr.write(f"photobeam: {place}{without_credentials(str(error))}\n")
         return FAILED
 
 

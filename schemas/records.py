@@ -170,7 +170,7 @@ class Manifest(Record):
     """The truth about a finished dataset; written last.
 
     Attributes:
-        configuration: the flags.
+        configuration: the same as the plan's.
         software: versions by name.
         counts: the input accounting, the same as the plan's.
         shards: one entry per shard, in order.
@@ -226,8 +226,8 @@ class Plan(Record):
             ``collapsed_lines`` + ``input_failures``; other keys are free. ``taken_down`` (photos removed, and counted
             among those removed by filters) + ``taken_down_unknown`` = tombstones, once all of them are carried out.
         rows: the rows file of each shard, in order; None until all are written.
-        configuration: the flags of the last build, join or derivation that had something to do, without those of a
-            join on a dataset with images. They count where there is no manifest. Left out where nobody knows them.
+        configuration: the flags of the last build, join or derivation that had something to do, but for a join on a
+            dataset with images. Left out where nobody knows them.
     """
 
     selection: dict[str, typing.Any]
@@ -332,7 +332,7 @@ def _sha256(data: bytes) -> str:
 def _checked_body(data: bytes, file_name: str) -> dict[str, typing.Any]:
     try:
         body = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{file_name} is damaged: it is not JSON ({error})") from error
     if not isinstance(body, dict):
         raise ValueError(f"{file_name} is damaged: it is not a JSON object")

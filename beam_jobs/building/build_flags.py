@@ -257,7 +257,7 @@ def published_flags(flags: argparse.Namespace) -> dict[str, typing.Any]:
     """
     left_out = SECRET_FLAGS | {"config", "runner_options"}
     kept = {name: value for name, value in vars(flags).items() if name not in left_out}
-    return {name: _bare(value) for name, value in kept.items()}
+    return {name: value if name == "where" else _bare(value) for name, value in kept.items()}
 
 
 def _bare(value: typing.Any) -> typing.Any:

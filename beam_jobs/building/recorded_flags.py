@@ -51,7 +51,7 @@ def recorded_build(output: Output, plan: Plan | None, given: Flags) -> BuildConf
     """Returns the build that would make a dataset as it is.
 
     What decides its rows and samples comes from the plan. The other flags are those given now; else those of the
-    last build, if manifest or plan record them; else the defaults. None of them records keys and passwords.
+    last build, if plan or manifest record them; else the defaults. Neither records keys and passwords.
 
     Args:
         output: holds the dataset.
@@ -76,17 +76,19 @@ def recorded_build(output: Output, plan: Plan | None, given: Flags) -> BuildConf
 
 
 def _recorded_flags(output: Output, plan: Plan | None) -> Flags:
-    """Returns what the manifest records, or the plan if there is no manifest, or a damaged one.
+    """Returns what the plan records, or the manifest if there is no plan, or none that knows.
 
     Raises:
         UsageError: the manifest is of another format version.
     """
+    if plan and plan.configuration:
+        return plan.configuration
     try:
         return read_record(output, layout.MANIFEST, Manifest).configuration
     except OtherFormatError as error:
         raise UsageError(str(error)) from error
     except (FileNotFoundError, ValueError):
-        return plan.configuration if plan else {}
+        return {}
 
 
 def _only(known: Flags, values: Flags) -> argparse.Namespace:

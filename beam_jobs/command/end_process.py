@@ -23,6 +23,8 @@ def end_process(main: typing.Callable[[], int]) -> typing.NoReturn:
         code = main()
     except BrokenPipeError:
         code = BROKEN_PIPE
+    except SystemExit as end:
+        code = typing.cast(int, end.code)
     except Exception:  # noqa: BLE001  printed with its traceback
         sys.excepthook(*sys.exc_info())
         code = FAILED

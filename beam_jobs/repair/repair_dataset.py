@@ -57,6 +57,7 @@ def repair(output: Output, given: Flags) -> Repaired:
     _check_records(output)
     try:
         output.check_writable()
+        output.check_no_links()
         with held(output):
             find_tombstones(output)
             roll_forward_and_sweep(output)

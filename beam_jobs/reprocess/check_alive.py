@@ -39,11 +39,13 @@ def check(given: Flags) -> None:
     """Checks where the list goes.
 
     Raises:
-        UsageError: there is no such folder, or it is one.
+        UsageError: there is no such folder, or it is one, or the dataset's.
     """
     path = given["check_alive"]
     if path and pathlib.Path(path).is_dir():
         raise UsageError(f"{FLAG} {path}: that is a folder; name a file in it, and the dataset before the flag")
+    if path and pathlib.Path(path).resolve().is_relative_to(pathlib.Path(given["dataset"]).resolve()):
+        raise UsageError(f"{FLAG} {path}: that is a file of the dataset; name one elsewhere, or none")
     if path and not pathlib.Path(path).absolute().parent.is_dir():
         raise UsageError(f"{FLAG} {path}: there is no folder for it; make it, or name another file")
 
@@ -69,7 +71,8 @@ def run(output: Output, plan: Plan, given: Flags) -> int:
     def tell(of_shard: dict[int, Answer]) -> None:
         answers.update(of_shard.values())
         gone.update(photo_id for photo_id, answer in of_shard.items() if answer is Answer.GONE)
-        _write(gone, given["check_alive"], output)
+        if gone:
+            _write(gone, given["check_alive"], output)
 
     photos = (read_flickr_photos(output, shard) for shard in shards)
     with show_progress(given.get("progress", PROGRESS), sum(commits[shard].samples for shard in shards)):
@@ -79,7 +82,10 @@ def run(output: Output, plan: Plan, given: Flags) -> int:
         path = given["check_alive"] or f"{output}/{layout.NOT_PUBLIC}"
         command = shlex.join(["photobeam", "reprocess", str(output), "--take_down", path])
         sys.stdout.write(f"the ids of those that are gone are in {path}; take them down with\n  {command}\n")
-    return _exit_code(answers, given.get("max_failure_ratio", MAX_FAILURE_RATIO))
+    code = _exit_code(answers, given.get("max_failure_ratio", MAX_FAILURE_RATIO))
+    if not gone and code == OK:
+        _write(gone, given["check_alive"], output)
+    return code
 
 
 def _exit_code(answers: collections.Counter[Answer], max_failure_ratio: float) -> int:

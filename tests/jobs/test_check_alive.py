@@ -112,7 +112,9 @@ def test_a_check_that_flickr_hardly_answers_has_failed(
     flickr.answers = {f"/{photo_id}": Answer(b"", 403) for photo_id in samples[1:]} | {f"/{samples[0]}": Answer(b"x")}
     command = [str(root), "--check_alive", "--allow_private_hosts", "--retries=0"]
     assert reprocess_dataset.main([*command, "--max_failure_ratio=1"]) == 0
+    (root / layout.NOT_PUBLIC).write_text("7\n")
     assert reprocess_dataset.main(command) == 1
+    assert (root / layout.NOT_PUBLIC).read_text() == "7\n"
     told = f"Flickr has not told of {len(samples) - 1} of {len(samples)} photos, more than --max_failure_ratio 0.5"
     assert told in capsys.readouterr().err
 
@@ -120,7 +122,9 @@ def test_a_check_that_flickr_hardly_answers_has_failed(
 def test_a_list_that_could_not_be_written_is_refused_first(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert reprocess_dataset.main([str(tmp_path), "--check_alive", str(tmp_path / "no/where.txt")]) == 2
+    assert reprocess_dataset.main([str(tmp_path / "data"), "--check_alive", str(tmp_path / "no/where.txt")]) == 2
     assert "there is no folder for it" in capsys.readouterr().err
     assert reprocess_dataset.main([str(tmp_path), "--check_alive", str(tmp_path)]) == 2
     assert "that is a folder" in capsys.readouterr().err
+    assert reprocess_dataset.main([str(tmp_path), "--check_alive", str(tmp_path / "a.tar")]) == 2
+    assert "that is a file of the dataset" in capsys.readouterr().err

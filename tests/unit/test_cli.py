@@ -27,6 +27,22 @@ def test_version_names_what_decides_on_the_bytes(capsys):
     assert names == [*SOFTWARE, "python"]
 
 
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["build", "--output=out", "--yfcc", "http://me:S3KR3T@127.0.0.1:1/y.bz2"],
+        ["build", "--output=out", "--yfcc=gone", "--mirror=yfcc=ftp://me:S3KR3Tp@ss@127.0.0.1:1"],
+        ["verify", "http://127.0.0.1:1/?api_key=S3KR3T"],
+    ],
+)
+def test_no_message_shows_a_password(flags, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(flags) == 2
+    told = capsys.readouterr().err
+    assert "127.0.0.1" in told
+    assert "S3KR3T" not in told
+
+
 @pytest.mark.parametrize(("typed", "hint"), [("biuld", "; did you mean build?"), ("xyzzy", "")])
 def test_an_unknown_command_is_refused(typed, hint, capsys):
     assert cli.main([typed]) == 2

@@ -77,6 +77,14 @@ def test_a_reader_that_has_enough_is_not_told(unbuffered: str) -> None:
         assert (process.stderr.read(), process.wait(60)) == ("", 141)
 
 
+def test_help_that_cannot_be_printed_is_a_failure() -> None:
+    program = [sys.executable, "-m", "beam_jobs.show", "--help"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": ""}
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        assert subprocess.run(program, cwd=_ROOT, stdout=full, stderr=PIPE, env=environment, timeout=60).returncode == 1
+    assert subprocess.run(program, cwd=_ROOT, stdout=PIPE, env=environment, timeout=60).returncode == 0
+
+
 def test_closed_streams_are_no_failure() -> None:
     program = [sys.executable, "-c", _SAYS_A_WORD.replace("CODE", "0").replace('sys.stdout.write("word")', "pass")]
     assert subprocess.run(["sh", "-c", '"$@" >&- 2>&-', "sh", *program], cwd=_ROOT, timeout=60).returncode == 0

@@ -117,6 +117,8 @@ def test_another_format_version_is_refused(record: Record) -> None:
 def test_another_kind_of_record_is_refused() -> None:
     with pytest.raises(ValueError, match="x.json is damaged: wrong or missing keys"):
         Plan.from_json(COMMIT.to_json(), "x.json")
+    with pytest.raises(ValueError, match="x.json is damaged: it is not JSON"):
+        Plan.from_json(b"[" * 100_000, "x.json")
     with pytest.raises(ValueError, match="x.json is damaged: it is not a JSON object"):
         Plan.from_json(b"[]\n", "x.json")
 

@@ -214,6 +214,24 @@ def test_a_list_that_cannot_be_read_is_refused(
     assert "--take_down" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", [layout.tar_file(0), "shards"])
+def test_what_is_elsewhere_by_a_link_is_refused(
+    tmp_path: pathlib.Path, root: pathlib.Path, ids: pathlib.Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The link would be replaced, and the photos stay where it led."""
+    (root / name).rename(tmp_path / "elsewhere")
+    (root / name).symlink_to(tmp_path / "elsewhere")
+    before = data_of(root)
+    for command in (["reprocess", str(root), "--take_down", str(ids)], ["verify", str(root), "--repair"]):
+        assert cli.main(command) == 2
+        assert f"{root / name} is a link to {tmp_path / 'elsewhere'}" in capsys.readouterr().err
+    assert data_of(root) == before
+    (tmp_path / "linked").symlink_to(root)
+    (root / name).unlink()
+    (tmp_path / "elsewhere").rename(root / name)
+    assert take_down(tmp_path / "linked", ids) == 0
+
+
 def test_what_was_moved_is_named_and_the_next_start_goes_on_when_it_is_back(
     tmp_path: pathlib.Path,
     root: pathlib.Path,

@@ -36,6 +36,15 @@ from transforms.workers.worker_pool import PoolStoppedError, WorkerPool, died_at
 from transforms.workers.worker_process import WorkerDiedError
 
 
+def test_a_pool_that_can_start_no_process_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def end(lanes: int) -> typing.NoReturn:
+        raise EOFError("unexpected EOF")
+
+    monkeypatch.setattr(worker_pool, "WorkerProcess", end)
+    with pytest.raises(PoolStoppedError, match="the process that starts worker processes was ended"):
+        WorkerPool(1).call(len, "abc")
+
+
 @pytest.fixture
 def threads() -> typing.Iterator[concurrent.futures.ThreadPoolExecutor]:
     """Callers."""

@@ -34,7 +34,7 @@ class FinishConfig:
 
     Attributes:
         output: the dataset.
-        configuration: the flags.
+        configuration: the flags, for plans that do not tell them.
         software: versions by name.
         run: what differs between runs; the end time is added.
     """
@@ -70,7 +70,7 @@ def finish_shards(config: FinishConfig, built: typing.Iterable[int] = ()) -> Man
     with output.open(layout.INPUT_FAILURES) as file:
         input_failures = DigestingReader(file).finish()
     manifest = Manifest(
-        configuration=config.configuration,
+        configuration=plan.configuration or config.configuration,
         software=config.software,
         counts=plan.counts,
         shards=[manifest_shard(c) for c in commits],

@@ -1,6 +1,7 @@
 """The output: where the files of a dataset are written, each under its final name only when it is whole."""
 
 import json
+import os
 import pathlib
 import shutil
 import typing
@@ -95,6 +96,13 @@ class Output(DatasetFiles):
             said = getattr(error, "strerror", None) or error
             raise OutputError(f"--output {self}: cannot be written ({said}); choose another place") from error
 
+    def check_no_links(self) -> None:
+        """Checks that what is replaced does not stay elsewhere.
+
+        Raises:
+            OutputError: a file or folder of the dataset is a link.
+        """
+
     def check_held(self) -> None:
         """Checks that the lease is still the one under which this is written; every change here does so by itself.
 
@@ -129,6 +137,15 @@ class LocalOutput(Output):
     def entries(self) -> list[str]:
         """Lists what lies at the root, files and folders, sorted; nothing if there is no root."""
         return sorted(path.name for path in self.path.iterdir()) if self.path.exists() else []
+
+    def check_no_links(self) -> None:
+        """Finds links below the root, which itself may be one."""
+        for path in self.path.rglob("*"):
+            if path.is_symlink():
+                raise OutputError(
+                    f"{path} is a link to {os.readlink(path)}: what is replaced would stay there; put the file or "
+                    "folder itself in its place, or let the whole dataset be one link"
+                )
 
     def publish(self, staged: pathlib.Path, name: str) -> None:
         """Renames a finished file, durably."""

@@ -122,7 +122,10 @@ class WorkerPool:
         return len(self._running) < self._processes
 
     def _started(self, lanes: int) -> WorkerProcess:
-        worker = WorkerProcess(lanes)
+        try:
+            worker = WorkerProcess(lanes)
+        except (EOFError, ConnectionError) as error:
+            raise PoolStoppedError("the process that starts worker processes was ended") from error
         self._running.append(worker)
         return worker
 
