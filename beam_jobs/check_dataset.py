@@ -88,9 +88,7 @@ def _repair(given: Flags) -> int:
     repaired = repair(build_flags.output_at("OUT", given["dataset"], s3), given)
     sys.stdout.write(describe(repaired.report))
     if any(fault.remedy in OF_REPAIRS for fault in repaired.report.faults):
-        sys.stderr.write(
-            "photobeam: --repair has just tried what it is named for above; why it could not is said before\n"
-        )
+        sys.stderr.write("photobeam: --repair has just been tried; why it did not mend all of this is said above\n")
     told = " and ".join(f"{number:,} {what}" for what, number in repaired.lost._asdict().items() if number)
     if told:
         sys.stderr.write(

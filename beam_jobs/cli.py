@@ -70,13 +70,11 @@ def run_command(command: typing.Callable[[], int]) -> int:
     except KeyboardInterrupt as signal:
         sys.stderr.write("\nphotobeam: interrupted\n")
         return TERMINATED if isinstance(signal, Terminated) else INTERRUPTED
-    except BrokenPipeError:
-        raise
     except MemoryError as error:
         sys.stderr.write(f"photobeam: there is not enough memory ({error})\n")
         return FAILED
     except Exception as error:
-        if not isinstance(error, (JobError, OSError, *client_errors())):
+        if isinstance(error, BrokenPipeError) or not isinstance(error, (JobError, OSError, *client_errors())):
             raise
         place = "the output: " if isinstance(error, OSError) and error.strerror and not error.filename else ""
         sys.stderr.write(f"photobeam: {place}{without_credentials(str(error))}\n")

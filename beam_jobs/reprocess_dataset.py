@@ -105,7 +105,6 @@ def run(given: Flags) -> int:
     output_state.check_versions(output)
     try:
         output.check_writable()
-        output.check_no_links()
         with held(output):
             settle(output, *workers_and_progress(given))
             plan = output_state.read_plan(output)

@@ -14,7 +14,7 @@ from beam_jobs.command.flags import FlagParser, positive, ratio
 from beam_jobs.command.progress_line import PROGRESS
 from beam_jobs.command.store_flags import SECRET_FLAGS, s3_options
 from beam_jobs.runners.runner_flags import add_runner_flags, runner_config
-from schemas.published_sets import PUBLISHED_ROOTS
+from schemas.published_sets import PUBLISHED_ROOTS, parse_published
 from schemas.sources import ALL_SOURCES, Source, default_base
 from transforms.fetch.env_proxies import env_proxies
 from transforms.fetch.fetch_options import FetchOptions
@@ -76,12 +76,21 @@ def add_source_flags(parser: FlagParser) -> None:
 
 
 def _in_full(source: Source, spec: str) -> str:
-    """Returns an input as workers and later commands find it; what is neither here nor a pattern stays as it is."""
-    pack, path = stated_pack(spec) if source is Source.YFCC else (None, spec)
+    """Returns an input as workers and later commands find it; names of published sets, and what is not here, stay."""
+    pack, url = stated_pack(spec) if source is Source.YFCC else (None, spec)
+    member, separator, path = url.rpartition("::")
     local = os.path.expanduser(path)
-    if "://" not in path and (os.path.exists(local) or glob.has_magic(local)):
-        path = os.path.abspath(local)
-    return f"{pack.value}={path}" if pack else path
+    is_here = "://" not in path and (os.path.exists(local) or glob.has_magic(local))
+    if is_here and not _is_published(source, path):
+        url = f"{member}{separator}{os.path.abspath(local)}"
+    return f"{pack.value}={url}" if pack else url
+
+
+def _is_published(source: Source, text: str) -> bool:
+    try:
+        return parse_published(source, text) is not None
+    except ValueError:
+        return True
 
 
 def add_run_flags(parser: FlagParser) -> None:

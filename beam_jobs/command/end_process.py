@@ -7,6 +7,7 @@ hides the exit code.
 import atexit
 import contextlib
 import os
+import select
 import sys
 import typing
 
@@ -19,31 +20,35 @@ def end_process(main: typing.Callable[[], int]) -> typing.NoReturn:
     Args:
         main: the command. What it raises is printed as Python would; that nobody reads the output any more is not.
     """
+    sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
     try:
         code = main()
-    except BrokenPipeError:
-        code = BROKEN_PIPE
     except SystemExit as end:
-        code = typing.cast(int, end.code)
-    except Exception:  # noqa: BLE001  printed with its traceback
-        sys.excepthook(*sys.exc_info())
-        code = FAILED
+        code = end.code if isinstance(end.code, int) else FAILED
+    except Exception as error:  # noqa: BLE001  printed with its traceback
+        code = BROKEN_PIPE if isinstance(error, BrokenPipeError) and _has_no_reader() else FAILED
+        if code == FAILED:
+            sys.excepthook(*sys.exc_info())
     atexit._run_exitfuncs()
     os._exit(_flushed(code))
 
 
+def _has_no_reader() -> bool:
+    """Tells whether nobody reads what is printed any more."""
+    output = select.poll()
+    output.register(1, 0)
+    return any(events & select.POLLERR for _, events in output.poll(0))
+
+
 def _flushed(code: int) -> int:
     """Writes out what was printed; returns the exit code, which tells if that cannot be done."""
-    try:
-        if sys.stdout:
+    with contextlib.suppress(OSError):
+        try:
             sys.stdout.flush()
-    except BrokenPipeError:
-        code = code or BROKEN_PIPE
-    except OSError as error:
-        code = code or FAILED
-        if sys.stderr:
+        except BrokenPipeError:
+            code = code or BROKEN_PIPE
+        except OSError as error:
+            code = code or FAILED
             sys.stderr.write(f"photobeam: the output: {error}\n")
-    if sys.stderr:
-        with contextlib.suppress(OSError):
-            sys.stderr.flush()
+        sys.stderr.flush()
     return code

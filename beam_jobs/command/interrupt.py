@@ -109,7 +109,7 @@ def _end(message: str, code: int) -> typing.NoReturn:
     for folder in _unfinished:
         shutil.rmtree(folder, ignore_errors=True)
     with contextlib.suppress(OSError):
-        shutil.rmtree(multiprocessing.util.get_temp_dir())
+        shutil.rmtree(multiprocessing.util.get_temp_dir(), ignore_errors=True)
     if sys.stderr.isatty():
         sys.stderr.write(SHOW_CURSOR)
     sys.stderr.write(f"\nphotobeam: {message}\n")

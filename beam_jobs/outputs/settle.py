@@ -62,6 +62,7 @@ def end_take_down(output: Output, workers: int, progress: str, drop_missing: boo
     if is_carried_out(read_record(output, layout.PLAN, Plan)):
         return
     try:
+        output.check_no_links()
         with end_on_signals(output.run_folder(FOLDER)), show_progress(progress, 0):
             take_down(output, workers, drop_missing)
     except OutputError as error:

@@ -10,7 +10,7 @@ from transforms.workers.worker_pool import PoolStoppedError
 
 
 def verify_output(
-    root: str, s3: S3Options, workers: int, progress: str, only: typing.Container[int | None] | None = None
+    root: str, s3: S3Options, workers: int, progress: str, only: typing.Container[int] | None = None
 ) -> VerifyReport:
     """Checks a dataset in full.
 

@@ -57,8 +57,8 @@ def repair(output: Output, given: Flags) -> Repaired:
     _check_records(output)
     try:
         output.check_writable()
-        output.check_no_links()
         with held(output):
+            output.check_no_links()
             find_tombstones(output)
             roll_forward_and_sweep(output)
             return _repair_held(output, given)
@@ -85,7 +85,7 @@ def _repair_held(output: Output, given: Flags) -> Repaired:
         lost = _repair_faults(output, read_record(output, layout.PLAN, Plan), faults, given, place)
     for name in leftovers(output, report.shards):
         output.remove_tree(name)
-    at_fault = {layout.shard_of(fault.file) for fault in faults}
+    at_fault = {shard for fault in faults if (shard := layout.shard_of(fault.file)) is not None}
     report = verify_output(output.root, output.s3, *workers_and_progress(given), only=at_fault)
     return Repaired(report, lost)
 

@@ -1,6 +1,7 @@
 """`reprocess --check_alive`: which photos are no longer public at Flickr; changes nothing but that list."""
 
 import collections
+import os
 import pathlib
 import shlex
 import sys
@@ -44,14 +45,18 @@ def check(given: Flags) -> None:
     path = given["check_alive"]
     if path and pathlib.Path(path).is_dir():
         raise UsageError(f"{FLAG} {path}: that is a folder; name a file in it, and the dataset before the flag")
-    if path and pathlib.Path(path).resolve().is_relative_to(pathlib.Path(given["dataset"]).resolve()):
+    if path and pathlib.Path(path).resolve().is_relative_to(
+        pathlib.Path(os.path.expanduser(given["dataset"])).resolve()
+    ):
         raise UsageError(f"{FLAG} {path}: that is a file of the dataset; name one elsewhere, or none")
     if path and not pathlib.Path(path).absolute().parent.is_dir():
         raise UsageError(f"{FLAG} {path}: there is no folder for it; make it, or name another file")
 
 
 def run(output: Output, plan: Plan, given: Flags) -> int:
-    """Asks for every sample's photo.
+    """Asks for every sample's photo. The list is written anew with each shard that has photos that are gone.
+
+    If none is, it is written at the end, unless the check has failed.
 
     Returns:
         Exit code: 1 if Flickr does not answer for more of them than ``--max_failure_ratio`` permits; that of the build

@@ -17,7 +17,7 @@ from schemas import layout
 from schemas.records import Manifest, OtherFormatError, Plan, PlanInput
 from schemas.tombstones import is_carried_out
 from transforms.datasets.old_dataset import OldDataset
-from transforms.datasets.remedies import TAKE_OUT
+from transforms.datasets.remedies import TAKEN_DOWN_STILL
 from transforms.files.url_credentials import without_credentials
 from transforms.images.image_plan import ImageOptions
 from transforms.join.where_condition import check_condition
@@ -150,7 +150,7 @@ def _finished(old: Output) -> tuple[Plan, Manifest]:
     if plan is None or plan.rows is None:
         raise UsageError(f"{old}/{layout.PLAN} is missing or not complete; `photobeam verify {old}` says what to do")
     if not is_carried_out(plan):
-        raise UsageError(f"{old}: photos that were taken down may still be there; {TAKE_OUT}")
+        raise UsageError(f"{old}: {TAKEN_DOWN_STILL}")
     return plan, manifest
 
 

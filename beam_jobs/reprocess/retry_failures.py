@@ -79,6 +79,7 @@ def run(output: Output, plan: Plan, given: Flags) -> int:
         todo = _failures_to_try(output, commits, given["retry"])
     except ConditionError as error:
         raise UsageError(str(error)) from error
+    output.check_no_links()
     if not whole:
         output.remove(layout.MANIFEST)
     _log.info("tried again: %s in %s", counted(sum(todo.values()), "failure"), counted(len(todo), "shard"))

@@ -52,6 +52,7 @@ def run(output: Output, plan: Plan, given: Flags) -> int:
     tombstones = with_tombstones(plan.tombstones, ids, time.strftime("%Y-%m-%d", time.gmtime()))
     new = len(tombstones) - len(plan.tombstones)
     if new:
+        output.check_no_links()
         begin_rewrites(output)
         output.write(layout.PLAN, dataclasses.replace(plan, tombstones=tombstones).to_json())
     was_finished = output.exists(layout.MANIFEST)

@@ -151,7 +151,7 @@ def test_a_shard_is_not_given_up_for_photos_that_do_not_come(
     assert repair(dataset, f"--images={corpus.source.parent}") == 1
     captured = capfd.readouterr()
     assert "shard 000001 is left as it is: 7 of 7 photos failed, more than --max_failure_ratio" in captured.err
-    assert "--repair has just tried what it is named for above" in captured.err
+    assert "--repair has just been tried" in captured.err
     assert captured.out.startswith(f"{TAR}: its bytes have changed")
     assert {name: data for name, data in data_of(dataset).items() if name in before} == before
     assert repair(dataset) == 0

@@ -103,11 +103,14 @@ def test_a_place_of_images_is_the_same_from_any_folder(tmp_path: pathlib.Path, m
 def test_inputs_are_the_same_from_any_folder(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "packs").mkdir()
+    (tmp_path / "2017:val").mkdir()
+    (tmp_path / "a.zip").touch()
     given = ["packs", "places=packs", "*.bz2", "gone", "https://host/a.bz2"]
-    flags = build_dataset.parse_args(["--yfcc", *given, "--coco", "2017:val", "--output", "out"]).flags
+    coco = ["2017:val", "zip://a.json::a.zip"]
+    flags = build_dataset.parse_args(["--yfcc", *given, "--coco", *coco, "--output", "out"]).flags
     packs = tmp_path / "packs"
     assert flags["yfcc"] == [str(packs), f"places={packs}", str(tmp_path / "*.bz2"), "gone", "https://host/a.bz2"]
-    assert flags["coco"] == ["2017:val"]
+    assert flags["coco"] == ["2017:val", f"zip://a.json::{tmp_path}/a.zip"]
 
 
 def test_a_place_of_images_has_a_name() -> None:

@@ -10,6 +10,7 @@ from subprocess import PIPE
 import pytest
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
+_BUFFERED = {**os.environ, "PYTHONUNBUFFERED": ""}
 _BUSY_THREADS = """
 import atexit, sys, threading, time
 import duckdb, pyarrow as pa
@@ -44,7 +45,7 @@ end_process(main)
 
 
 def _run(program: str, **streams: typing.Any) -> "subprocess.CompletedProcess[str]":
-    streams = {"stdout": PIPE, "stderr": PIPE, "env": {**os.environ, "PYTHONUNBUFFERED": ""}, **streams}
+    streams = {"stdout": PIPE, "stderr": PIPE, "env": _BUFFERED, **streams}
     return subprocess.run([sys.executable, "-c", program], cwd=_ROOT, text=True, timeout=60, check=False, **streams)
 
 
@@ -79,12 +80,27 @@ def test_a_reader_that_has_enough_is_not_told(unbuffered: str) -> None:
 
 def test_help_that_cannot_be_printed_is_a_failure() -> None:
     program = [sys.executable, "-m", "beam_jobs.show", "--help"]
-    environment = {**os.environ, "PYTHONUNBUFFERED": ""}
     with open("/dev/full", "w", encoding="utf-8") as full:
-        assert subprocess.run(program, cwd=_ROOT, stdout=full, stderr=PIPE, env=environment, timeout=60).returncode == 1
-    assert subprocess.run(program, cwd=_ROOT, stdout=PIPE, env=environment, timeout=60).returncode == 0
+        assert subprocess.run(program, cwd=_ROOT, stdout=full, stderr=PIPE, env=_BUFFERED, timeout=60).returncode == 1
+    assert subprocess.run(program, cwd=_ROOT, stdout=PIPE, env=_BUFFERED, timeout=60).returncode == 0
 
 
-def test_closed_streams_are_no_failure() -> None:
-    program = [sys.executable, "-c", _SAYS_A_WORD.replace("CODE", "0").replace('sys.stdout.write("word")', "pass")]
-    assert subprocess.run(["sh", "-c", '"$@" >&- 2>&-', "sh", *program], cwd=_ROOT, timeout=60).returncode == 0
+@pytest.mark.parametrize("streams", [">&-", "2>&-", ">&- 2>&-"])
+@pytest.mark.parametrize("code", [0, 3])
+def test_closed_streams_are_no_failure(streams: str, code: int) -> None:
+    program = [sys.executable, "-c", _SAYS_A_WORD.replace("CODE", str(code))]
+    shell = ["sh", "-c", f'"$@" {streams}', "sh", *program]
+    assert subprocess.run(shell, cwd=_ROOT, capture_output=True, env=_BUFFERED, timeout=60).returncode == code
+
+
+def test_full_streams_do_not_hide_the_exit_code() -> None:
+    program = [sys.executable, "-c", _SAYS_A_WORD.replace("CODE", "3")]
+    shell = ["sh", "-c", '"$@" >/dev/full 2>&1', "sh", *program]
+    assert subprocess.run(shell, cwd=_ROOT, env=_BUFFERED, timeout=60).returncode == 3
+
+
+def test_another_broken_pipe_is_an_error() -> None:
+    breaks = "import os\nread, write = os.pipe()\nos.close(read)\n"
+    ended = _run(breaks + _SAYS_A_WORD.replace("return CODE", 'os.write(write, b"x")'))
+    assert ended.returncode == 1
+    assert "BrokenPipeError" in ended.stderr

@@ -17,7 +17,7 @@ from schemas.tombstones import is_carried_out
 from schemas.videos import VIDEO_SIDECAR_SCHEMA
 from transforms.datasets.dataset_records import IMAGE_FLAG
 from transforms.datasets.read_table import read_table
-from transforms.datasets.remedies import TAKE_OUT
+from transforms.datasets.remedies import TAKEN_DOWN_STILL
 from transforms.files.file_digest import bytes_digest
 from transforms.files.read_parquet import read_parquet
 from transforms.stores.dataset_files import (
@@ -28,7 +28,6 @@ from transforms.stores.dataset_files import (
     no_dataset_error,
     unreadable,
 )
-from transforms.stores.output import read_record
 from transforms.stores.request_signers import S3Options
 
 
@@ -44,6 +43,7 @@ class FinishedDataset(typing.NamedTuple):
         sha256: of the files of each shard, hex, by name; without images of its rows alone.
         has_images: whether it was made with images; else it ends with its rows.
         added: members of the samples of each shard beside those of a build; None without any.
+        is_taken_down: whether no photo is still to be taken out.
     """
 
     root: str
@@ -54,6 +54,7 @@ class FinishedDataset(typing.NamedTuple):
     sha256: list[dict[str, str]]
     has_images: bool
     added: typing.Sequence[AddedMembers | None]
+    is_taken_down: bool
 
     @property
     def photos_read(self) -> int:
@@ -97,13 +98,15 @@ def open_finished(root: str, s3: S3Options | None = None) -> FinishedDataset:
         raise DamagedDatasetError(f"{root}: {error}; `photobeam verify {root}` says what to do") from error
     if plan.rows is None or (manifest is None and IMAGE_FLAG in plan.format) or _is_outdated(plan.rows, manifest):
         raise NoDatasetError(f"{root} is not finished; run the same build again: it goes on")
+    is_taken_down = is_carried_out(plan)
     if manifest is None:
         sha256 = [{layout.rows_file(rows.shard): rows.digest} for rows in plan.rows]
         photos, added = sum(r.rows for r in plan.rows), [None for _ in plan.rows]
-        return FinishedDataset(root, files, plan.format, photos, 0, sha256, False, added)
+        return FinishedDataset(root, files, plan.format, photos, 0, sha256, False, added, is_taken_down)
     totals, sha256 = manifest.totals, [shard.sha256 for shard in manifest.shards]
     of_shards = [shard.added for shard in manifest.shards]
-    return FinishedDataset(root, files, plan.format, totals.rows, totals.samples, sha256, True, of_shards)
+    photos, samples = totals.rows, totals.samples
+    return FinishedDataset(root, files, plan.format, photos, samples, sha256, True, of_shards, is_taken_down)
 
 
 def check_taken_down(dataset: FinishedDataset) -> None:
@@ -112,8 +115,8 @@ def check_taken_down(dataset: FinishedDataset) -> None:
     Raises:
         NoDatasetError: one is; the dataset is not finished.
     """
-    if not is_carried_out(read_record(dataset.files, layout.PLAN, Plan)):
-        raise NoDatasetError(f"{dataset.root}: photos that were taken down may still be there; {TAKE_OUT}")
+    if not dataset.is_taken_down:
+        raise NoDatasetError(f"{dataset.root}: {TAKEN_DOWN_STILL}")
 
 
 def read_shard(dataset: FinishedDataset, shard: int, images: bool = True) -> ShardTables:

@@ -6,6 +6,7 @@ REDO_OUTDATED = "run the same build again: the shard is built again"
 REDO_ROWS = f"`{REPAIR_COMMAND}` joins the rows again"
 REDO_SHARD = f"`{REPAIR_COMMAND}` makes the shard again"
 TAKE_OUT = f"`{REPAIR_COMMAND}` takes them out"
+TAKEN_DOWN_STILL = f"photos that were taken down may still be there; {TAKE_OUT}"
 JOIN_WITHOUT = (
     "remove it and the commit record of its shard, and run the same build again: the rows are joined again without them"
 )

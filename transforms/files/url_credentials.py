@@ -3,7 +3,9 @@
 import re
 
 _CREDENTIALS = re.compile(
-    r"(?<=://)[^/?#\s]*@|(?<=[?&])[\w-]*(?:signature|credential|token|sig|key|secret|password)=[^&\s]*&?", re.IGNORECASE
+    r"(?<=://)[^/\s'\"]*@"
+    r"|(?<=[?&])[\w-]*(?:signature|credential|token|sig|(?:api|access)[-_]?key(?:id)?|secret|pass\w*|pwd)=[^&\s'\",;]*&?",
+    re.IGNORECASE,
 )
 
 
@@ -13,7 +15,7 @@ def without_credentials(text: str) -> str:
     Example:
         >>> without_credentials("http://me:pw@host/a?X-Amz-Signature=12&b=c")
         'http://host/a?b=c'
-        >>> without_credentials("http://me:p@w@host/a?api_key=12")
-        'http://host/a?'
+        >>> without_credentials("http://me:p@#w@host/a?api_key=12&key=b")
+        'http://host/a?key=b'
     """
     return _CREDENTIALS.sub("", text)

@@ -12,6 +12,9 @@ from schemas.rows import ROW_SCHEMA
 if typing.TYPE_CHECKING:
     import duckdb
 
+_NUMBER = 3
+"""Stands for any: with 0 a division would fail, and 1 is what many conditions name first."""
+
 _CLOCKS = frozenset({"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"})
 
 
@@ -20,7 +23,9 @@ class ConditionError(ValueError):
 
 
 def check_condition(condition: str, schema: pa.Schema = ROW_SCHEMA, flag: str = "--where") -> None:
-    """Tries a condition on a row without values, before any work: all is null in it that may be, and all text.
+    """Tries a condition on a row without values, before any work.
+
+    In it is null what may be, and text; lists are empty, and numbers no special ones.
 
     What only fails on some values, such as a title that is compared with a number, is not seen.
 
@@ -82,7 +87,7 @@ def _bare_row(schema: pa.Schema) -> pa.Table:
 def _bare_column(field: pa.Field) -> pa.Array:
     if field.nullable or pa.types.is_string(field.type):
         return pa.nulls(1, field.type)
-    return pa.array([[]], field.type) if pa.types.is_list(field.type) else pa.array([0]).cast(field.type)
+    return pa.array([[]], field.type) if pa.types.is_list(field.type) else pa.array([_NUMBER]).cast(field.type)
 
 
 def _function_names(condition: str) -> set[str]:

@@ -139,9 +139,9 @@ class LocalOutput(Output):
         return sorted(path.name for path in self.path.iterdir()) if self.path.exists() else []
 
     def check_no_links(self) -> None:
-        """Finds links below the root, which itself may be one."""
-        for path in self.path.rglob("*"):
-            if path.is_symlink():
+        """Looks below the root, which itself may be a link."""
+        for name in self.entries():
+            for path in _links(self.path / name) if name != layout.TMP else ():
                 raise OutputError(
                     f"{path} is a link to {os.readlink(path)}: what is replaced would stay there; put the file or "
                     "folder itself in its place, or let the whole dataset be one link"
@@ -201,3 +201,13 @@ def read_record(output: DatasetFiles, name: str, record: type[R]) -> R:
         ValueError: it is damaged.
     """
     return record.from_json(output.read(name), f"{output}/{name}")
+
+
+def _links(path: pathlib.Path) -> typing.Iterator[pathlib.Path]:
+    if path.is_symlink():
+        yield path
+    elif path.is_dir():
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if entry.is_symlink() or entry.is_dir():
+                    yield from _links(pathlib.Path(entry.path))

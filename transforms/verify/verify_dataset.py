@@ -52,7 +52,7 @@ def verify(
     root: str,
     fast: bool = False,
     *,
-    only: typing.Container[int | None] | None = None,
+    only: typing.Container[int] | None = None,
     s3: S3Options | None = None,
     children: int = 1,
 ) -> VerifyReport:
@@ -88,7 +88,7 @@ def verify(
 
 
 def _check_contents(
-    dataset: DatasetFiles, records: Records, only: typing.Container[int | None] | None, children: int
+    dataset: DatasetFiles, records: Records, only: typing.Container[int] | None, children: int
 ) -> list[Fault]:
     """Reads every file of some shards or all, and those that are of no shard."""
     shards = (shard for shard in range(records.shards) if only is None or shard in only)

@@ -104,10 +104,10 @@ class WorkerProcess:
 
     def __init__(self, lanes: int):
         context = _SPAWNS if multiprocessing.parent_process() else _FORKS
-        pipes = [context.Pipe() for _ in range(lanes)]
-        theirs = [end for _, end in pipes]
         if context is _FORKS:
             check_temp_dir()
+        pipes = [context.Pipe() for _ in range(lanes)]
+        theirs = [end for _, end in pipes]
         self._process = context.Process(target=_serve, args=(theirs, progress.shared_counters(), dict(os.environ)))
         _start_deaf_to_ctrl_c(self._process)
         for end in theirs:
