@@ -50,13 +50,13 @@ def _retry(folder: pathlib.Path, mirror: FaultServer, photos: int, shards: int) 
     build = ["build_dataset", f"--yfcc={write_lines(folder / 'in', lines)}", f"--mirror=yfcc={mirror.url}"]
     build += [f"--output={output}", f"--samples_per_shard={photos // shards}", "--retries=0", "--progress=none"]
     _run(build)
-    before = _inodes(output)
+    before = _stamps(output)
     for i in failing:
         mirror.answers[mirror_path(lines[i])] = Answer(picture(i))
     mirror.asked.clear()
     _run(["reprocess_dataset", str(output), "--retry", "--progress=none"])
     asked, mirror_paths = set(mirror.asked), {mirror_path(lines[i]) for i in failing}
-    written = {path.partition("/")[2][:6] for path, inode in _inodes(output).items() if before.get(path) != inode}
+    written = {path.partition("/")[2][:6] for path, stamp in _stamps(output).items() if before.get(path) != stamp}
     ids = np.array([10_000 + 7 * i for i in failing])
     theirs = {f"{shard:06d}" for shard in shards_of(hash64(ids), len(list((output / "rows").iterdir()))).tolist()}
     mirror.asked.clear()
@@ -84,8 +84,9 @@ def _run(command: list[str]) -> None:
     subprocess.run([sys.executable, "-m", f"beam_jobs.{module}", *flags], cwd=ROOT, check=True)
 
 
-def _inodes(output: pathlib.Path) -> dict[str, int]:
-    return {str(path.relative_to(output)): path.stat().st_ino for path in output.glob("[sf]*/[0-9]*")}
+def _stamps(output: pathlib.Path) -> dict[str, tuple[int, int]]:
+    found = {str(path.relative_to(output)): path.stat() for path in output.glob("[sf]*/[0-9]*")}
+    return {name: (stat.st_ino, stat.st_mtime_ns) for name, stat in found.items()}
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """`photobeam reprocess --retry`: only failed photos are fetched, only shards that gain are written, as if at once."""
 
+import contextlib
 import os
 import pathlib
 import random
@@ -41,8 +42,19 @@ def data_of(output: pathlib.Path) -> dict[str, bytes]:
     return {str(p.relative_to(output)): p.read_bytes() for f in folders for p in (output / f).iterdir()}
 
 
-def inodes(output: pathlib.Path) -> dict[str, int]:
-    return {str(p.relative_to(output)): p.stat().st_ino for p in output.glob("[sfcr]*/[0-9]*")}
+Stamp = tuple[int, int] | None
+
+
+def stamp(path: pathlib.Path) -> Stamp:
+    """What another file in its place has otherwise; a new file may get the number of one that is gone."""
+    with contextlib.suppress(FileNotFoundError):
+        found = path.stat()
+        return found.st_ino, found.st_mtime_ns
+    return None
+
+
+def stamps(output: pathlib.Path) -> dict[str, Stamp]:
+    return {str(p.relative_to(output)): stamp(p) for p in output.glob("[sfcr]*/[0-9]*")}
 
 
 def manifest_of(output: pathlib.Path) -> Manifest:
@@ -79,7 +91,7 @@ def test_the_result_is_as_if_the_photos_had_come_at_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     smooth, output, troubled = broken
-    before = inodes(output)
+    before = stamps(output)
     assert data_of(output) != data_of(smooth)
     assert reprocess(output, "--retry") == 0
     assert sorted(mirror.asked) == sorted(map(mirror_path, troubled))
@@ -88,7 +100,7 @@ def test_the_result_is_as_if_the_photos_had_come_at_once(
     assert manifest_of(output).configuration["yfcc"] == manifest_of(smooth).configuration["yfcc"]
     gained = shards_with(output, troubled)
     assert len(gained) < 6
-    changed = {pathlib.PurePath(name).stem for name, inode in inodes(output).items() if before.get(name) != inode}
+    changed = {pathlib.PurePath(name).stem for name, seen in stamps(output).items() if before.get(name) != seen}
     assert changed == gained
     assert "54 samples and 6 failures in 6 shards" in capsys.readouterr().out
     assert check_dataset.main([str(output)]) == 0
@@ -114,10 +126,10 @@ def test_what_fails_again_changes_nothing(
     _, output, troubled = broken
     for line in troubled:
         mirror.answers[mirror_path(line)] = Answer(b"", 500)
-    before, bytes_before = inodes(output), data_of(output)
+    before, bytes_before = stamps(output), data_of(output)
     assert reprocess(output, "--retry") == 0
     assert len(mirror.asked) >= 3
-    assert (inodes(output), data_of(output)) == (before, bytes_before)
+    assert (stamps(output), data_of(output)) == (before, bytes_before)
     assert check_dataset.main([str(output)]) == 0
 
 
@@ -246,11 +258,11 @@ def test_killed_amid_a_retry_the_same_command_goes_on(
 ) -> None:
     smooth, output, troubled = broken
     mirror.answers[mirror_path(troubled[2])] = Answer(fault="stall")
-    before = {path: path.stat().st_ino for path in (output / "commits").iterdir()}
+    before = {path: stamp(path) for path in (output / "commits").iterdir()}
     command = [sys.executable, "-m", "beam_jobs.reprocess_dataset", str(output), "--retry", "--workers=2"]
     with subprocess.Popen(command, cwd=_ROOT, start_new_session=True) as process:
         try:
-            while all(path.exists() and path.stat().st_ino == inode for path, inode in before.items()):
+            while {path: stamp(path) for path in before} == before:
                 assert process.poll() is None
                 time.sleep(0.01)
         finally:
