@@ -83,7 +83,7 @@ def _exit_code(output: Output, totals: Totals, max_failure_ratio: float) -> int:
     if failed <= max_failure_ratio * photos:
         return OK
     reasons = {FailureReason(name): number for name, number in totals.failures_by_reason.items()}
-    told = too_many(failed, photos, max_failure_ratio, reasons | {FailureReason.IS_VIDEO: 0})
+    told = too_many(failed, photos, max_failure_ratio, reasons)
     sys.stderr.write(f"photobeam: {told}; the dataset is complete all the same{_how_to_retry(output, reasons)}\n")
     return FAILED
 

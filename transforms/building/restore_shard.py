@@ -93,6 +93,6 @@ def _loses_too_much(
         return False
     videos = images.videos.photo_ids if images.videos else frozenset()
     reasons = collections.Counter(f.reason for f in images.failures.final if f.photo_id not in videos)
-    why = too_many(lost, had, config.max_failure_ratio, {**reasons, FailureReason.IS_VIDEO: 0})
+    why = too_many(lost, had, config.max_failure_ratio, reasons)
     _log.warning("shard %s is left as it is: %s", layout.shard_name(new.shard), why)
     return True

@@ -44,7 +44,7 @@ def check_share(max_ratio: float) -> None:
     photos = counts["samples"] + failed
     if photos >= MIN_PHOTOS and failed > max_ratio * photos:
         reasons: dict[FailureReason, int] = {reason: counts[reason.value] for reason in FailureReason}
-        raise TooManyFailuresError(too_many(failed, photos, max_ratio, reasons | {FailureReason.IS_VIDEO: 0}))
+        raise TooManyFailuresError(too_many(failed, photos, max_ratio, reasons))
 
 
 def check_sample(reasons: typing.Mapping[FailureReason, int], photos: int, max_ratio: float) -> None:
@@ -62,10 +62,13 @@ def check_sample(reasons: typing.Mapping[FailureReason, int], photos: int, max_r
 def too_many(failed: int, photos: int, max_ratio: float, reasons: typing.Mapping[FailureReason, int]) -> str:
     """Says that too many photos failed, for which reasons, and what to do about the commonest of them.
 
+    Videos that are left out are none of the reasons.
+
     Example:
         >>> too_many(7, 9, 0.5, {FailureReason.TOO_LARGE: 7})
         '7 of 9 photos failed, more than --max_failure_ratio 0.5: 7 too_large (raise --max_image_bytes)'
     """
-    top = [(reason, number) for reason, number in collections.Counter(reasons).most_common(REASONS_SHOWN) if number]
+    of_photos = collections.Counter({**reasons, FailureReason.IS_VIDEO: 0})
+    top = [(reason, number) for reason, number in of_photos.most_common(REASONS_SHOWN) if number]
     told = "; ".join(f"{number:,} {r.value}" + (f" ({_REMEDIES[r]})" if r in _REMEDIES else "") for r, number in top)
     return f"{failed:,} of {photos:,} photos failed, more than --max_failure_ratio {max_ratio}: {told}"
