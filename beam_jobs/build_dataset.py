@@ -182,7 +182,7 @@ def _what_stands(config: BuildConfig, found: FoundInputs) -> output_state.Standi
             format={**old.format, **config.format},
             shards=old.shards,
             tombstones=old.tombstones,
-            configuration=old.configuration if keeps_images else config.flags,
+            configuration=old.configuration if keeps_images else plan.configuration,
         )
     commits = output_state.read_commits(config.output, plan) if config.images else {}
     committed = {shard: output_state.made_from(commit) for shard, commit in commits.items()}
@@ -190,8 +190,6 @@ def _what_stands(config: BuildConfig, found: FoundInputs) -> output_state.Standi
         return output_state.Standing(plan, old, committed, False)
     plan = dataclasses.replace(plan, counts=old.counts, rows=old.rows)
     is_finished = config.images is None or output_state.is_finished(config.output, plan, commits)
-    if is_finished:
-        plan = dataclasses.replace(plan, configuration=old.configuration)
     return output_state.Standing(plan, old, committed, is_finished)
 
 

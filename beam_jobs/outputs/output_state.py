@@ -1,5 +1,6 @@
 """What stands in an output already, and what is left to do."""
 
+import dataclasses
 import os
 import typing
 
@@ -130,7 +131,7 @@ def begin(output: Output, standing: Standing, overwrite: bool) -> None:
 
     Args:
         output: held by this run.
-        standing: what is there, and the plan of this run.
+        standing: what is there, and the plan of this run, whose flags count only if something is left to do.
         overwrite: its shards go. They do before the plan, by which they might be taken for shards of this run; what
             stays all the time is a record of the photos that were taken down.
     """
@@ -140,8 +141,11 @@ def begin(output: Output, standing: Standing, overwrite: bool) -> None:
         output.remove(layout.MANIFEST)
         for name in layout.SHARD_FOLDERS:
             output.remove_tree(name)
-    if standing.plan != standing.old:
-        output.write(layout.PLAN, standing.plan.to_json())
+    plan = standing.plan
+    if standing.old and standing.is_finished:
+        plan = dataclasses.replace(plan, configuration=standing.old.configuration)
+    if plan != standing.old:
+        output.write(layout.PLAN, plan.to_json())
     if not standing.is_finished:
         output.remove(layout.MANIFEST)
 

@@ -188,10 +188,7 @@ def what_stands(job: DeriveJob) -> Standing:
     if not output_state.rows_hold(before, output, job.selection, [source], committed):
         return Standing(plan, before, committed, False)
     plan = dataclasses.replace(plan, counts=before.counts, rows=before.rows)
-    is_finished = output_state.is_finished(output, plan, commits)
-    if is_finished:
-        plan = dataclasses.replace(plan, configuration=before.configuration)
-    return Standing(plan, before, committed, is_finished)
+    return Standing(plan, before, committed, output_state.is_finished(output, plan, commits))
 
 
 def _check_same_source(before: Plan, source: PlanInput, output: Output) -> None:
