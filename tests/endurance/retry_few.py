@@ -21,7 +21,9 @@ import numpy as np
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from schemas import layout  # noqa: E402
 from schemas.photo_ids import hash64, shards_of  # noqa: E402
+from tests.damaged_dataset import stamps  # noqa: E402
 from tests.fault_server import Answer, FaultServer  # noqa: E402
 from tests.jobs.conftest import picture, write_lines  # noqa: E402
 from tests.yfcc_corpus import dataset_line, mirror_path  # noqa: E402
@@ -50,13 +52,14 @@ def _retry(folder: pathlib.Path, mirror: FaultServer, photos: int, shards: int) 
     build = ["build_dataset", f"--yfcc={write_lines(folder / 'in', lines)}", f"--mirror=yfcc={mirror.url}"]
     build += [f"--output={output}", f"--samples_per_shard={photos // shards}", "--retries=0", "--progress=none"]
     _run(build)
-    before = _stamps(output)
+    before = stamps(output)
     for i in failing:
         mirror.answers[mirror_path(lines[i])] = Answer(picture(i))
     mirror.asked.clear()
     _run(["reprocess_dataset", str(output), "--retry", "--progress=none"])
     asked, mirror_paths = set(mirror.asked), {mirror_path(lines[i]) for i in failing}
-    written = {path.partition("/")[2][:6] for path, stamp in _stamps(output).items() if before.get(path) != stamp}
+    shards_written = {layout.shard_of(name) for name, seen in stamps(output).items() if before.get(name) != seen}
+    written = {f"{shard:06d}" for shard in shards_written if shard is not None}
     ids = np.array([10_000 + 7 * i for i in failing])
     theirs = {f"{shard:06d}" for shard in shards_of(hash64(ids), len(list((output / "rows").iterdir()))).tolist()}
     mirror.asked.clear()
@@ -82,11 +85,6 @@ def _retry(folder: pathlib.Path, mirror: FaultServer, photos: int, shards: int) 
 def _run(command: list[str]) -> None:
     module, *flags = command
     subprocess.run([sys.executable, "-m", f"beam_jobs.{module}", *flags], cwd=ROOT, check=True)
-
-
-def _stamps(output: pathlib.Path) -> dict[str, tuple[int, int]]:
-    found = {str(path.relative_to(output)): path.stat() for path in output.glob("[sf]*/[0-9]*")}
-    return {name: (stat.st_ino, stat.st_mtime_ns) for name, stat in found.items()}
 
 
 if __name__ == "__main__":
