@@ -140,12 +140,12 @@ class LocalOutput(Output):
 
     def check_no_links(self) -> None:
         """Looks below the root, which itself may be a link."""
-        for name in self.entries():
-            for path in _links(self.path / name) if name != layout.TMP else ():
-                raise OutputError(
-                    f"{path} is a link to {os.readlink(path)}: what is replaced would stay there; put the file or "
-                    "folder itself in its place, or let the whole dataset be one link"
-                )
+        found = (path for name in self.entries() if name != layout.TMP for path in _links(self.path / name))
+        if link := next(found, None):
+            raise OutputError(
+                f"{link} is a link to {os.readlink(link)}: what is replaced would stay there; put the file or folder "
+                "itself in its place, or let the whole dataset be one link"
+            )
 
     def publish(self, staged: pathlib.Path, name: str) -> None:
         """Renames a finished file, durably."""
